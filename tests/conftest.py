@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures for all tests: small real videos written by PyAV, the shared real data, and a guard on random state."""
+
+import random
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+REPO = Path(__file__).resolve().parent.parent
+SHARED = REPO.parent / "shared"
+
+torch.set_num_threads(max(1, min(2, torch.get_num_threads())))
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_rng() -> Iterator[None]:
+    """Every test starts from the same random state and leaves it as it was."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002
+        yield
+    random.setstate(python_state)
+    np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real clips beside the repository; tests that need it are skipped where it is absent."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("the shared data folder is not there")
+    return SHARED / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_weights() -> Path:
+    """The folder of real weights beside the repository."""
+    if not (SHARED / "weights").is_dir():
+        pytest.skip("the shared weights folder is not there")
+    return SHARED / "weights"
+
+
+def moving_square(num_frames: int, height: int, width: int) -> np.ndarray:
+    """Frames uint8 (T, H, W, 3): a bright square that moves right over a gradient, every frame different."""
+    rows, cols = np.mgrid[0:height, 0:width]
+    frames = np.empty((num_frames, height, width, 3), np.uint8)
+    for t in range(num_frames):
+        frames[t, ..., 0] = (rows * 255 // max(height - 1, 1)).astype(np.uint8)
+        frames[t, ..., 1] = (cols * 255 // max(width - 1, 1)).astype(np.uint8)
+        frames[t, ..., 2] = (t * 7) % 256
+        x = (t * 3) % max(width - 8, 1)
+        frames[t, height // 3 : height // 3 + 8, x : x + 8] = 255
+    return frames
+
+
+def write_video(
+    path: Path,
+    *,
+    num_frames: int = 30,
+    fps: int = 30,
+    height: int = 48,
+    width: int = 64,
+    codec: str = "libx264",
+    options: dict[str, str] | None = None,
+    audio_rate: int | None = None,
+    frames: np.ndarray | None = None,
+) -> Path:
+    """Writes a video with PyAV; ``frames`` (T, H, W, 3) uint8 or a moving square; a 440 Hz tone on request."""
+    frames = moving_square(num_frames, height, width) if frames is None else frames
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=fps, options=options or {})
+        stream.width, stream.height = frames.shape[2], frames.shape[1]
+        stream.pix_fmt = "yuv420p"
+        sound = None
+        if audio_rate is not None:
+            sound = container.add_stream("aac", rate=audio_rate, layout="mono")
+        for picture in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+        if sound is not None:
+            seconds = Fraction(len(frames), fps)
+            t = np.arange(int(seconds * audio_rate)) / audio_rate
+            tone = (0.5 * np.sin(2 * np.pi * 440 * t)).astype(np.float32)
+            for start in range(0, len(tone), 1024):
+                chunk = av.AudioFrame.from_ndarray(
+                    tone[None, start : start + 1024], format="fltp", layout="mono"
+                )
+                chunk.sample_rate, chunk.pts = audio_rate, start
+                chunk.time_base = Fraction(1, audio_rate)
+                container.mux(sound.encode(chunk))
+            container.mux(sound.encode(None))
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_video(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``make_video("a.mp4", num_frames=30, ...)`` -> the path of a new video; see :func:`write_video`."""
+    folder = tmp_path_factory.mktemp("videos")
+
+    def make(name: str = "video.mp4", *, folder: Path = folder, **kwargs: object) -> Path:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return write_video(path, **kwargs)  # type: ignore[arg-type]
+
+    return make

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The package as a whole: it imports cheaply, and imports go one way."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+
+# package -> packages of this repository that it must never import
+FORBIDDEN = {
+    "pytorchvideo/data/_decode": (
+        "flash",
+        "pytorchvideo.models",
+        "pytorchvideo.layers",
+        "pytorchvideo.transforms",
+    ),
+    "pytorchvideo/data": ("flash", "pytorchvideo.models", "pytorchvideo.layers"),
+    "pytorchvideo/transforms": (
+        "flash",
+        "pytorchvideo.data",
+        "pytorchvideo.models",
+        "pytorchvideo.layers",
+    ),
+    "pytorchvideo/layers": (
+        "flash",
+        "pytorchvideo.data",
+        "pytorchvideo.models",
+        "pytorchvideo.transforms",
+    ),
+    "pytorchvideo/losses": ("flash", "pytorchvideo.data", "pytorchvideo.models"),
+    "pytorchvideo/models": ("flash", "pytorchvideo.data"),
+    "pytorchvideo": ("flash",),
+}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Every module that a file imports, at its top or inside a function."""
+    package = path.relative_to(REPO).with_suffix("").parts
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: -node.level]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            found.add(module)
+            found.update(f"{module}.{alias.name}" for alias in node.names)
+    return found
+
+
+@pytest.mark.parametrize("package", sorted(FORBIDDEN))
+def test_imports_go_one_way(package: str) -> None:
+    files = sorted((REPO / package).rglob("*.py"))
+    assert files, f"no python file under {package}"
+    for path in files:
+        for module in imported_modules(path):
+            for other in FORBIDDEN[package]:
+                assert module != other and not module.startswith(other + "."), (
+                    f"{path.relative_to(REPO)} imports {module}"
+                )
+
+
+def test_models_do_not_import_their_hub() -> None:
+    for path in sorted((REPO / "pytorchvideo/models").glob("*.py")):
+        assert not any(m.startswith("pytorchvideo.models.hub") for m in imported_modules(path)), path
+
+
+@pytest.mark.parametrize("package", ["pytorchvideo", "flash"])
+def test_import_is_cheap(package: str) -> None:
+    code = f"import sys, {package}; print('torch' in sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=REPO
+    )
+    assert answer.stdout.strip() == "False"
