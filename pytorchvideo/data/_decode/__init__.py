@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only code that knows codecs: files in, upright uint8 frames and float samples out.
+
+Everything above works with :class:`Frames` and :class:`AudioSamples`; the one module that touches PyAV is
+``_pyav.py``, the one that opens pictures is ``_images.py``.
+"""
+
+from pytorchvideo.data._decode._types import (
+    AudioSamples,
+    Decoder,
+    FrameFilter,
+    Frames,
+    VideoError,
+    VideoInfo,
+    check_window,
+    ceil_ticks,
+    select_frames,
+)
+
+__all__ = [
+    "AudioSamples",
+    "Decoder",
+    "FrameFilter",
+    "Frames",
+    "VideoError",
+    "VideoInfo",
+    "ceil_ticks",
+    "check_window",
+    "select_frames",
+]

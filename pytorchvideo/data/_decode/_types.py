@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a decoder takes and returns, and the checks that all of them share."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+import torch
+
+from pytorchvideo._checks import expected
+
+FrameFilter = Callable[[list[int]], Sequence[int]]
+"""Gets the indices ``0 .. T-1`` of the frames of a clip and returns the indices to load, in that order."""
+
+
+class VideoError(RuntimeError):
+    """A file that cannot be read as a video; the message names the file and says why."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What the headers of a file say.
+
+    Times are in seconds after the first video frame (after the first sample, where there is no video).
+    """
+
+    name: str
+    format: str
+    duration: Fraction
+    has_video: bool
+    has_audio: bool
+    codec: str | None = None
+    pix_fmt: str | None = None
+    width: int | None = None
+    height: int | None = None
+    rate: Fraction | None = None
+    bit_rate: int | None = None
+    video_duration: Fraction | None = None
+    audio_codec: str | None = None
+    audio_rate: int | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class Frames:
+    """Upright frames of a clip: ``data`` uint8 RGB (3, T, H, W), ``pts_sec`` float64 (T,), ``indices`` into the clip."""
+
+    data: torch.Tensor
+    pts_sec: torch.Tensor
+    indices: list[int]
+
+    def __repr__(self) -> str:
+        return f"Frames(data={tuple(self.data.shape)} {self.data.dtype}, pts_sec={self.pts_sec})"
+
+
+@dataclass(frozen=True, repr=False)
+class AudioSamples:
+    """Sound of a clip: ``data`` float32 (channels, S) in [-1, 1]; sample k is at ``start + k / rate``."""
+
+    data: torch.Tensor
+    rate: int
+
+    def __repr__(self) -> str:
+        return f"AudioSamples(data={tuple(self.data.shape)}, rate={self.rate})"
+
+
+class Decoder(Protocol):
+    """One open file."""
+
+    info: VideoInfo
+
+    def frames(
+        self, start_sec: float | Fraction, end_sec: float | Fraction, frame_filter: FrameFilter | None
+    ) -> Frames | None:
+        """Returns the frames with ``start_sec <= t < end_sec``, or None where there are none."""
+
+    def audio(self, start_sec: float | Fraction, end_sec: float | Fraction) -> AudioSamples | None:
+        """Returns the samples with ``start_sec <= t < end_sec``, or None where there are none."""
+
+    def close(self) -> None:
+        """Gives the file back."""
+
+
+def ceil_ticks(time_sec: float | Fraction, time_base: Fraction) -> float:
+    """Returns the first tick of a clock at or after a time: exact for fractions, to 1e-6 ticks for floats.
+
+    A float such as 0.1 is a little off the frame time that its writer meant; that frame is not lost to it.
+
+    >>> ceil_ticks(0.1, Fraction(1, 30)), ceil_ticks(Fraction(1, 10), Fraction(1, 30))
+    (3, 3)
+    >>> ceil_ticks(0.11, Fraction(1, 30)), ceil_ticks(float("inf"), Fraction(1, 30))
+    (4, inf)
+    """
+    if isinstance(time_sec, float):
+        if math.isinf(time_sec):
+            return time_sec
+        ticks = time_sec * time_base.denominator / time_base.numerator
+        nearest = round(ticks)
+        return nearest if abs(ticks - nearest) < 1e-6 else math.ceil(ticks)
+    return math.ceil(Fraction(time_sec) / time_base)
+
+
+def check_window(
+    start_sec: float | Fraction, end_sec: float | Fraction, name: str, duration: Fraction
+) -> None:
+    """Raises a ValueError that names the file unless ``0 <= start_sec < duration`` and ``start_sec <= end_sec``."""
+    window = f"clip [{float(start_sec):g}, {float(end_sec):g}) s of {name}"
+    if not start_sec >= 0:
+        raise ValueError(
+            f"{window}: " + expected("start_sec", ">= 0 seconds", float(start_sec))
+        )
+    if not end_sec >= start_sec:
+        raise ValueError(
+            f"{window}: " + expected("end_sec", "at or after `start_sec`", float(end_sec))
+        )
+    if start_sec >= duration:
+        advice = f"The file is {float(duration):.3f} s long."
+        raise ValueError(
+            f"{window} lies beyond the end: "
+            + expected("start_sec", f"< {float(duration):.3f}", float(start_sec), advice)
+        )
+
+
+def select_frames(frame_filter: FrameFilter | None, num_frames: int, name: str) -> list[int]:
+    """Returns the indices that a filter picks out of ``num_frames``, checked; all of them without a filter."""
+    everything = list(range(num_frames))
+    if frame_filter is None:
+        return everything
+    picked = [int(i) for i in frame_filter(everything)]
+    wrong = [i for i in picked if not 0 <= i < num_frames]
+    if wrong:
+        raise ValueError(
+            f"{name}: "
+            + expected("frame_filter", f"a choice of indices 0 to {num_frames - 1}", wrong[0])
+        )
+    return picked

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Video files: open one, cut clips out of it."""
+
+import io
+import logging
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import fsspec
+import torch
+
+from pytorchvideo._checks import check_choice
+from pytorchvideo.data._decode import FrameFilter, VideoError, check_window
+from pytorchvideo.data._decode._pyav import PyAVDecoder
+from pytorchvideo.data.video import Video
+
+logger = logging.getLogger(__name__)
+
+_DECODERS = ("auto", "pyav", "torchvision", "decord")
+_said: set[str] = set()
+
+
+class EncodedVideo(Video):
+    """A video file; only what a clip needs is read from it.
+
+    Args:
+        file: a path, or a seekable binary file.
+        video_name: the name of the video; by default that of the file.
+        decode_video: False gives clips whose ``"video"`` is None.
+        decode_audio: False gives clips whose ``"audio"`` is None.
+        decoder: ``"pyav"`` or ``"auto"``; ``"torchvision"`` and ``"decord"``, which no longer exist, mean ``"auto"``.
+        perform_seek: False reads every clip from the start of the file.
+
+    Raises:
+        VideoError: (a RuntimeError) if the file is empty, no video, damaged, or without a video stream.
+
+    Shape:
+        A clip's ``"video"`` is float32 (3, T, H, W) in 0..255, upright RGB; its ``"audio"`` is float32 (S,) in
+        [-1, 1], the mean of the channels at the file's own rate. Times are seconds after the first frame.
+
+    Example::
+
+        with EncodedVideo.from_path("archery.mp4") as video:
+            clip = video.get_clip(0, 2)
+    """
+
+    def __init__(
+        self,
+        file: str | Path | BinaryIO,
+        video_name: str | None = None,
+        decode_video: bool = True,
+        decode_audio: bool = True,
+        decoder: str = "pyav",
+        perform_seek: bool = True,
+    ) -> None:
+        check_choice("decoder", decoder, _DECODERS)
+        if decoder in ("torchvision", "decord") and decoder not in _said:
+            _said.add(decoder)
+            logger.warning("The decoder %r no longer exists; PyAV decodes instead.", decoder)
+        if video_name is None:
+            video_name = Path(str(getattr(file, "name", file))).name
+        self._name = video_name
+        self._decode_video = decode_video
+        self._decode_audio = decode_audio
+        # A file that is only asked for sound may have no pictures.
+        self._decoder = PyAVDecoder(
+            file, video_name, video=decode_video, audio=decode_audio, seek=perform_seek
+        )
+
+    @classmethod
+    def from_path(
+        cls,
+        file_path: str | Path,
+        decode_video: bool = True,
+        decode_audio: bool = True,
+        decoder: str = "pyav",
+        **other_args: Any,
+    ) -> "EncodedVideo":
+        """Opens a file; a URL that fsspec knows (``s3://``, ``https://`` …) is read through it.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            IsADirectoryError: for a directory; see :class:`~pytorchvideo.data.frame_video.FrameVideo`.
+            VideoError: (a RuntimeError) if it cannot be read as a video.
+        """
+        if "://" in str(file_path):
+            remote = fsspec.open(str(file_path), "rb").open()
+            name = Path(str(file_path)).name
+            return cls(remote, name, decode_video, decode_audio, decoder, **other_args)
+        path = Path(file_path)
+        if path.is_dir():
+            raise IsADirectoryError(
+                f"{path} is a directory, but a video file was expected. "
+                "A folder of frames is read by FrameVideo.from_directory."
+            )
+        if not path.exists():
+            raise FileNotFoundError(f"There is no video file {path}.")
+        if path.stat().st_size == 0:
+            raise VideoError(f"{path} is empty (0 bytes), so it is not a readable video.")
+        return cls(path, None, decode_video, decode_audio, decoder, **other_args)
+
+    @classmethod
+    def from_bytes(
+        cls,
+        data: bytes | bytearray | memoryview,
+        video_name: str = "video",
+        decode_video: bool = True,
+        decode_audio: bool = True,
+        decoder: str = "pyav",
+        **other_args: Any,
+    ) -> "EncodedVideo":
+        """Opens a video that is already in memory."""
+        if len(data) == 0:
+            raise VideoError(f"{video_name} is empty (0 bytes), so it is not a readable video.")
+        file = io.BytesIO(data)
+        return cls(file, video_name, decode_video, decode_audio, decoder, **other_args)
+
+    @property
+    def name(self) -> str:
+        """The file's name, with its ending."""
+        return self._name
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds from the first frame to the end of the last frame or sample, whichever is later."""
+        return self._decoder.info.duration
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Average frames per second, None without video."""
+        return self._decoder.info.rate
+
+    @property
+    def bit_rate(self) -> int | None:
+        """Bits per second of the video stream, None where the header does not say."""
+        return self._decoder.info.bit_rate
+
+    @property
+    def pix_fmt(self) -> str | None:
+        """FFmpeg's name of the pixel format, e.g. ``"yuv420p"``."""
+        return self._decoder.info.pix_fmt
+
+    @property
+    def audio_rate(self) -> int | None:
+        """Samples per second of the sound, None without sound."""
+        return self._decoder.info.audio_rate
+
+    def get_clip(
+        self,
+        start_sec: float | Fraction,
+        end_sec: float | Fraction,
+        frame_filter: FrameFilter | None = None,
+    ) -> dict[str, torch.Tensor | None]:
+        """Returns the clip ``[start_sec, end_sec)``, cut at the end of the file.
+
+        Args:
+            start_sec: where it begins.
+            end_sec: where it ends, the frame at this very time not included.
+            frame_filter: gets the list ``[0, ..., T-1]`` of the clip's frames and returns the indices to load; only
+                those are converted, and frames that no other depends on are not decoded at all.
+
+        Returns:
+            ``{"video": float32 (3, T, H, W) in 0..255, "audio": float32 (S,)}``, None for what the file lacks there.
+
+        Raises:
+            ValueError: for negative times and for a clip that begins at or beyond the end.
+            VideoError: (a RuntimeError) if the file is damaged there; the message says where.
+        """
+        check_window(start_sec, end_sec, self._name, self.duration)
+        frames = self._decoder.frames(start_sec, end_sec, frame_filter)
+        sound = self._decoder.audio(start_sec, end_sec)
+        return {
+            "video": None if frames is None else frames.data.to(torch.float32),
+            "audio": None if sound is None else sound.data.mean(dim=0),
+        }
+
+    def close(self) -> None:
+        """Closes the file; a second call does nothing."""
+        self._decoder.close()
+
+    def __enter__(self) -> "EncodedVideo":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        info = self._decoder.info
+        return (
+            f"{type(self).__name__}({info.name!r}, {float(info.duration):.3f} s, "
+            f"{info.width}x{info.height} {info.codec}, audio {info.audio_codec})"
+        )

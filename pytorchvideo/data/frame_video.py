@@ -1,0 +1,1 @@
+class FrameVideo: pass

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every video reader offers, and the handler that chooses one for a path."""
+
+from abc import ABC, abstractmethod
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+
+class Video(ABC):
+    """A video that clips can be cut out of."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name of the video."""
+
+    @property
+    @abstractmethod
+    def duration(self) -> float | Fraction:
+        """Its length in seconds."""
+
+    @abstractmethod
+    def get_clip(
+        self, start_sec: float | Fraction, end_sec: float | Fraction
+    ) -> dict[str, Any] | None:
+        """Returns the clip ``[start_sec, end_sec)`` as a dict with ``"video"`` float32 (3, T, H, W) and ``"audio"``."""
+
+    def close(self) -> None:  # noqa: B027 - readers without an open file need not close anything
+        """Gives back what the reader holds."""
+
+
+class VideoPathHandler:
+    """Opens whatever a path names: a file through FFmpeg, a directory as a folder of frames."""
+
+    def __init__(self) -> None:
+        self.path_order_cache: dict[str, list[str]] = {}
+
+    def video_from_path(
+        self,
+        filepath: str | Path,
+        decode_video: bool = True,
+        decode_audio: bool = False,
+        decoder: str = "pyav",
+        fps: float = 30,
+    ) -> Video:
+        """Returns a reader for a path.
+
+        Args:
+            filepath: a video file, a URL that fsspec knows, or a directory of frames.
+            decode_video: whether clips carry frames.
+            decode_audio: whether clips carry sound; a directory has none.
+            decoder: see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`.
+            fps: frames per second of a directory.
+
+        Raises:
+            FileNotFoundError: if there is neither a file nor a directory.
+            VideoError: (a RuntimeError) if the file cannot be read as a video.
+        """
+        from pytorchvideo.data.encoded_video import EncodedVideo
+        from pytorchvideo.data.frame_video import FrameVideo
+
+        if Path(filepath).is_dir():
+            return FrameVideo.from_directory(
+                filepath, fps, path_order_cache=self.path_order_cache
+            )
+        return EncodedVideo.from_path(
+            filepath, decode_video=decode_video, decode_audio=decode_audio, decoder=decoder
+        )
