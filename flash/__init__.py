@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flash: a video classifier without a training script, on top of :mod:`pytorchvideo`.
+
+>>> import flash
+>>> from flash.video import VideoClassificationData, VideoClassifier
+
+    datamodule = VideoClassificationData.from_folders(train_folder="videos/train", val_folder="videos/val")
+    model = VideoClassifier(num_classes=datamodule.num_classes, labels=datamodule.labels)
+    flash.Trainer(max_epochs=5).finetune(model, datamodule=datamodule, strategy="freeze")
+
+The names are imported on use: ``import flash`` itself costs nothing.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "DataKeys": "flash.data.keys",
+    "DataModule": "flash.data_module",
+    "Task": "flash.task",
+    "Trainer": "flash.trainer",
+}
+_SUBPACKAGES = ("core", "data", "video")
+
+__all__ = ["DataKeys", "DataModule", "Task", "Trainer", "core", "data", "video"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:
+        return import_module(f"flash.{name}")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'flash' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

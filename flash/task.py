@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A task: a network with its loss, metrics and optimiser, ready for :class:`flash.Trainer`."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from flash.data.keys import INPUT_KEYS, TARGET_KEYS, first_of
+from flash.finetuning import STRATEGIES, FlashBaseFinetuning
+from flash.optimizers import (
+    OptimizerSpec,
+    SchedulerSpec,
+    optimizer_classes,
+    optimizer_factory,
+    scheduler_classes,
+    scheduler_factory,
+)
+from flash.outputs import OUTPUT_NAMES, Output
+from pytorchvideo._checks import expected
+
+Scorer = Callable[[Tensor, Tensor], Tensor]
+ScorerSpec = Scorer | Sequence[Scorer] | Mapping[str, Scorer]
+
+_STAGES = ("train", "val", "test")
+_INPUTS = ("audio", *INPUT_KEYS)
+
+
+class Task(pl.LightningModule):
+    """Base of the tasks: the steps, what they log, and how the optimiser is built.
+
+    Values are logged as ``train_``, ``val_`` or ``test_`` plus the name of the loss or metric, e.g.
+    ``val_accuracy`` and ``train_cross_entropy``.
+
+    Args:
+        loss_fn: ``(logits, targets) -> scalar``, or several in a list or dict; several are added up.
+        optimizer: see :func:`flash.optimizers.optimizer_factory`.
+        lr_scheduler: see :func:`flash.optimizers.scheduler_factory`; None keeps the rate.
+        metrics: a ``torchmetrics.Metric`` or callable ``(logits, targets)``, or a list or dict of them.
+        learning_rate: None leaves the optimiser's own default.
+        output: what :meth:`flash.Trainer.predict` returns unless it is told; see :mod:`flash.outputs`.
+    """
+
+    labels: list[str] | None = None
+    multi_label: bool = False
+
+    def __init__(
+        self,
+        loss_fn: ScorerSpec,
+        optimizer: OptimizerSpec = "Adam",
+        lr_scheduler: SchedulerSpec | None = None,
+        metrics: ScorerSpec | None = None,
+        learning_rate: float | None = None,
+        output: str | Output | None = None,
+    ) -> None:
+        super().__init__()
+        self.learning_rate = learning_rate
+        self.output = output
+        self._optimizer_factory = optimizer_factory(optimizer, learning_rate)
+        self._scheduler_factory = None if lr_scheduler is None else scheduler_factory(lr_scheduler)
+        self._losses = _named("loss_fn", loss_fn)
+        self._metrics = {} if metrics is None else _named("metrics", metrics)
+        # a loss with weights moves with the model; each stage counts in its own copy of a metric
+        self.loss_modules = nn.ModuleDict(
+            {name: loss for name, loss in self._losses.items() if isinstance(loss, nn.Module)}
+        )
+        self.metric_modules = nn.ModuleDict(
+            {
+                f"{stage}_{name}": metric.clone()
+                for stage in _STAGES
+                for name, metric in self._metrics.items()
+                if isinstance(metric, Metric)
+            }
+        )
+
+    def step(self, batch: Mapping[str, Any], stage: str) -> Tensor:
+        """Returns the loss of a batch and logs it with the metrics of ``stage``."""
+        targets = first_of(batch, TARGET_KEYS)
+        logits = self(first_of(batch, INPUT_KEYS))
+        self.check_logits(logits)
+        losses = {name: loss(logits, targets) for name, loss in self._losses.items()}
+        total = sum(losses.values(), logits.new_zeros(()))
+        values: dict[str, Any] = {f"{stage}_{name}": value for name, value in losses.items()}
+        if len(losses) > 1:
+            values[f"{stage}_loss"] = total
+        for name, metric in self._metrics.items():
+            values[f"{stage}_{name}"] = self._score(f"{stage}_{name}", metric, logits, targets)
+        for name, value in values.items():
+            self.log(
+                name,
+                value,
+                on_step=stage == "train",
+                on_epoch=True,
+                prog_bar=True,
+                batch_size=len(logits),
+                # a Metric adds itself up over the processes
+                sync_dist=stage != "train" and not isinstance(value, Metric),
+            )
+        return total
+
+    def _score(self, name: str, metric: Scorer, logits: Tensor, targets: Tensor) -> Any:
+        if name not in self.metric_modules:
+            return metric(logits, targets)
+        module = self.metric_modules[name]
+        # the forward pass, unlike update(), also keeps this batch's value for the step's log
+        module(logits.detach(), targets)
+        return module
+
+    def check_logits(self, logits: Tensor) -> None:
+        """Raises if the network's answer does not fit the task; the base class accepts all."""
+
+    def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
+        return self.step(batch, "train")
+
+    def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
+        self.step(batch, "val")
+
+    def test_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
+        self.step(batch, "test")
+
+    def predict_step(
+        self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0
+    ) -> dict[str, Any]:
+        """Returns the batch without its pictures and sound, and with the logits as ``preds``."""
+        if isinstance(batch, Tensor):
+            return {"preds": self(batch)}
+        kept = {key: value for key, value in batch.items() if key not in _INPUTS}
+        return {**kept, "preds": self(first_of(batch, INPUT_KEYS))}
+
+    def configure_optimizers(self) -> Any:
+        """Builds the optimiser on every parameter that trains at any time of the run."""
+        optimizer = self._optimizer_factory(self._parameters_to_optimize())
+        if self._scheduler_factory is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": self._scheduler_factory(optimizer)}
+
+    def _parameters_to_optimize(self) -> list[nn.Parameter]:
+        for callback in self.trainer.callbacks if self._trainer is not None else ():
+            if isinstance(callback, FlashBaseFinetuning):
+                return callback.parameters_to_optimize(self)
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    @classmethod
+    def available_optimizers(cls) -> list[str]:
+        """Names that ``optimizer`` takes."""
+        return sorted(optimizer_classes())
+
+    @classmethod
+    def available_lr_schedulers(cls) -> list[str]:
+        """Names that ``lr_scheduler`` takes."""
+        return sorted(scheduler_classes())
+
+    @classmethod
+    def available_finetuning_strategies(cls) -> list[str]:
+        """Names that ``Trainer.finetune(strategy=...)`` takes."""
+        return sorted(STRATEGIES)
+
+    @classmethod
+    def available_outputs(cls) -> list[str]:
+        """Names that ``Trainer.predict(output=...)`` takes."""
+        return list(OUTPUT_NAMES)
+
+
+def _named(argument: str, spec: Any) -> dict[str, Any]:
+    """Loss functions or metrics by the name under which they are logged."""
+    if isinstance(spec, Mapping):
+        named = dict(spec)
+    elif isinstance(spec, Sequence):
+        named = {_name_of(scorer): scorer for scorer in spec}
+    else:
+        named = {_name_of(spec): spec}
+    if not named or not all(callable(scorer) for scorer in named.values()):
+        raise TypeError(expected(argument, "a callable, or a list or dict of them", spec))
+    return named
+
+
+def _name_of(scorer: Any) -> str:
+    """``F.cross_entropy`` -> cross_entropy, ``MulticlassF1Score()`` -> f1_score."""
+    name = getattr(scorer, "__name__", None) or type(scorer).__name__
+    name = re.sub(r"^(Multiclass|Multilabel|Binary)(?=[A-Z])", "", name)
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

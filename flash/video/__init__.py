@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The video task: data from folders or files, the classifier, and predictions for whole videos."""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "VideoClassificationData": "flash.video.data",
+    "VideoClassifier": "flash.video.model",
+    "VideoPredictor": "flash.video.predict",
+}
+
+__all__ = ["VideoClassificationData", "VideoClassifier", "VideoPredictor"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'flash.video' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a video file to its labels, in plain PyTorch: several clips and views, averaged.
+
+    file ── clips spread evenly over it ── views of each clip ── model ── softmax ── mean ── labels
+
+A model file is one ``torch.save`` of plain types and tensors, readable with ``weights_only=True``.
+"""
+
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+from torchvision.transforms import CenterCrop, Compose
+
+from pytorchvideo._checks import expected
+from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.models._registry import create_model
+from pytorchvideo.models._weights import ClipRecipe
+from pytorchvideo.transforms.functional import uniform_crop, uniform_temporal_subsample
+
+FORMAT = "pytorchvideo.classifier"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class ClipScores:
+    """What the model says of one clip.
+
+    Attributes:
+        start_sec: start of the clip in its video.
+        end_sec: end of the clip, not beyond the end of the video.
+        scores: probabilities (num_labels,), the mean over the clip's views.
+    """
+
+    start_sec: float
+    end_sec: float
+    scores: Tensor
+
+
+def clip_windows(duration: float, clip_duration: float, clips: int) -> list[tuple[float, float]]:
+    """Returns the times of clips spread evenly over a video; one clip is the middle one.
+
+    A video that is not longer than a clip is one clip, whole.
+
+    >>> clip_windows(10.0, 2.0, 3)
+    [(0.0, 2.0), (4.0, 6.0), (8.0, 10.0)]
+    >>> clip_windows(10.0, 2.0, 1), clip_windows(1.5, 2.0, 3)
+    ([(4.0, 6.0)], [(0.0, 1.5)])
+    """
+    latest = duration - clip_duration
+    if latest <= 0:
+        return [(0.0, duration)]
+    starts = [latest / 2] if clips == 1 else [latest * i / (clips - 1) for i in range(clips)]
+    return [(start, start + clip_duration) for start in starts]
+
+
+class VideoPredictor:
+    """Names what happens in a video.
+
+    Args:
+        model: clips (B, C, T, H, W) -> logits (B, num_labels); is put into eval mode.
+        recipe: the clips that the model was trained on.
+        labels: class names in the order of the logits.
+        batch_size: clips in memory and in the model at a time.
+
+    Example::
+
+        predictor = VideoPredictor.from_file("model.pt")
+        for label, score in predictor.predict("archery.mp4", clips=10, views=3):
+            ...
+    """
+
+    def __init__(
+        self, model: nn.Module, recipe: ClipRecipe, labels: Sequence[str], *, batch_size: int = 4
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(expected("batch_size", ">= 1", batch_size))
+        self.model = model.eval()
+        self.recipe = recipe
+        self.labels = [str(label) for label in labels]
+        self.batch_size = batch_size
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], *, batch_size: int = 4) -> "VideoPredictor":
+        """Loads what :func:`save_classifier` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is not a model file, or of a later version.
+        """
+        saved = read_classifier(path)
+        labels = saved["labels"]
+        model = create_model(saved["model_name"], num_classes=len(labels), **saved["model_kwargs"])
+        model.load_state_dict(saved["model_state"])
+        return cls(model, ClipRecipe.from_dict(saved["recipe"]), labels, batch_size=batch_size)
+
+    def predict(
+        self, path: str | os.PathLike[str], *, clips: int = 4, views: int = 1, top_k: int = 5
+    ) -> list[tuple[str, float]]:
+        """Returns the likeliest labels of a video with their probabilities, best first.
+
+        Args:
+            path: a video file.
+            clips: number of clips, spread evenly from its start to its end; fewer for a short one.
+            views: 1 looks at the centre of the picture, 3 also at both sides.
+            top_k: how many labels.
+
+        Raises:
+            FileNotFoundError, IsADirectoryError: if ``path`` is no file.
+            pytorchvideo.data._decode.VideoError: (a RuntimeError) if the file is no readable video.
+            ValueError: if an argument is out of range.
+        """
+        if top_k < 1:
+            raise ValueError(expected("top_k", ">= 1", top_k))
+        answers = self.predict_clips(path, clips=clips, views=views)
+        mean = torch.stack([answer.scores for answer in answers]).mean(dim=0)
+        best = mean.topk(min(top_k, len(self.labels)))
+        named = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        return [(self.labels[index], score) for index, score in named]
+
+    def predict_clips(
+        self, path: str | os.PathLike[str], *, clips: int = 4, views: int = 1
+    ) -> list[ClipScores]:
+        """Returns the scores of every clip in the order of time; arguments and errors of :meth:`predict`."""
+        if clips < 1:
+            raise ValueError(expected("clips", ">= 1", clips))
+        if views not in (1, 3):
+            raise ValueError(expected("views", "1 (the centre) or 3 (both sides too)", views))
+        windows: list[tuple[float, float]] = []
+        scores: list[Tensor] = []
+        pending: list[Any] = []
+        for window, inputs in self._clips(path, clips, views):
+            windows.append(window)
+            for view in inputs:
+                pending.append(view)
+                if len(pending) == self.batch_size:
+                    scores.append(self._scores(pending))
+                    pending = []
+        if pending:
+            scores.append(self._scores(pending))
+        # (clips * views, N) -> (clips, N)
+        means = torch.cat(scores).unflatten(0, (len(windows), views)).mean(dim=1)
+        return [ClipScores(*window, clip) for window, clip in zip(windows, means, strict=True)]
+
+    def _clips(
+        self, path: str | os.PathLike[str], clips: int, views: int
+    ) -> Iterator[tuple[tuple[float, float], list[Any]]]:
+        """Each clip's times and the model inputs of its views, from one open file."""
+        transforms = self._views(views)
+        found = False
+        with EncodedVideo.from_path(os.fspath(path), decode_audio=False) as video:
+            for start, end in clip_windows(
+                float(video.duration), self.recipe.clip_duration_sec, clips
+            ):
+                frames = video.get_clip(start, end, frame_filter=self._needed_frames)["video"]
+                if frames is not None:
+                    found = True
+                    yield (start, end), [transform(frames) for transform in transforms]
+        if not found:
+            raise VideoError(f"{os.fspath(path)} has no frame in the clips that were asked for.")
+
+    def _needed_frames(self, indices: list[int]) -> list[int]:
+        """Of a clip's frames those that the recipe's temporal subsampling keeps."""
+        if len(indices) <= self.recipe.num_frames:
+            return indices
+        chosen = uniform_temporal_subsample(
+            torch.tensor(indices), self.recipe.num_frames, temporal_dim=0
+        )
+        return [int(index) for index in chosen]
+
+    def _views(self, views: int) -> list[Compose]:
+        steps = self.recipe.transforms().transforms
+        if views == 1:
+            return [Compose(steps)]
+        crops = [_Crop(self.recipe.crop_size, position) for position in range(views)]
+        return [
+            Compose([crop if isinstance(s, CenterCrop) else s for s in steps]) for crop in crops
+        ]
+
+    @torch.inference_mode()
+    def _scores(self, clips: list[Any]) -> Tensor:
+        like = next(self.model.parameters(), torch.zeros(()))
+        batch = default_collate(clips)
+        # several tensors are the pathways of one batch
+        several = not isinstance(batch, Tensor)
+        logits = self.model([path.to(like) for path in batch] if several else batch.to(like))
+        if logits.ndim != 2 or logits.shape[1] != len(self.labels):
+            wanted = f"(B, {len(self.labels)}), one logit a label"
+            raise ValueError(
+                f"Expected the model to return {wanted}, but got {tuple(logits.shape)}."
+            )
+        return logits.float().softmax(dim=1).cpu()
+
+
+class _Crop(nn.Module):
+    def __init__(self, size: int, position: int) -> None:
+        super().__init__()
+        self.size, self.position = size, position
+
+    def forward(self, clip: Tensor) -> Tensor:
+        return uniform_crop(clip, self.size, self.position)
+
+    def extra_repr(self) -> str:
+        return f"size={self.size}, position={self.position}"
+
+
+def save_classifier(
+    path: str | os.PathLike[str],
+    *,
+    model: nn.Module,
+    model_name: str,
+    model_kwargs: dict[str, Any],
+    labels: Sequence[str],
+    recipe: ClipRecipe,
+) -> None:
+    """Writes a classifier to one file that needs neither flash nor Lightning to be read.
+
+    Args:
+        path: the file to write; an existing one is replaced when the new one is complete.
+        model: the network.
+        model_name: its name in the registry.
+        model_kwargs: arguments with which the registry builds it, besides the number of classes.
+        labels: class names in the order of the logits.
+        recipe: the clips that it was trained on.
+    """
+    target = Path(path)
+    partial = target.with_name(target.name + ".part")
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model_name": model_name,
+        "model_kwargs": dict(model_kwargs),
+        "model_state": {key: value.detach().cpu() for key, value in model.state_dict().items()},
+        "labels": list(labels),
+        "recipe": recipe.to_dict(),
+    }
+    try:
+        torch.save(content, partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_classifier(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns the content of a model file; see :meth:`VideoPredictor.from_file` for the errors."""
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no model file {file}.")
+    try:
+        saved = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{file} is not a model file: torch.load cannot read it.") from error
+    if not isinstance(saved, dict) or saved.get("format") != FORMAT:
+        is_lightning = isinstance(saved, dict) and "pytorch-lightning_version" in saved
+        advice = (
+            "It is a Lightning checkpoint: VideoClassifier.load_from_checkpoint(...).save(...) makes one."
+            if is_lightning
+            else "VideoClassifier.save(...) makes one."
+        )
+        raise ValueError(f"{file} is not a model file of the format {FORMAT!r}. {advice}")
+    if saved["version"] > VERSION:
+        raise ValueError(
+            f"{file} has version {saved['version']} of its format, but this release reads up to {VERSION}. "
+            "Update pytorchvideo."
+        )
+    return saved
