@@ -1,1 +1,158 @@
-class FrameVideo: pass
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of pictures as a video."""
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pytorchvideo._checks import expected
+from pytorchvideo.data._decode import FrameFilter, ceil_ticks, check_window, select_frames
+from pytorchvideo.data._decode._images import list_frames, load_frames
+from pytorchvideo.data.video import Video
+
+_IO_THREADS = 8
+
+
+class FrameVideo(Video):
+    """A video whose frames are picture files at a constant rate: frame k is shown at ``k / fps`` seconds.
+
+    Args:
+        duration: length in seconds.
+        fps: frames per second.
+        video_frame_to_path_fn: frame index -> path of its picture.
+        video_frame_paths: the paths themselves. Exactly one of the two is given.
+        multithreaded_io: whether the pictures of a clip are read by several threads.
+
+    Raises:
+        ValueError: unless exactly one of the two ways to name the pictures is given.
+    """
+
+    def __init__(
+        self,
+        duration: float | Fraction,
+        fps: float,
+        video_frame_to_path_fn: Callable[[int], str] | None = None,
+        video_frame_paths: Sequence[str] | None = None,
+        multithreaded_io: bool = False,
+    ) -> None:
+        if (video_frame_to_path_fn is None) == (video_frame_paths is None):
+            raise ValueError(
+                "Expected exactly one of `video_frame_to_path_fn` and `video_frame_paths`, "
+                f"but got {'neither' if video_frame_paths is None else 'both'}."
+            )
+        if not fps > 0:
+            raise ValueError(expected("fps", "> 0 frames per second", fps))
+        self._duration = Fraction(duration)
+        self._fps = Fraction(fps).limit_denominator(1_000_000)
+        self._paths = list(video_frame_paths) if video_frame_paths is not None else None
+        self._path_of = video_frame_to_path_fn
+        self._num_frames = (
+            len(self._paths) if self._paths is not None else round(self._duration * self._fps)
+        )
+        self._threads = _IO_THREADS if multithreaded_io else 1
+
+    @classmethod
+    def from_directory(
+        cls,
+        path: str | Path,
+        fps: float = 30.0,
+        multithreaded_io: bool = False,
+        path_order_cache: dict[str, list[str]] | None = None,
+    ) -> "FrameVideo":
+        """Opens the pictures of a directory, in natural order of their names.
+
+        Args:
+            path: the directory.
+            fps: frames per second.
+            multithreaded_io: whether the pictures of a clip are read by several threads.
+            path_order_cache: remembers the listing of a directory between calls.
+
+        Raises:
+            NotADirectoryError: if it is none.
+            VideoError: (a RuntimeError) if it holds no pictures.
+        """
+        key = str(path)
+        cached = path_order_cache.get(key) if path_order_cache is not None else None
+        frames = cached if cached is not None else list_frames(path)
+        if path_order_cache is not None:
+            path_order_cache[key] = frames
+        return cls.from_frame_paths(frames, fps, multithreaded_io)
+
+    @classmethod
+    def from_frame_paths(
+        cls, video_frame_paths: Sequence[str], fps: float = 30.0, multithreaded_io: bool = False
+    ) -> "FrameVideo":
+        """Opens a list of pictures, in this order.
+
+        Raises:
+            ValueError: for an empty list.
+        """
+        if not video_frame_paths:
+            raise ValueError(expected("video_frame_paths", "a list of at least one path", []))
+        duration = len(video_frame_paths) / Fraction(fps).limit_denominator(1_000_000)
+        return cls(
+            duration,
+            fps,
+            video_frame_paths=list(video_frame_paths),
+            multithreaded_io=multithreaded_io,
+        )
+
+    @property
+    def name(self) -> str:
+        """The name of the directory of the first frame."""
+        return Path(self._path(0)).parent.name
+
+    @property
+    def duration(self) -> Fraction:
+        """Length in seconds."""
+        return self._duration
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second."""
+        return self._fps
+
+    def get_clip(
+        self,
+        start_sec: float | Fraction,
+        end_sec: float | Fraction,
+        frame_filter: FrameFilter | None = None,
+    ) -> dict[str, Any]:
+        """Returns the clip ``[start_sec, end_sec)``, cut at the end of the video.
+
+        Args:
+            start_sec: where it begins.
+            end_sec: where it ends, the frame at this very time not included.
+            frame_filter: gets the indices of the clip's frames and returns those to load.
+
+        Returns:
+            ``{"video": float32 (3, T, H, W) in 0..255 or None, "frame_indices": indices into the video,
+            "audio": None}``.
+
+        Raises:
+            ValueError: for negative times and for a clip that begins at or beyond the end.
+            VideoError: (a RuntimeError) if a picture cannot be read.
+        """
+        check_window(start_sec, end_sec, self.name, self._duration)
+        tick = 1 / self._fps
+        first = int(ceil_ticks(start_sec, tick))
+        last = int(min(ceil_ticks(end_sec, tick), self._num_frames))
+        picked = select_frames(_shifted(frame_filter, first), max(0, last - first), self.name)
+        indices = [first + i for i in picked]
+        video = None
+        if indices:
+            video = load_frames([self._path(i) for i in indices], self._threads).to(torch.float32)
+        return {"video": video, "frame_indices": indices, "audio": None}
+
+    def _path(self, index: int) -> str:
+        return self._paths[index] if self._paths is not None else self._path_of(index)  # type: ignore[misc]
+
+
+def _shifted(frame_filter: FrameFilter | None, first: int) -> FrameFilter | None:
+    """A filter of indices into the video as a filter of indices into the clip."""
+    if frame_filter is None:
+        return None
+    return lambda indices: [i - first for i in frame_filter([first + i for i in indices])]

@@ -61,9 +61,7 @@ class VideoPathHandler:
         from pytorchvideo.data.frame_video import FrameVideo
 
         if Path(filepath).is_dir():
-            return FrameVideo.from_directory(
-                filepath, fps, path_order_cache=self.path_order_cache
-            )
+            return FrameVideo.from_directory(filepath, fps, path_order_cache=self.path_order_cache)
         return EncodedVideo.from_path(
             filepath, decode_video=decode_video, decode_audio=decode_audio, decoder=decoder
         )

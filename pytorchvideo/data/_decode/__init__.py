@@ -12,8 +12,8 @@ from pytorchvideo.data._decode._types import (
     Frames,
     VideoError,
     VideoInfo,
-    check_window,
     ceil_ticks,
+    check_window,
     select_frames,
 )
 

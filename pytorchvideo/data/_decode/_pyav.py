@@ -11,7 +11,7 @@ presentation times are copies of their decoding times) cannot be: there everythi
 decoded, and the k-th frame that the decoder shows gets the k-th smallest time.
 """
 
-import io
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,6 +40,7 @@ av.logging.set_level(None)  # FFmpeg writes to stderr what this library says in 
 
 _PROBE_PACKETS = 32  # H.264 and HEVC reorder at most 16 pictures
 _PROBE_FRAMES = 12
+_FORMATS_WITH_DURATIONS = ("mp4", "avi")  # counted by the writer; elsewhere FFmpeg estimates
 _AUDIO_PREROLL_SEC = 0.5  # overlap and bit reservoir of AAC, MP3, Opus, with room to spare
 
 Time = float | Fraction
@@ -87,34 +88,47 @@ class PyAVDecoder:
     ) -> None:
         self._name = name
         self._seek = seek
-        source = str(file) if isinstance(file, Path) else file
+        self._file = str(file) if isinstance(file, Path) else file
+        self._wants = video, audio
         try:
-            self._container: Any = av.open(source, metadata_errors="ignore")
-        except (av.error.FFmpegError, EOFError) as error:
-            raise VideoError(f"{name} is not a readable video: {_reason(error)}.") from error
-        streams = self._container.streams
-        self._video = next((s for s in streams.video if _has_codec(s)), None) if video else None
-        self._audio = next((s for s in streams.audio if _has_codec(s)), None) if audio else None
-        if video and self._video is None:
-            found = ", ".join(sorted({s.type for s in streams})) or "none"
-            self.close()
-            raise VideoError(
-                f"{name} has no video stream (streams found: {found}). Check that it is a video file."
-            )
-        for stream in streams:
-            if stream not in (self._video, self._audio):
-                stream.discard = Discard.all
-        for stream in (self._video, self._audio):
-            if stream is not None:
-                stream.codec_context.thread_count = 1  # data loader workers are the parallelism
-        self._reformatters = VideoReformatter(), VideoReformatter()
-        try:
+            self._open()
+            grid = self._audio_grid() if self._audio is not None else None
             self._start, self._reordered = self._probe_start()
             self._trusted = self._times_are_true()
             self.info = self._read_info()
         except (av.error.FFmpegError, EOFError) as error:
-            self.close()
             raise VideoError(f"{name} is not a readable video: {_reason(error)}.") from error
+        self._grid = None
+        if grid is not None:
+            self._grid = (
+                grid[0] - round(self._origin * self._audio.codec_context.sample_rate),
+                grid[1],
+            )
+        self._reformatters = VideoReformatter(), VideoReformatter()
+
+    def _open(self) -> None:
+        if not isinstance(self._file, str):
+            self._file.seek(0)
+        self._container: Any = av.open(self._file, metadata_errors="ignore")
+        streams, (video, audio) = self._container.streams, self._wants
+        self._video: Any = (
+            next((s for s in streams.video if _has_codec(s)), None) if video else None
+        )
+        self._audio: Any = (
+            next((s for s in streams.audio if _has_codec(s)), None) if audio else None
+        )
+        if video and self._video is None:
+            found = ", ".join(sorted({s.type for s in streams})) or "none"
+            self.close()
+            raise VideoError(
+                f"{self._name} has no video stream (streams found: {found}). "
+                "Check that it is a video file."
+            )
+        for stream in streams:
+            if stream not in (self._video, self._audio):
+                stream.discard = Discard.all
+            elif stream.codec_context is not None:
+                stream.codec_context.thread_count = 1  # data loader workers are the parallelism
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
@@ -126,12 +140,8 @@ class PyAVDecoder:
         """Returns the time of the first frame in ticks, and whether packets come in another order than frames."""
         if self._video is None:
             return 0, False
-        times = []
-        for packet in self._container.demux(self._video):
-            if packet.size:
-                times.append(packet.pts)
-            if len(times) >= _PROBE_PACKETS:
-                break
+        self._rewind()
+        times = [p.pts for p in itertools.islice(self._demux(self._video), _PROBE_PACKETS)]
         known = [t for t in times if t is not None]
         self._complete = len(known) == len(times) and len(set(known)) == len(known)
         if not times:
@@ -148,7 +158,7 @@ class PyAVDecoder:
             return self._video is None
         if not self._video.codec_context.has_b_frames:
             return True
-        if "avi" in self._container.format.name.split(","):
+        if self._is_format("avi"):
             return False
         if self._reordered:
             return True
@@ -186,13 +196,15 @@ class PyAVDecoder:
 
     def _stream_duration(self, stream: Any) -> Fraction:
         """Seconds from the first video frame to the end of the last frame or sample of a stream."""
-        base = stream.time_base
-        if stream.duration is not None:
-            first = stream.start_time or 0
-            if stream is self._video and not self._trusted:
-                first = self._start
-            return (first + stream.duration) * base - self._origin
-        return self._last_packet_end(stream) - self._origin
+        if stream.duration is None or not self._is_format(*_FORMATS_WITH_DURATIONS):
+            return self._last_packet_end(stream) - self._origin
+        first = stream.start_time or 0
+        if stream is self._video and not self._trusted:
+            first = self._start
+        return (first + stream.duration) * stream.time_base - self._origin
+
+    def _is_format(self, *names: str) -> bool:
+        return not set(names).isdisjoint(self._container.format.name.split(","))
 
     @property
     def _origin(self) -> Fraction:
@@ -287,7 +299,9 @@ class PyAVDecoder:
             return None
         times = [span.shown[i] for i in indices]
         data = torch.stack([pictures[t] for t in times], dim=1)  # (3, T, H, W)
-        pts_sec = torch.tensor([float((t - self._start) * base) for t in times], dtype=torch.float64)
+        pts_sec = torch.tensor(
+            [float((t - self._start) * base) for t in times], dtype=torch.float64
+        )
         return Frames(data=data, pts_sec=pts_sec, indices=indices)
 
     def _check_end(self, start_sec: Time, end_sec: Time, window: str) -> None:
@@ -302,26 +316,26 @@ class PyAVDecoder:
 
     def _span(self, low: float, high: float) -> _Span:
         """First pass: the packets that the frames of ``low <= pts < high`` need, without decoding."""
-        if not self._trusted or not self._seek:
-            self._rewind()
-            return self._read_span(None, low, high)
-        target = int(low)
-        while True:
+        target, step = int(low), max(1, int(1 / self._video.time_base))
+        while self._trusted and self._seek and target > self._start:
             self._seek_to(self._video, target)
             span = self._read_span(target, low, high)
-            first = span.packets[0].pts if span.packets else None
-            if first is None or first <= low or target <= self._start:
+            if span is not None:
                 return span
-            # The key frame that the index gave is shown after the clip begins: take the one before.
-            target = max(self._start, min(target, first) - max(1, int(1 / self._video.time_base)))
+            target, step = target - step, 2 * step
+        self._rewind()
+        return self._read_span(None, low, high) or _Span(None, [], [])
 
-    def _read_span(self, seek_pts: int | None, low: float, high: float) -> _Span:
+    def _read_span(self, seek_pts: int | None, low: float, high: float) -> _Span | None:
+        """Reads packets up to the end of a window; None if a seek did not land on a key frame shown before it."""
         packets: list[_Packet] = []
         past_key = False
         for packet in self._demux(self._video):
             pts = packet.pts if packet.pts is not None else packet.dts
             if pts is None:
                 pts = packets[-1].pts + 1 if packets else 0
+            if not packets and seek_pts is not None and not (packet.is_keyframe and pts <= low):
+                return None
             packets.append(_Packet(pts, packet.is_keyframe))
             # Nothing after a packet is shown before its decoding time. Without one: a key frame past the end,
             # and a packet that no longer leads it.
@@ -331,6 +345,8 @@ class PyAVDecoder:
             elif past_key and pts > high and len(packets) > _PROBE_PACKETS:
                 break
             past_key = past_key or (packet.is_keyframe and pts >= high)
+        if not packets and seek_pts is not None:
+            return None
         shown = sorted({p.pts for p in packets if low <= p.pts < high})
         return _Span(seek_pts, packets, shown)
 
@@ -384,9 +400,11 @@ class PyAVDecoder:
         height, width = planar.height, planar.width
         picture = torch.empty((3, height, width), dtype=torch.uint8)
         for channel, plane in zip((1, 2, 0), planar.planes, strict=True):
-            rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
+            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)
             picture[channel] = torch.from_numpy(rows[:, :width].copy())
-        turns = round(frame.rotation / 90) % 4  # counter-clockwise quarter turns of the display matrix
+        turns = (
+            round(frame.rotation / 90) % 4
+        )  # counter-clockwise quarter turns of the display matrix
         return torch.rot90(picture, turns, dims=(1, 2)) if turns else picture
 
     # -- audio --------------------------------------------------------------------------------------------------
@@ -403,7 +421,10 @@ class PyAVDecoder:
         if self._audio is None:
             return None
         rate = self._audio.codec_context.sample_rate
-        first, last = ceil_ticks(start_sec, Fraction(1, rate)), ceil_ticks(end_sec, Fraction(1, rate))
+        first, last = (
+            ceil_ticks(start_sec, Fraction(1, rate)),
+            ceil_ticks(end_sec, Fraction(1, rate)),
+        )
         try:
             chunks = list(self._audio_chunks(int(first), last, rate))
         except (av.error.FFmpegError, EOFError) as error:
@@ -418,32 +439,105 @@ class PyAVDecoder:
             data[:, offset : offset + samples.shape[1]] = samples
         return AudioSamples(torch.from_numpy(data), rate)
 
-    def _audio_chunks(
-        self, first: int, last: float, rate: int
-    ) -> Iterator[tuple[int, np.ndarray]]:
+    def _audio_chunks(self, first: int, last: float, rate: int) -> Iterator[tuple[int, np.ndarray]]:
         """(position, float32 (channels, S)) of the window's samples, positions counted from the origin."""
         base = self._audio.time_base
-        self._seek_to(
-            self._audio, int((self._origin + Fraction(first, rate) - Fraction(_AUDIO_PREROLL_SEC)) / base)
-        )
+        target = self._origin + Fraction(first, rate) - Fraction(_AUDIO_PREROLL_SEC)
+        from_start = target <= (self._audio.start_time or 0) * base
+        if not self._ticks_hit_samples() and self._grid is None:
+            from_start = True  # only counting from the very start is exact
+        if from_start:
+            self.close()
+            self._open()
+        else:
+            self._seek_to(self._audio, int(target / base))
+        frames = self._audio_frames()
+        head = list(itertools.islice(frames, 1 if from_start else 4))
+        position = self._first_position(head, rate)
         resampler: Any = AudioResampler(format="fltp")
-        position: int | None = None
-        for packet in self._demux(self._audio):
-            for frame in self._audio.codec_context.decode(packet):
-                if frame.pts is not None:
-                    told = round((frame.pts * base - self._origin) * rate)
-                    # Coarse time bases (1 ms in Matroska) jitter: follow the samples unless there is a gap.
-                    if position is None or abs(told - position) > 2 * max(1, base * rate):
-                        position = told
-                position = position or 0
-                for part in resampler.resample(frame):
-                    samples = part.to_ndarray()
-                    low, high = max(first, position), min(last, position + samples.shape[1])
-                    if low < high:
-                        yield int(low), samples[:, int(low) - position : int(high) - position]
-                    position += samples.shape[1]
-            if position is not None and position >= last:
+        for frame in itertools.chain(head, frames):
+            if frame.pts is not None:
+                told = self._sample_of(frame, rate)
+                if abs(told - position) > 2 * frame.samples + base * rate:  # a gap, no jitter
+                    position = told
+            for part in resampler.resample(frame):
+                samples = part.to_ndarray()
+                low, high = max(first, position), min(last, position + samples.shape[1])
+                if low < high:
+                    yield int(low), samples[:, int(low) - position : int(high) - position]
+                position += samples.shape[1]
+            if position >= last:
                 return
+
+    def _sample_of(self, frame: Any, rate: int) -> int:
+        """Where a frame of sound begins, in samples after the origin, as its rounded time says."""
+        return round((frame.pts * self._audio.time_base - self._origin) * rate)
+
+    def _first_position(self, head: list[Any], rate: int) -> int:
+        """Where the first of some consecutive frames begins.
+
+        Told by the last of them: after a jump into the middle of an MPEG stream the first carries another's time.
+        """
+        timed = [i for i, frame in enumerate(head) if frame.pts is not None]
+        if not timed:
+            return 0
+        before = sum(frame.samples for frame in head[: timed[-1]])
+        position = self._sample_of(head[timed[-1]], rate) - before
+        return _snap(position, head[0].samples, self._grid)
+
+    def _audio_frames(self) -> Iterator[Any]:
+        """Decoded sound from where the file stands; packets that a seek has cut in two are left out."""
+        decoded = False
+        for packet in self._demux(self._audio):
+            try:
+                frames = self._audio.codec_context.decode(packet)
+            except av.error.InvalidDataError:
+                if decoded:
+                    raise
+                continue
+            decoded = decoded or bool(frames)
+            yield from frames
+        yield from self._audio.codec_context.decode(None)
+
+    def _ticks_hit_samples(self) -> bool:
+        """Whether every sample has a time of its own; Matroska's milliseconds are longer, 1/90000 s falls between."""
+        return (
+            1 / (self._audio.time_base * self._audio.codec_context.sample_rate)
+        ).denominator == 1
+
+    def _audio_grid(self) -> tuple[int, int] | None:
+        """(position of the second frame, samples per frame) where all frames are alike, else None.
+
+        Where times are rounded, the grid makes the position of a frame exact after a seek as well. Called on a file
+        that has just been opened: only then is the priming cut off.
+        """
+        rate, base = self._audio.codec_context.sample_rate, self._audio.time_base
+        if (
+            self._ticks_hit_samples() or self._audio.codec_context.name == "vorbis"
+        ):  # which varies its frames
+            return None
+        frames = list(itertools.islice(self._audio_frames(), _PROBE_FRAMES))
+        if len(frames) < 3 or frames[0].pts is None:
+            return None
+        sizes = {frame.samples for frame in frames[1:-1]}
+        if len(sizes) != 1:
+            return None
+        second = round(frames[0].pts * base * rate) + frames[0].samples
+        return second, sizes.pop()
+
+
+def _snap(position: int, samples: int, grid: tuple[int, int] | None) -> int:
+    """Moves a frame so that it ends on a grid (some frame start, samples per frame); the first may be shorter.
+
+    >>> _snap(1941, 960, (648, 960)), _snap(-336, 960, (648, 960)), _snap(1, 648, (648, 960))
+    (1608, -312, 0)
+    >>> _snap(77, 960, None)
+    77
+    """
+    if grid is None:
+        return position
+    start, size = grid
+    return start + round((position + samples - start) / size) * size - samples
 
 
 def _groups_with(packets: list[_Packet], wanted: set[int]) -> list[bool]:
@@ -465,15 +559,13 @@ def _groups_with(packets: list[_Packet], wanted: set[int]) -> list[bool]:
 
 def _has_codec(stream: Any) -> bool:
     """False for streams without a decoder and for cover pictures."""
-    return stream.codec_context is not None and not stream.disposition & stream.disposition.attached_pic
+    return (
+        stream.codec_context is not None
+        and not stream.disposition & stream.disposition.attached_pic
+    )
 
 
 def _reason(error: BaseException) -> str:
     """FFmpeg's words for an error, without numbers and file names."""
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return words[0].lower() + words[1:]
-
-
-def open_bytes(data: bytes | bytearray | memoryview) -> BinaryIO:
-    """Returns a binary file over bytes in memory."""
-    return io.BytesIO(bytes(data))

@@ -44,7 +44,10 @@ class VideoInfo:
 
 @dataclass(frozen=True, repr=False)
 class Frames:
-    """Upright frames of a clip: ``data`` uint8 RGB (3, T, H, W), ``pts_sec`` float64 (T,), ``indices`` into the clip."""
+    """Upright RGB frames of a clip.
+
+    ``data`` is uint8 (3, T, H, W), ``pts_sec`` float64 (T,), ``indices`` their places among all frames of the clip.
+    """
 
     data: torch.Tensor
     pts_sec: torch.Tensor
@@ -71,7 +74,10 @@ class Decoder(Protocol):
     info: VideoInfo
 
     def frames(
-        self, start_sec: float | Fraction, end_sec: float | Fraction, frame_filter: FrameFilter | None
+        self,
+        start_sec: float | Fraction,
+        end_sec: float | Fraction,
+        frame_filter: FrameFilter | None,
     ) -> Frames | None:
         """Returns the frames with ``start_sec <= t < end_sec``, or None where there are none."""
 
@@ -107,9 +113,7 @@ def check_window(
     """Raises a ValueError that names the file unless ``0 <= start_sec < duration`` and ``start_sec <= end_sec``."""
     window = f"clip [{float(start_sec):g}, {float(end_sec):g}) s of {name}"
     if not start_sec >= 0:
-        raise ValueError(
-            f"{window}: " + expected("start_sec", ">= 0 seconds", float(start_sec))
-        )
+        raise ValueError(f"{window}: " + expected("start_sec", ">= 0 seconds", float(start_sec)))
     if not end_sec >= start_sec:
         raise ValueError(
             f"{window}: " + expected("end_sec", "at or after `start_sec`", float(end_sec))
