@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The models for ``torch.hub.load``, from a checkout: ``torch.hub.load(folder, "slow_r50", source="local")``."""
+
+dependencies = ["torch", "torchvision", "safetensors"]
+
+from pytorchvideo.models.hub import (  # noqa: E402
+    c2d_r50,
+    i3d_inception,
+    i3d_r50,
+    slow_r50,
+    x3d_l,
+    x3d_m,
+    x3d_s,
+    x3d_xs,
+)
+
+__all__ = [
+    "c2d_r50",
+    "i3d_inception",
+    "i3d_r50",
+    "slow_r50",
+    "x3d_l",
+    "x3d_m",
+    "x3d_s",
+    "x3d_xs",
+]

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks that many architectures share."""
+
+from pytorchvideo.layers.convolutions import Conv2plus1d, create_conv_2plus1d
+from pytorchvideo.layers.drop_path import DropPath
+from pytorchvideo.layers.squeeze_excitation import SqueezeExcitation
+from pytorchvideo.layers.swish import Swish
+
+__all__ = [
+    "Conv2plus1d",
+    "DropPath",
+    "SqueezeExcitation",
+    "Swish",
+    "create_conv_2plus1d",
+]

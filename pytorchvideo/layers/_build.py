@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What builders take, sizes and module classes, and how they make modules of them."""
+
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from pytorchvideo._checks import expected
+
+# One number for each of (T, H, W).
+Size3 = Sequence[int]
+
+# A module class, or a function that builds a module: `nn.BatchNorm3d`, `create_conv_2plus1d`.
+ModuleFactory = Callable[..., nn.Module]
+
+
+def size3(size: Size3) -> tuple[int, int, int]:
+    """Returns a size as a tuple of three.
+
+    Raises:
+        ValueError: it has not three numbers.
+    """
+    if len(size) != 3:
+        raise ValueError(expected("size", "three numbers (T, H, W)", tuple(size)))
+    return size[0], size[1], size[2]
+
+
+def build_norm(
+    norm: ModuleFactory | None, channels: int, eps: float = 1e-5, momentum: float = 0.1
+) -> nn.Module | None:
+    """Builds a norm with these channels, eps and momentum; None for none."""
+    return norm(num_features=channels, eps=eps, momentum=momentum) if norm else None
+
+
+def build_activation(activation: ModuleFactory | None) -> nn.Module | None:
+    """Builds an activation; a softmax runs over the channels; None for none."""
+    if activation is None:
+        return None
+    return activation(dim=1) if activation in (nn.Softmax, nn.LogSoftmax) else activation()

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A 3-D convolution factored into a temporal and a spatial one (R(2+1)D, arXiv 1711.11248)."""
+
+import torch
+from torch import nn
+
+from pytorchvideo._checks import expected
+from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm, size3
+
+
+class Conv2plus1d(nn.Module):
+    """Two convolutions with a norm and an activation between them: ``conv_t``, norm, activation, ``conv_xy``.
+
+    Args:
+        conv_t: runs first, unless ``conv_xy_first``.
+        norm: between the two, or None.
+        activation: after the norm, or None.
+        conv_xy: runs last, unless ``conv_xy_first``.
+        conv_xy_first: swaps the two convolutions.
+    """
+
+    def __init__(
+        self,
+        *,
+        conv_t: nn.Module | None = None,
+        norm: nn.Module | None = None,
+        activation: nn.Module | None = None,
+        conv_xy: nn.Module | None = None,
+        conv_xy_first: bool = False,
+    ) -> None:
+        super().__init__()
+        if conv_t is None or conv_xy is None:
+            raise ValueError(expected("conv_t and conv_xy", "modules", (conv_t, conv_xy)))
+        self.conv_t = conv_t
+        self.norm = norm
+        self.activation = activation
+        self.conv_xy = conv_xy
+        self.conv_xy_first = conv_xy_first
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv_xy(x) if self.conv_xy_first else self.conv_t(x)
+        x = x if self.norm is None else self.norm(x)
+        x = x if self.activation is None else self.activation(x)
+        return self.conv_t(x) if self.conv_xy_first else self.conv_xy(x)
+
+
+def create_conv_2plus1d(
+    *,
+    in_channels: int,
+    out_channels: int,
+    inner_channels: int | None = None,
+    conv_xy_first: bool = False,
+    kernel_size: Size3 = (3, 3, 3),
+    stride: Size3 = (2, 2, 2),
+    padding: Size3 = (1, 1, 1),
+    bias: bool = False,
+    dilation: Size3 = (1, 1, 1),
+    groups: int = 1,
+    norm: ModuleFactory | None = nn.BatchNorm3d,
+    norm_eps: float = 1e-5,
+    norm_momentum: float = 0.1,
+    activation: ModuleFactory | None = nn.ReLU,
+) -> Conv2plus1d:
+    """Builds a (2+1)-D convolution, (B, in_channels, T, H, W) -> (B, out_channels, T', H', W').
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        inner_channels: channels between the two convolutions; None is ``out_channels``.
+        conv_xy_first: the spatial convolution runs before the temporal one.
+        kernel_size: (T, H, W); the first goes to the temporal, the others to the spatial convolution.
+        stride: (T, H, W), shared out in the same way.
+        padding: (T, H, W), shared out in the same way.
+        bias: whether the convolutions have a bias.
+        dilation: must be 1 in every dimension.
+        groups: must be 1.
+        norm: the norm between the two, called with channels, eps and momentum; None for none.
+        norm_eps: eps of the norm.
+        norm_momentum: momentum of the norm.
+        activation: the activation after the norm; None for none.
+
+    Raises:
+        ValueError: ``groups`` or ``dilation`` is not 1.
+    """
+    if groups != 1:
+        raise ValueError(expected("groups", "1", groups))
+    if any(d != 1 for d in dilation):
+        raise ValueError(expected("dilation", "(1, 1, 1)", dilation))
+    inner = out_channels if inner_channels is None else inner_channels
+    (kernel_t, *kernel_xy), (stride_t, *stride_xy), (pad_t, *pad_xy) = kernel_size, stride, padding
+    first, last = (in_channels, inner), (inner, out_channels)
+    temporal, spatial = (last, first) if conv_xy_first else (first, last)
+    return Conv2plus1d(
+        conv_t=nn.Conv3d(
+            *temporal,
+            kernel_size=(kernel_t, 1, 1),
+            stride=(stride_t, 1, 1),
+            padding=(pad_t, 0, 0),
+            bias=bias,
+        ),
+        norm=build_norm(norm, inner, norm_eps, norm_momentum),
+        activation=build_activation(activation),
+        conv_xy=nn.Conv3d(
+            *spatial,
+            kernel_size=size3((1, *kernel_xy)),
+            stride=size3((1, *stride_xy)),
+            padding=size3((0, *pad_xy)),
+            bias=bias,
+        ),
+        conv_xy_first=conv_xy_first,
+    )

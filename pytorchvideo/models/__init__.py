@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Architectures, the list of named models, and their published weights."""
+
+from pytorchvideo.models._registry import (
+    ModelEntry,
+    create_model,
+    get_weights,
+    list_models,
+    model_entry,
+)
+from pytorchvideo.models._weights import ClipRecipe, Weights, load_checkpoint
+from pytorchvideo.models.head import ResNetBasicHead, create_res_basic_head
+from pytorchvideo.models.i3d import create_i3d_inception
+from pytorchvideo.models.net import Net
+from pytorchvideo.models.resnet import BottleneckBlock, create_bottleneck_block, create_resnet
+from pytorchvideo.models.stem import (
+    ResNetBasicStem,
+    create_conv_patch_embed,
+    create_res_basic_stem,
+)
+from pytorchvideo.models.weight_init import init_net_weights
+from pytorchvideo.models.x3d import create_x3d
+
+__all__ = [
+    "BottleneckBlock",
+    "ClipRecipe",
+    "ModelEntry",
+    "Net",
+    "ResNetBasicHead",
+    "ResNetBasicStem",
+    "Weights",
+    "create_bottleneck_block",
+    "create_conv_patch_embed",
+    "create_i3d_inception",
+    "create_model",
+    "create_res_basic_head",
+    "create_res_basic_stem",
+    "create_resnet",
+    "create_x3d",
+    "get_weights",
+    "init_net_weights",
+    "list_models",
+    "load_checkpoint",
+    "model_entry",
+]

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All models by name: how each is built, for which clips, and its published weights."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from os import PathLike
+from typing import Any
+
+from torch import nn
+
+from pytorchvideo._checks import near_names
+from pytorchvideo.models import i3d, resnet, x3d
+from pytorchvideo.models._weights import Weights, load_checkpoint
+from pytorchvideo.models._zoo import WEIGHTS
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A named model.
+
+    Args:
+        name: its name.
+        builder: the function of its family that builds it.
+        config: the arguments that make this variant.
+        num_frames: frames of the clips that it is built for.
+        crop_size: their side in pixels.
+        size_arguments: the builder's arguments for clips of ``(num_frames, crop_size)``.
+        classes_argument: the builder's argument for the number of classes.
+    """
+
+    name: str
+    builder: Callable[..., nn.Module]
+    config: Mapping[str, Any]
+    num_frames: int
+    crop_size: int
+    size_arguments: Callable[[int, int], dict[str, Any]]
+    classes_argument: str = "model_num_class"
+
+    @property
+    def weights(self) -> Weights:
+        """Its published weights."""
+        return WEIGHTS[self.name]
+
+    def build(
+        self,
+        *,
+        num_classes: int | None = None,
+        num_frames: int | None = None,
+        crop_size: int | None = None,
+        **builder_kwargs: Any,
+    ) -> nn.Module:
+        """Builds the model with initial weights; ``builder_kwargs`` go before everything else."""
+        arguments = dict(self.config)
+        if num_frames is not None or crop_size is not None:
+            frames = self.num_frames if num_frames is None else num_frames
+            side = self.crop_size if crop_size is None else crop_size
+            arguments |= self.size_arguments(frames, side)
+        if num_classes is not None:
+            arguments[self.classes_argument] = num_classes
+        return self.builder(**(arguments | builder_kwargs))
+
+
+def _resnet(name: str, temporal_stride: int = 1) -> ModelEntry:
+    sizes = partial(resnet.head_pool_sizes, temporal_stride=temporal_stride)
+    return ModelEntry(name, resnet.create_resnet, resnet.VARIANTS[name], 8, 224, sizes)
+
+
+def _x3d(name: str, num_frames: int, crop_size: int) -> ModelEntry:
+    config = x3d.VARIANTS[name]
+    return ModelEntry(name, x3d.create_x3d, config, num_frames, crop_size, x3d.clip_sizes)
+
+
+_ENTRIES = (
+    # The pool after their first stage halves the frames.
+    _resnet("c2d_r50", temporal_stride=2),
+    _resnet("i3d_r50", temporal_stride=2),
+    _resnet("slow_r50"),
+    _x3d("x3d_xs", 4, 160),
+    _x3d("x3d_s", 13, 160),
+    _x3d("x3d_m", 16, 224),
+    _x3d("x3d_l", 16, 312),
+    ModelEntry(
+        name="i3d_inception",
+        builder=i3d.create_i3d_inception,
+        config=i3d.VARIANTS["i3d_inception"],
+        num_frames=64,
+        crop_size=224,
+        size_arguments=i3d.head_pool_sizes,
+    ),
+)
+_MODELS = {entry.name: entry for entry in _ENTRIES}
+
+
+def list_models() -> list[str]:
+    """Returns the names of all models, sorted.
+
+    >>> list_models()[:3]
+    ['c2d_r50', 'i3d_inception', 'i3d_r50']
+    """
+    return sorted(_MODELS)
+
+
+def model_entry(name: str) -> ModelEntry:
+    """Returns the entry of a model.
+
+    Raises:
+        ValueError: there is no model of this name; names like it are listed.
+
+    >>> model_entry("x3d_sx")
+    Traceback (most recent call last):
+    ValueError: There is no model named 'x3d_sx'. Did you mean x3d_s, x3d_xs, x3d_m?
+    """
+    if name not in _MODELS:
+        raise ValueError(f"There is no model named {name!r}. {near_names(name, _MODELS)}")
+    return _MODELS[name]
+
+
+def get_weights(name: str) -> Weights:
+    """Returns the published weights of a model: clip recipe, labels, scores, address.
+
+    >>> get_weights("slow_r50").recipe.num_frames
+    8
+    """
+    return model_entry(name).weights
+
+
+def create_model(
+    name: str,
+    *,
+    pretrained: bool = False,
+    weights: str | PathLike[str] | None = None,
+    num_classes: int | None = None,
+    num_frames: int | None = None,
+    crop_size: int | None = None,
+    progress: bool = True,
+    **builder_kwargs: Any,
+) -> nn.Module:
+    """Builds a model by name, (B, C, T, H, W) -> (B, num_classes).
+
+    Args:
+        name: one of :func:`list_models`.
+        pretrained: load its published weights, downloaded at first into ``$TORCH_HOME/hub/checkpoints``.
+        weights: load this file instead; see :func:`load_checkpoint` for what it may hold.
+        num_classes: classes of the classifier; where they are not those of the weights, all but the
+            classifier is loaded.
+        num_frames: frames of the clips; None for those that it was published with.
+        crop_size: side of the clips in pixels; None likewise.
+        progress: show a progress bar while downloading.
+        builder_kwargs: arguments of the family's builder, in the place of this variant's.
+
+    Raises:
+        ValueError: no such model, or weights that do not fit.
+        ConnectionError: the weights could not be downloaded.
+
+    >>> create_model("x3d_xs", num_classes=5).num_features
+    2048
+    """
+    entry = model_entry(name)
+    model = entry.build(
+        num_classes=num_classes, num_frames=num_frames, crop_size=crop_size, **builder_kwargs
+    )
+    if weights is not None:
+        load_checkpoint(model, weights)
+    elif pretrained:
+        entry.weights.load_into(model, progress)
+    return model

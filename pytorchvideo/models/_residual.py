@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Residual stages of bottleneck blocks (arXiv 1512.03385, section 3 and figure 5), in three dimensions."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import torch
+from torch import nn
+
+from pytorchvideo._checks import expected
+from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm
+
+BranchFusion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def _trivial_sum(shortcut: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+    return shortcut + residual
+
+
+class BottleneckBlock(nn.Module):
+    """Three convolutions, each with a norm, the first two with an activation; any part may be None."""
+
+    def __init__(
+        self,
+        *,
+        conv_a: nn.Module | None = None,
+        norm_a: nn.Module | None = None,
+        act_a: nn.Module | None = None,
+        conv_b: nn.Module | None = None,
+        norm_b: nn.Module | None = None,
+        act_b: nn.Module | None = None,
+        conv_c: nn.Module | None = None,
+        norm_c: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.conv_a, self.norm_a, self.act_a = conv_a, norm_a, act_a
+        self.conv_b, self.norm_b, self.act_b = conv_b, norm_b, act_b
+        self.conv_c, self.norm_c = conv_c, norm_c
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in (
+            *(self.conv_a, self.norm_a, self.act_a),
+            *(self.conv_b, self.norm_b, self.act_b),
+            *(self.conv_c, self.norm_c),
+        ):
+            x = x if layer is None else layer(x)
+        return x
+
+
+class ResBlock(nn.Module):
+    """A residual block: shortcut and ``branch2`` are fused, then activated.
+
+    Args:
+        branch1_conv: convolution of the shortcut; None for the identity.
+        branch1_norm: norm after it, or None.
+        branch2: the residual branch.
+        activation: of the result, or None.
+        branch_fusion: called with shortcut and residual; None adds them. A module-level function keeps
+            the network picklable.
+    """
+
+    def __init__(
+        self,
+        branch1_conv: nn.Module | None = None,
+        branch1_norm: nn.Module | None = None,
+        branch2: nn.Module | None = None,
+        activation: nn.Module | None = None,
+        branch_fusion: BranchFusion | None = None,
+    ) -> None:
+        super().__init__()
+        if branch2 is None:
+            raise ValueError(expected("branch2", "a module", branch2))
+        self.branch1_conv = branch1_conv
+        self.branch1_norm = branch1_norm
+        self.branch2 = branch2
+        self.activation = activation
+        self.branch_fusion = _trivial_sum if branch_fusion is None else branch_fusion
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shortcut = x
+        if self.branch1_conv is not None:
+            shortcut = self.branch1_conv(x)
+            if self.branch1_norm is not None:
+                shortcut = self.branch1_norm(shortcut)
+        x = self.branch_fusion(shortcut, self.branch2(x))
+        return x if self.activation is None else self.activation(x)
+
+
+class ResStage(nn.Module):
+    """Residual blocks that run one after the other."""
+
+    def __init__(self, res_blocks: nn.ModuleList) -> None:
+        super().__init__()
+        self.res_blocks = res_blocks
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for block in self.res_blocks:
+            x = block(x)
+        return x
+
+
+def create_bottleneck_block(
+    *,
+    dim_in: int,
+    dim_inner: int,
+    dim_out: int,
+    conv_a_kernel_size: Size3 = (3, 1, 1),
+    conv_a_stride: Size3 = (2, 1, 1),
+    conv_a_padding: Size3 = (1, 0, 0),
+    conv_a: ModuleFactory = nn.Conv3d,
+    conv_b_kernel_size: Size3 = (1, 3, 3),
+    conv_b_stride: Size3 = (1, 2, 2),
+    conv_b_padding: Size3 = (0, 1, 1),
+    conv_b_num_groups: int = 1,
+    conv_b_dilation: Size3 = (1, 1, 1),
+    conv_b: ModuleFactory = nn.Conv3d,
+    conv_c: ModuleFactory = nn.Conv3d,
+    norm: ModuleFactory | None = nn.BatchNorm3d,
+    norm_eps: float = 1e-5,
+    norm_momentum: float = 0.1,
+    activation: ModuleFactory | None = nn.ReLU,
+) -> BottleneckBlock:
+    """Builds a bottleneck, (B, dim_in, T, H, W) -> (B, dim_out, T', H', W').
+
+    ``conv_a`` and ``conv_b`` are given by their sizes (T, H, W), ``conv_c`` is 1x1x1; none has a bias. ``norm``
+    is called with the channels, eps and momentum, ``activation`` with nothing; either may be None.
+    """
+
+    norm_args = {"eps": norm_eps, "momentum": norm_momentum}
+    return BottleneckBlock(
+        conv_a=conv_a(
+            dim_in,
+            dim_inner,
+            kernel_size=tuple(conv_a_kernel_size),
+            stride=tuple(conv_a_stride),
+            padding=tuple(conv_a_padding),
+            bias=False,
+        ),
+        norm_a=build_norm(norm, dim_inner, **norm_args),
+        act_a=build_activation(activation),
+        conv_b=conv_b(
+            dim_inner,
+            dim_inner,
+            kernel_size=tuple(conv_b_kernel_size),
+            stride=tuple(conv_b_stride),
+            padding=tuple(conv_b_padding),
+            bias=False,
+            groups=conv_b_num_groups,
+            dilation=tuple(conv_b_dilation),
+        ),
+        norm_b=build_norm(norm, dim_inner, **norm_args),
+        act_b=build_activation(activation),
+        conv_c=conv_c(dim_inner, dim_out, kernel_size=(1, 1, 1), bias=False),
+        norm_c=build_norm(norm, dim_out, **norm_args),
+    )
+
+
+def create_res_block(
+    *,
+    dim_in: int,
+    dim_inner: int,
+    dim_out: int,
+    bottleneck: ModuleFactory,
+    use_shortcut: bool = False,
+    branch_fusion: BranchFusion = _trivial_sum,
+    conv_a_kernel_size: Size3 = (3, 1, 1),
+    conv_a_stride: Size3 = (2, 1, 1),
+    conv_a_padding: Size3 = (1, 0, 0),
+    conv_a: ModuleFactory = nn.Conv3d,
+    conv_b_kernel_size: Size3 = (1, 3, 3),
+    conv_b_stride: Size3 = (1, 2, 2),
+    conv_b_padding: Size3 = (0, 1, 1),
+    conv_b_num_groups: int = 1,
+    conv_b_dilation: Size3 = (1, 1, 1),
+    conv_b: ModuleFactory = nn.Conv3d,
+    conv_c: ModuleFactory = nn.Conv3d,
+    conv_skip: ModuleFactory = nn.Conv3d,
+    norm: ModuleFactory | None = nn.BatchNorm3d,
+    norm_eps: float = 1e-5,
+    norm_momentum: float = 0.1,
+    activation_bottleneck: ModuleFactory | None = nn.ReLU,
+    activation_block: ModuleFactory | None = nn.ReLU,
+) -> ResBlock:
+    """Builds a residual block around ``bottleneck``, whose arguments are those of the function above.
+
+    The shortcut is a strided 1x1x1 ``conv_skip`` with a norm where the residual changes the shape, or where
+    ``use_shortcut`` asks for one; else it is the identity.
+    """
+    skip_stride = tuple(a * b for a, b in zip(conv_a_stride, conv_b_stride, strict=True))
+    projected = use_shortcut or dim_in != dim_out or math.prod(skip_stride) != 1
+    branch1_conv = branch1_norm = None
+    if projected:
+        branch1_conv = conv_skip(dim_in, dim_out, kernel_size=1, stride=skip_stride, bias=False)
+        branch1_norm = build_norm(norm, dim_out, norm_eps, norm_momentum)
+    return ResBlock(
+        branch1_conv=branch1_conv,
+        branch1_norm=branch1_norm,
+        branch2=bottleneck(
+            dim_in=dim_in,
+            dim_inner=dim_inner,
+            dim_out=dim_out,
+            conv_a_kernel_size=conv_a_kernel_size,
+            conv_a_stride=conv_a_stride,
+            conv_a_padding=conv_a_padding,
+            conv_a=conv_a,
+            conv_b_kernel_size=conv_b_kernel_size,
+            conv_b_stride=conv_b_stride,
+            conv_b_padding=conv_b_padding,
+            conv_b_num_groups=conv_b_num_groups,
+            conv_b_dilation=conv_b_dilation,
+            conv_b=conv_b,
+            conv_c=conv_c,
+            norm=norm,
+            norm_eps=norm_eps,
+            norm_momentum=norm_momentum,
+            activation=activation_bottleneck,
+        ),
+        activation=build_activation(activation_block),
+        branch_fusion=branch_fusion,
+    )
+
+
+def create_res_stage(
+    *,
+    depth: int,
+    dim_in: int,
+    dim_inner: int,
+    dim_out: int,
+    bottleneck: ModuleFactory,
+    conv_a_kernel_size: Size3 | Sequence[Size3] = (3, 1, 1),
+    conv_a_stride: Size3 = (2, 1, 1),
+    conv_a_padding: Size3 | Sequence[Size3] = (1, 0, 0),
+    conv_a: ModuleFactory = nn.Conv3d,
+    conv_b_kernel_size: Size3 = (1, 3, 3),
+    conv_b_stride: Size3 = (1, 2, 2),
+    conv_b_padding: Size3 = (0, 1, 1),
+    conv_b_num_groups: int = 1,
+    conv_b_dilation: Size3 = (1, 1, 1),
+    conv_b: ModuleFactory = nn.Conv3d,
+    conv_c: ModuleFactory = nn.Conv3d,
+    norm: ModuleFactory | None = nn.BatchNorm3d,
+    norm_eps: float = 1e-5,
+    norm_momentum: float = 0.1,
+    activation: ModuleFactory | None = nn.ReLU,
+) -> ResStage:
+    """Builds ``depth`` residual blocks; the first changes channels and strides, the others keep them.
+
+    ``conv_a_kernel_size`` and ``conv_a_padding`` may be lists of sizes, repeated over the depth of the stage.
+    """
+    kernels, paddings = size_list(conv_a_kernel_size), size_list(conv_a_padding)
+    blocks = [
+        create_res_block(
+            dim_in=dim_out if i else dim_in,
+            dim_inner=dim_inner,
+            dim_out=dim_out,
+            bottleneck=bottleneck,
+            conv_a_kernel_size=kernels[i % len(kernels)],
+            conv_a_stride=(1, 1, 1) if i else conv_a_stride,
+            conv_a_padding=paddings[i % len(paddings)],
+            conv_a=conv_a,
+            conv_b_kernel_size=conv_b_kernel_size,
+            conv_b_stride=(1, 1, 1) if i else conv_b_stride,
+            conv_b_padding=conv_b_padding,
+            conv_b_num_groups=conv_b_num_groups,
+            conv_b_dilation=conv_b_dilation,
+            conv_b=conv_b,
+            conv_c=conv_c,
+            norm=norm,
+            norm_eps=norm_eps,
+            norm_momentum=norm_momentum,
+            activation_bottleneck=activation,
+            activation_block=activation,
+        )
+        for i in range(depth)
+    ]
+    return ResStage(res_blocks=nn.ModuleList(blocks))
+
+
+def size_list(sizes: Size3 | Sequence[Size3]) -> list[Size3]:
+    """One size, or a list of sizes, as a list of sizes."""
+    return [cast(Size3, sizes)] if isinstance(sizes[0], int) else list(cast(Sequence[Size3], sizes))

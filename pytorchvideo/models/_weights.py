@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Published weights with all that is needed to use them: address, hash, clip recipe, labels, scores."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from torch import nn
+from torchvision import transforms as T
+
+from pytorchvideo._checks import expected
+from pytorchvideo.models._checkpoint import load_checkpoint, read_checkpoint
+
+__all__ = ["ClipRecipe", "Weights", "fetch", "load_checkpoint", "read_checkpoint"]
+
+# Range of the short side in training over the side in evaluation (arXiv 1711.07971, section 4: 256 to 320).
+_TRAIN_SIDE_RANGE = 1.25
+
+
+@dataclass(frozen=True)
+class ClipRecipe:
+    """How a stretch of video becomes the input of a model.
+
+    Args:
+        num_frames: frames of the clip, taken at equal distances.
+        sampling_rate: distance of two frames, in frames of a video of ``frames_per_second``.
+        frames_per_second: rate of the videos that the model was trained on.
+        side_size: short side of the pictures after scaling, in pixels.
+        crop_size: side of the square that is cut out, in pixels.
+        mean: a channel each, of values in [0, 1].
+        std: a channel each.
+        pathway_ratio: for models with several inputs, the ratio of the clip's frames to those of each.
+
+    >>> recipe = ClipRecipe(num_frames=8, sampling_rate=8, side_size=256, crop_size=256)
+    >>> round(recipe.clip_duration_sec, 3)
+    2.133
+    >>> ClipRecipe.from_dict(recipe.to_dict()) == recipe
+    True
+    """
+
+    num_frames: int
+    sampling_rate: int
+    frames_per_second: float = 30.0
+    side_size: int = 256
+    crop_size: int = 224
+    mean: tuple[float, ...] = (0.45, 0.45, 0.45)
+    std: tuple[float, ...] = (0.225, 0.225, 0.225)
+    pathway_ratio: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.num_frames, self.sampling_rate) < 1 or self.frames_per_second <= 0:
+            rate = (self.num_frames, self.sampling_rate, self.frames_per_second)
+            raise ValueError(expected("num_frames, sampling_rate, frames_per_second", "> 0", rate))
+        if not 0 < self.crop_size <= self.side_size:
+            advice = "A crop cannot be larger than the picture it is cut from."
+            raise ValueError(
+                expected("crop_size", f"in 1..{self.side_size}", self.crop_size, advice)
+            )
+
+    @property
+    def clip_duration_sec(self) -> float:
+        """Length of the clip that the model sees, in seconds."""
+        return self.num_frames * self.sampling_rate / self.frames_per_second
+
+    def transforms(
+        self, train: bool = False, key: str | None = None, horizontal_flip_prob: float = 0.5
+    ) -> T.Compose:
+        """Returns the transform of float clips (C, T, H, W) in 0..255 into a model's input.
+
+        Args:
+            train: scale, crop and flip at random instead of taking the centre.
+            key: for samples that are dicts, the key of the clip.
+            horizontal_flip_prob: in training, the share of clips to flip; 0 where left and right matter.
+        """
+        from pytorchvideo import transforms as V
+
+        steps: list[Callable[[Any], Any]] = [
+            V.UniformTemporalSubsample(self.num_frames),
+            V.Div255(),
+            V.Normalize(self.mean, self.std),
+        ]
+        if train:
+            largest = round(self.side_size * _TRAIN_SIDE_RANGE)
+            steps += [
+                V.RandomShortSideScale(min_size=self.side_size, max_size=largest),
+                T.RandomCrop(self.crop_size),
+                T.RandomHorizontalFlip(horizontal_flip_prob),
+            ]
+        else:
+            steps += [V.ShortSideScale(self.side_size), T.CenterCrop(self.crop_size)]
+        if self.pathway_ratio is not None:
+            steps.append(V.UniformTemporalSubsampleRepeated(self.pathway_ratio))
+        clip_transform = T.Compose(steps)
+        if key is None:
+            return clip_transform
+        return T.Compose([V.ApplyTransformToKey(key=key, transform=clip_transform)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the recipe as numbers, lists and None, for json and for checkpoints."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ClipRecipe":
+        """Makes a recipe from what :meth:`to_dict` returned.
+
+        Raises:
+            ValueError: a name is not one of a recipe.
+        """
+        names = {field.name for field in fields(cls)}
+        if not set(values) <= names:
+            raise ValueError(expected("recipe", f"made of {sorted(names)}", sorted(values)))
+        arguments: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**arguments)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One file of published weights.
+
+    Args:
+        name: the model that they belong to.
+        url: where the file is, or None where no public address is known.
+        sha256: its hash in hexadecimal, or None where it is not known.
+        recipe: the clips that the model expects.
+        labels: class names in the order of the scores.
+        metrics: published scores by name, e.g. ``{"top1": 74.58}``, in percent.
+        protocol: how they were measured.
+        gflops: published multiply-adds of one view, in 10^9.
+        num_parameters: of the model, with its classifier.
+        licence: of the weights.
+        source: who published them, where.
+    """
+
+    name: str
+    url: str | None
+    sha256: str | None
+    recipe: ClipRecipe
+    labels: tuple[str, ...]
+    metrics: Mapping[str, float]
+    protocol: str
+    gflops: float
+    num_parameters: int
+    licence: str
+    source: str
+
+    @property
+    def file(self) -> Path:
+        """Where the file is kept: ``$TORCH_HOME/hub/checkpoints``, as for every PyTorch model."""
+        name = f"{self.name}.pth" if self.url is None else self.url.rpartition("/")[2]
+        return Path(torch.hub.get_dir()) / "checkpoints" / name
+
+    def transforms(self, train: bool = False, key: str | None = None) -> T.Compose:
+        """Returns the transform of the recipe; see :meth:`ClipRecipe.transforms`."""
+        return self.recipe.transforms(train=train, key=key)
+
+    def load_into(self, model: nn.Module, progress: bool = True) -> None:
+        """Loads the weights into a model, downloading them at first; see :func:`load_checkpoint`."""
+        load_checkpoint(model, fetch(self.url, self.file, self.sha256, progress))
+
+    def __repr__(self) -> str:
+        parts = [f"{k}={v}" for k, v in self.metrics.items()]
+        return f"Weights({', '.join([self.name, *parts, f'file={self.file.name}'])})"
+
+
+def fetch(url: str | None, file: Path, sha256: str | None = None, progress: bool = True) -> Path:
+    """Returns a file of weights, downloaded unless it is there already, and verified.
+
+    Args:
+        url: where it is published; None where it must be put in place by hand.
+        file: where it is kept.
+        sha256: its hash in hexadecimal; None leaves the file unverified.
+        progress: show a progress bar.
+
+    Raises:
+        ConnectionError: the download failed.
+        FileNotFoundError: the file is not there, and no address is known.
+        ValueError: the file is not the published one.
+    """
+    if not file.is_file():
+        if url is None:
+            raise FileNotFoundError(
+                f"There is no public address for these weights. Put the file at {file}, or give its path "
+                "with weights=."
+            )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(file), progress=progress)
+        except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
+            raise ConnectionError(
+                f"Could not download {url} ({error}). Where this machine is offline, download it elsewhere "
+                f"and put it at {file}."
+            ) from error
+    if sha256 is not None and _sha256(file) != sha256:
+        raise ValueError(
+            f"{file} is not the published file: its SHA-256 is not {sha256}. Delete it to download it again."
+        )
+    return file
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

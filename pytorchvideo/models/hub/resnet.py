@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""3-D ResNets with Kinetics-400 weights.
+
+All take ``pretrained`` (load the published weights), ``progress`` (show a bar while downloading) and the
+arguments of :func:`pytorchvideo.models.create_model` and of :func:`pytorchvideo.models.create_resnet`.
+"""
+
+from typing import Any
+
+from torch import nn
+
+from pytorchvideo.models._registry import create_model
+
+
+def slow_r50(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:
+    """Slow R50 8x8 (arXiv 1812.03982): top-1 74.58 on Kinetics-400."""
+    return create_model("slow_r50", pretrained=pretrained, progress=progress, **kwargs)
+
+
+def c2d_r50(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:
+    """C2D R50 8x8 (arXiv 1711.07971): top-1 71.46 on Kinetics-400."""
+    return create_model("c2d_r50", pretrained=pretrained, progress=progress, **kwargs)
+
+
+def i3d_r50(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:
+    """I3D R50 8x8 (arXiv 1711.07971): top-1 73.27 on Kinetics-400."""
+    return create_model("i3d_r50", pretrained=pretrained, progress=progress, **kwargs)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks: a trunk of blocks and a head, and what every model of this library can do."""
+
+import torch
+from torch import nn
+
+from pytorchvideo._checks import expected
+from pytorchvideo.models.head import ClassificationHead
+
+
+class ClassificationModel(nn.Module):
+    """What every model here has: features, a head that can be replaced, and a check of its input.
+
+    A subclass gives :meth:`forward_trunk` and :attr:`classification_head`.
+
+    Args:
+        input_channels: channels of the clips that the model takes; None leaves its input unchecked.
+    """
+
+    def __init__(self, input_channels: int | None = None) -> None:
+        super().__init__()
+        self.input_channels = input_channels
+
+    @property
+    def classification_head(self) -> ClassificationHead | None:
+        """The head, or None for a network without one."""
+        raise NotImplementedError
+
+    def forward_trunk(self, x: torch.Tensor) -> torch.Tensor:
+        """Returns what the head takes (without a head: the output)."""
+        raise NotImplementedError
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Returns class scores (B, num_classes) of clips (B, C, T, H, W).
+
+        Raises:
+            ValueError: the input is not laid out like that.
+        """
+        check_clip_batch(x, self.input_channels)
+        x = self.forward_trunk(x)
+        head = self.classification_head
+        return x if head is None else head(x)
+
+    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
+        """Returns one vector a clip, (B, num_features): the classifier's input, averaged over positions.
+
+        Without a head it is the trunk's output, averaged over all positions.
+        """
+        check_clip_batch(x, self.input_channels)
+        x = self.forward_trunk(x)
+        head = self.classification_head
+        return x.flatten(2).mean(dim=2) if head is None else head.features(x)
+
+    @property
+    def num_features(self) -> int:
+        """Length of the vector that :meth:`forward_features` returns."""
+        return self._head_or_error().num_features
+
+    @property
+    def classifier(self) -> nn.Module:
+        """The layer that turns features into scores."""
+        return self._head_or_error().classifier
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Puts a new classifier for ``num_classes`` classes in the place of the old one.
+
+        Raises:
+            ValueError: the network has no classification head, or ``num_classes`` is not positive.
+        """
+        self._head_or_error().reset_classifier(num_classes)
+
+    def _head_or_error(self) -> ClassificationHead:
+        head = self.classification_head
+        if head is None:
+            raise ValueError(
+                "This network ends without a classification head: it has no classifier."
+            )
+        return head
+
+
+class Net(ClassificationModel):
+    """Blocks that run one after the other; the last may be a :class:`ClassificationHead`.
+
+    Args:
+        blocks: the blocks, an ``nn.ModuleList``; state-dict keys begin ``blocks.0.``.
+        input_channels: channels of the clips that the first block takes; None leaves the input
+            unchecked, for networks of other inputs.
+
+    The input is never modified.
+    """
+
+    def __init__(self, *, blocks: nn.ModuleList, input_channels: int | None = None) -> None:
+        super().__init__(input_channels)
+        if not isinstance(blocks, nn.ModuleList):
+            raise ValueError(expected("blocks", "an nn.ModuleList", type(blocks).__name__))
+        self.blocks = blocks
+
+    @property
+    def classification_head(self) -> ClassificationHead | None:
+        last = self.blocks[-1] if len(self.blocks) else None
+        return last if isinstance(last, ClassificationHead) else None
+
+    def forward_trunk(self, x: torch.Tensor) -> torch.Tensor:
+        blocks = list(self.blocks)
+        for block in blocks if self.classification_head is None else blocks[:-1]:
+            x = block(x)
+        return x
+
+
+def check_clip_batch(x: torch.Tensor, channels: int | None) -> None:
+    """Raises a ValueError with the expected layout unless ``x`` is a batch of clips (B, C, T, H, W).
+
+    Args:
+        x: a model's input.
+        channels: C; None accepts anything.
+
+    >>> check_clip_batch(torch.zeros(3, 8, 64, 64), 3)
+    Traceback (most recent call last):
+    ValueError: Expected `x` to be clips (B, 3, T, H, W), but got (3, 8, 64, 64). Add the batch dimension: x[None].
+    """
+    if channels is None or torch.jit.is_tracing():
+        return
+    wanted = f"clips (B, {channels}, T, H, W)"
+    if not isinstance(x, torch.Tensor):
+        raise ValueError(expected("x", wanted, type(x).__name__))
+    if x.ndim != 5 or x.shape[1] != channels:
+        raise ValueError(expected("x", wanted, tuple(x.shape), _layout_advice(x, channels)))
+    if not x.is_floating_point():
+        advice = "Scale it to floats with the transforms of the model's weights."
+        raise ValueError(expected("x", "floating point", str(x.dtype), advice))
+
+
+def _layout_advice(x: torch.Tensor, channels: int) -> str:
+    if x.ndim == 4 and x.shape[0] == channels:
+        return "Add the batch dimension: x[None]."
+    if x.ndim == 5 and x.shape[4] == channels:
+        return "Channels come second: x.permute(0, 4, 1, 2, 3)."
+    if x.ndim == 5 and x.shape[2] == channels:
+        return "Channels come before time: x.transpose(1, 2)."
+    return ""

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""3-D ResNets: Slow, C2D and I3D with bottleneck blocks.
+
+Papers: SlowFast (arXiv 1812.03982, table 1) for Slow; Non-local networks (arXiv 1711.07971, tables 1 and 2a)
+for C2D and I3D. For a clip (B, 3, T, S, S)::
+
+    stem    7x7 spatial convolution, max pool    (B,   64, T, S/4,  S/4)
+    stage 1 bottlenecks                          (B,  256, T, S/4,  S/4)
+    [pool]  C2D and I3D: time halved             (B,  256, T/2, S/4, S/4)
+    stage 2                                      (B,  512, T, S/8,  S/8)
+    stage 3                                      (B, 1024, T, S/16, S/16)
+    stage 4                                      (B, 2048, T, S/32, S/32)
+    head    average pool, dropout, linear        (B, classes)
+
+A bottleneck is conv_a (kt x 1 x 1, fewer channels), conv_b (1 x 3 x 3), conv_c (1 x 1 x 1, more channels). The
+families differ in kt: 1 everywhere in C2D; 3 in the last two stages of Slow; 3 in every second block of I3D.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from pytorchvideo._checks import expected
+from pytorchvideo.layers._build import ModuleFactory, Size3
+from pytorchvideo.models._residual import (
+    BottleneckBlock,
+    ResBlock,
+    ResStage,
+    create_bottleneck_block,
+    create_res_block,
+    create_res_stage,
+    size_list,
+)
+from pytorchvideo.models.head import create_res_basic_head
+from pytorchvideo.models.net import Net
+from pytorchvideo.models.stem import create_res_basic_stem
+from pytorchvideo.models.weight_init import init_net_weights
+
+__all__ = [
+    "STAGE_DEPTHS",
+    "VARIANTS",
+    "BottleneckBlock",
+    "ResBlock",
+    "ResStage",
+    "create_bottleneck_block",
+    "create_res_block",
+    "create_res_stage",
+    "create_resnet",
+    "head_pool_sizes",
+]
+
+# Bottlenecks a stage (arXiv 1512.03385, table 1).
+STAGE_DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+
+def create_resnet(
+    *,
+    input_channel: int = 3,
+    model_depth: int = 50,
+    model_num_class: int = 400,
+    dropout_rate: float = 0.5,
+    norm: ModuleFactory | None = nn.BatchNorm3d,
+    activation: ModuleFactory | None = nn.ReLU,
+    stem_dim_out: int = 64,
+    stem_conv_kernel_size: Size3 = (3, 7, 7),
+    stem_conv_stride: Size3 = (1, 2, 2),
+    stem_pool: ModuleFactory | None = nn.MaxPool3d,
+    stem_pool_kernel_size: Size3 = (1, 3, 3),
+    stem_pool_stride: Size3 = (1, 2, 2),
+    stem: ModuleFactory = create_res_basic_stem,
+    stage1_pool: ModuleFactory | None = None,
+    stage1_pool_kernel_size: Size3 = (2, 1, 1),
+    stage_conv_a_kernel_size: Sequence[Any] = ((1, 1, 1), (1, 1, 1), (3, 1, 1), (3, 1, 1)),
+    stage_conv_b_kernel_size: Sequence[Any] = ((1, 3, 3), (1, 3, 3), (1, 3, 3), (1, 3, 3)),
+    stage_conv_b_num_groups: Sequence[int] = (1, 1, 1, 1),
+    stage_conv_b_dilation: Sequence[Any] = ((1, 1, 1), (1, 1, 1), (1, 1, 1), (1, 1, 1)),
+    stage_spatial_h_stride: Sequence[int] = (1, 2, 2, 2),
+    stage_spatial_w_stride: Sequence[int] = (1, 2, 2, 2),
+    stage_temporal_stride: Sequence[int] = (1, 1, 1, 1),
+    bottleneck: ModuleFactory | Sequence[ModuleFactory] = create_bottleneck_block,
+    head: ModuleFactory | None = create_res_basic_head,
+    head_pool: ModuleFactory | None = nn.AvgPool3d,
+    head_pool_kernel_size: Size3 = (4, 7, 7),
+    head_output_size: Size3 = (1, 1, 1),
+    head_activation: ModuleFactory | None = None,
+    head_output_with_global_average: bool = True,
+) -> Net:
+    """Builds a 3-D ResNet, (B, input_channel, T, H, W) -> (B, model_num_class).
+
+    Sizes are (T, H, W). A ``stage_...`` argument has one entry a stage, or one for all stages; an entry of
+    ``stage_conv_a_kernel_size`` may be a list of sizes, repeated over the blocks of its stage. With
+    ``head=None`` the last feature map is returned.
+
+    Raises:
+        ValueError: ``model_depth`` is not 50, 101 or 152.
+    """
+    if model_depth not in STAGE_DEPTHS:
+        raise ValueError(expected("model_depth", f"one of {sorted(STAGE_DEPTHS)}", model_depth))
+    blocks = [
+        stem(
+            in_channels=input_channel,
+            out_channels=stem_dim_out,
+            conv_kernel_size=stem_conv_kernel_size,
+            conv_stride=stem_conv_stride,
+            conv_padding=_same_padding(stem_conv_kernel_size),
+            pool=stem_pool,
+            pool_kernel_size=stem_pool_kernel_size,
+            pool_stride=stem_pool_stride,
+            pool_padding=_same_padding(stem_pool_kernel_size),
+            norm=norm,
+            activation=activation,
+        )
+    ]
+    bottlenecks = (bottleneck,) * 4 if callable(bottleneck) else tuple(bottleneck)
+    kernels_a, kernels_b = (
+        _per_stage(stage_conv_a_kernel_size),
+        _per_stage(stage_conv_b_kernel_size),
+    )
+    dilations = _per_stage(stage_conv_b_dilation)
+    dim_in, dim_out = stem_dim_out, stem_dim_out * 4
+    for i, depth in enumerate(STAGE_DEPTHS[model_depth]):
+        paddings_a = [_same_padding(kernel) for kernel in size_list(kernels_a[i])]
+        blocks.append(
+            create_res_stage(
+                depth=depth,
+                dim_in=dim_in,
+                dim_inner=dim_out // 4,
+                dim_out=dim_out,
+                bottleneck=bottlenecks[i],
+                conv_a_kernel_size=kernels_a[i],
+                conv_a_stride=(stage_temporal_stride[i], 1, 1),
+                conv_a_padding=paddings_a,
+                conv_b_kernel_size=kernels_b[i],
+                conv_b_stride=(1, stage_spatial_h_stride[i], stage_spatial_w_stride[i]),
+                conv_b_padding=_same_padding(kernels_b[i], dilations[i]),
+                conv_b_num_groups=stage_conv_b_num_groups[i],
+                conv_b_dilation=dilations[i],
+                norm=norm,
+                activation=activation,
+            )
+        )
+        dim_in, dim_out = dim_out, dim_out * 2
+        if i == 0 and stage1_pool is not None:
+            size = tuple(stage1_pool_kernel_size)
+            blocks.append(stage1_pool(kernel_size=size, stride=size, padding=(0, 0, 0)))
+    if head is not None:
+        blocks.append(
+            head(
+                in_features=dim_in,
+                out_features=model_num_class,
+                pool=head_pool,
+                output_size=head_output_size,
+                pool_kernel_size=head_pool_kernel_size,
+                dropout_rate=dropout_rate,
+                activation=head_activation,
+                output_with_global_average=head_output_with_global_average,
+            )
+        )
+    model = Net(blocks=nn.ModuleList(blocks), input_channels=input_channel)
+    init_net_weights(model)
+    return model
+
+
+def _same_padding(kernel: Size3, dilation: Size3 = (1, 1, 1)) -> tuple[int, ...]:
+    """The padding that keeps the size of an odd kernel at stride 1."""
+    return tuple(size // 2 * step for size, step in zip(kernel, dilation, strict=True))
+
+
+def _per_stage(sizes: Sequence[Any]) -> list[Any]:
+    """One size for all four stages, or a list of four."""
+    return [sizes] * 4 if isinstance(sizes[0], int) else list(sizes)
+
+
+def head_pool_sizes(num_frames: int, crop_size: int, temporal_stride: int = 1) -> dict[str, Any]:
+    """Arguments of :func:`create_resnet` for clips of another size: its head pools all that is left.
+
+    >>> head_pool_sizes(8, 224)
+    {'head_pool_kernel_size': (8, 7, 7)}
+    """
+    side = math.ceil(crop_size / 32)
+    return {"head_pool_kernel_size": (max(1, num_frames // temporal_stride), side, side)}
+
+
+# Variants of the papers above: arguments of `create_resnet` that differ from its defaults.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "slow_r50": {"stem_conv_kernel_size": (1, 7, 7), "head_pool_kernel_size": (8, 7, 7)},
+    "c2d_r50": {
+        "stem_conv_kernel_size": (1, 7, 7),
+        "stage1_pool": nn.MaxPool3d,
+        "stage_conv_a_kernel_size": (1, 1, 1),
+    },
+    "i3d_r50": {
+        "stem_conv_kernel_size": (5, 7, 7),
+        "stage1_pool": nn.MaxPool3d,
+        "stage_conv_a_kernel_size": (
+            (3, 1, 1),
+            ((3, 1, 1), (1, 1, 1)),
+            ((3, 1, 1), (1, 1, 1)),
+            ((1, 1, 1), (3, 1, 1)),
+        ),
+    },
+}
