@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists of labelled videos: every format that is read, and every line that is refused."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
+
+Pairs = list[tuple[str, int]]
+
+
+def read(tmp_path: Path, text: str) -> LabeledVideoPaths:
+    file = tmp_path / "list.csv"
+    file.write_text(text, encoding="utf-8")
+    return LabeledVideoPaths.from_path(file)
+
+
+def pairs(videos: LabeledVideoPaths) -> Pairs:
+    return [(path, info["label"]) for path, info in (videos[i] for i in range(len(videos)))]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("a.mp4 0\nb c.avi 12\n", [("a.mp4", 0), ("b c.avi", 12)]),
+        ("\n  \na.mp4 0\r\n\r\nb.mp4 1\n\n", [("a.mp4", 0), ("b.mp4", 1)]),
+        ("a.mp4\nb.mp4 1", [("a.mp4", -1), ("b.mp4", 1)]),
+        ("my video.mp4\nother video.webm\n", [("my video.mp4", -1), ("other video.webm", -1)]),
+        ("a.mp4\t0\nb c.mp4\t1", [("a.mp4", 0), ("b c.mp4", 1)]),
+        ("a,b.mp4 0\nc.mp4 1", [("a,b.mp4", 0), ("c.mp4", 1)]),
+        ("frames/one 0\nframes/two 1", [("frames/one", 0), ("frames/two", 1)]),
+        ("path label\na.mp4 4\n", [("a.mp4", 4)]),
+        ("video 3\naudio 4", [("video", 3), ("audio", 4)]),
+        ("a.mp4,0\nb c.mp4,1\n", [("a.mp4", 0), ("b c.mp4", 1)]),
+        ("a.mp4, 0\nb.mp4 , 1\n", [("a.mp4", 0), ("b.mp4", 1)]),
+        ("path,label\na.mp4,5\n", [("a.mp4", 5)]),
+        ("Label,Split,Path\n5,train,a.mp4\n7,val,b.mp4", [("a.mp4", 5), ("b.mp4", 7)]),
+        ('"a, b.mp4",2\nc.mp4,3\n', [("a, b.mp4", 2), ("c.mp4", 3)]),
+        ("a.mp4,3\nb.mp4,\n", [("a.mp4", 3), ("b.mp4", -1)]),
+        ("\ufeffa.mp4 1", [("a.mp4", 1)]),
+        ("s3://bucket/a.mp4 1", [("s3://bucket/a.mp4", 1)]),
+    ],
+)
+def test_formats(tmp_path: Path, text: str, wanted: Pairs) -> None:
+    videos = read(tmp_path, text)
+    assert pairs(videos) == wanted
+    assert videos.class_names is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.mp4 walk\nb.mp4 run\nc.mp4 walk\nd.mp4",
+        "a.mp4,walk\nb.mp4,run\nc.mp4,walk\nd.mp4,",
+        "video,class\na.mp4,walk\nb.mp4,run\nc.mp4,walk\nd.mp4,\n",
+        "a.mp4\twalk\nb.mp4\trun\nc.mp4\twalk\nd.mp4",
+    ],
+)
+def test_names_get_sorted_ids(tmp_path: Path, text: str) -> None:
+    videos = read(tmp_path, text)
+    assert videos.class_names == ["run", "walk"]
+    assert pairs(videos) == [("a.mp4", 1), ("b.mp4", 0), ("c.mp4", 1), ("d.mp4", -1)]
+
+
+@pytest.mark.parametrize(
+    "text", ["a.mp4,arm wrestling\nb.mp4,cooking", "a.mp4\tarm wrestling\nb.mp4\tcooking"]
+)
+def test_names_with_spaces(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, text).class_names == ["arm wrestling", "cooking"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "list.csv lists no video"),
+        ("\n \n", "list.csv lists no video"),
+        ("path,label\n", "list.csv lists no video"),
+        ("a.mp4 0\n\nb.mp4 x\n", r"list.csv, line 3: .*a class number, as before, .*b.mp4 x"),
+        ("a.mp4 x\nb.mp4 1\n", r"list.csv, line 2: .*a class name, as before"),
+        ("a.mp4 1.5\n", r"list.csv, line 1: .*'a.mp4 1.5'"),
+        ("a.mp4 0\nb.mp4,1\n", r"list.csv, line 2: .*without a comma.*'b.mp4,1'"),
+        ("a.mp4,0\nbroken\n", r"list.csv, line 2: .*2 columns with a path.*'broken'"),
+        ("a.mp4,0\nb.mp4,1,2\n", r"list.csv, line 2: .*2 columns"),
+        ("a.mp4,0\n,1\n", r"list.csv, line 2: .*with a path, but got ',1'"),
+        ("a.mp4,0,train\n", r"list.csv, line 1: .*a header `path,label`"),
+    ],
+)
+def test_bad_lines_are_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path, text)
+
+
+def test_a_video_is_not_a_list(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"\x00\x00\x00\x20ftypisom\xff\xfe\x80")
+    with pytest.raises(ValueError, match=r"a\.mp4 is not a text file"):
+        LabeledVideoPaths.from_path(tmp_path / "a.mp4")
+
+
+words = st.text(st.characters(categories=("L", "N"), include_characters="-_/"), min_size=1)
+
+
+@given(
+    st.lists(st.tuples(st.lists(words, min_size=1, max_size=3), st.integers(0, 999)), min_size=1)
+)
+def test_path_label_lines_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, items: list[tuple[list[str], int]]
+) -> None:
+    wanted = [(" ".join(parts) + ".mp4", label) for parts, label in items]
+    text = "".join(f"{path} {label}\n" for path, label in wanted)
+    got = read(tmp_path_factory.mktemp("round"), text)
+    assert [pair for pair, _ in zip(got._paths_and_labels, wanted, strict=True)] == wanted
+
+
+# -- where the videos are ------------------------------------------------------------------------
+
+
+def test_prefix_is_joined(tmp_path: Path) -> None:
+    videos = read(tmp_path, "a.mp4 0\n/abs/b.mp4 1\n")
+    videos.path_prefix = "root"
+    assert pairs(videos) == [(os.path.join("root", "a.mp4"), 0), ("/abs/b.mp4", 1)]
+
+
+def test_paths_beside_the_list_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    for name in ("a.mp4", "here/b.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+    videos = read(tmp_path, "a.mp4 0\nb.mp4 1\nc.mp4 2\n")
+    monkeypatch.chdir(tmp_path / "here")
+    # beside the list; where the program runs; nowhere, so as written
+    assert pairs(videos) == [(str(tmp_path / "a.mp4"), 0), ("b.mp4", 1), ("c.mp4", 2)]
+    (tmp_path / "b.mp4").write_bytes(b"x")
+    assert videos[1][0] == "b.mp4"
+    videos.path_prefix = "elsewhere"
+    assert videos[0][0] == os.path.join("elsewhere", "a.mp4")
+
+
+def test_a_list_of_missing_videos(tmp_path: Path) -> None:
+    videos = read(tmp_path, "a.mp4 0\nb.mp4 1\n")
+    with pytest.raises(FileNotFoundError, match=r"None of the 2 videos of .*list\.csv .*'a\.mp4'"):
+        videos.check_any_exists()
+    (tmp_path / "b.mp4").write_bytes(b"x")
+    videos.check_any_exists()
+    LabeledVideoPaths([("s3://bucket/a.mp4", 0)]).check_any_exists()
+
+
+def test_missing_path() -> None:
+    with pytest.raises(FileNotFoundError, match=r"no file and no folder 'nowhere'"):
+        LabeledVideoPaths.from_path("nowhere")
+
+
+# -- folders -------------------------------------------------------------------------------------
+
+
+def make_files(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+
+
+def test_folder_per_class(tmp_path: Path) -> None:
+    make_files(
+        tmp_path,
+        "walk/b.MP4",
+        "walk/a.avi",
+        "run/deep/c.webm",
+        "run/d.mkv",
+        "run/e.mov",
+        "run/f.m4v",
+        "run/g.mpg",
+        "run/h.mpeg",
+        "run/notes.txt",
+        "run/._d.mkv",
+        ".cache/x.mp4",
+        "readme.mp4",
+    )
+    videos = LabeledVideoPaths.from_path(tmp_path)
+    assert videos.class_names == ["run", "walk"]
+    got = [(str(Path(path).relative_to(tmp_path)), label) for path, label in pairs(videos)]
+    assert got == [
+        ("run/d.mkv", 0),
+        ("run/e.mov", 0),
+        ("run/f.m4v", 0),
+        ("run/g.mpg", 0),
+        ("run/h.mpeg", 0),
+        (os.path.join("run", "deep", "c.webm"), 0),
+        ("walk/a.avi", 1),
+        ("walk/b.MP4", 1),
+    ]
+    assert repr(videos) == "LabeledVideoPaths(8 videos, 2 classes)"
+
+
+def test_one_class_is_enough(tmp_path: Path) -> None:
+    make_files(tmp_path, "walk/a.mp4")
+    assert len(LabeledVideoPaths.from_directory(tmp_path)) == 1
+
+
+def test_class_without_videos_is_named(tmp_path: Path) -> None:
+    make_files(tmp_path, "walk/a.mp4", "run/notes.txt")
+    with pytest.raises(ValueError, match=r"class folder .*run has no video"):
+        LabeledVideoPaths.from_directory(tmp_path)
+
+
+def test_folder_without_classes(tmp_path: Path) -> None:
+    make_files(tmp_path, "a.mp4")
+    with pytest.raises(ValueError, match=r"has no subfolder. Expected one subfolder of videos"):
+        LabeledVideoPaths.from_directory(tmp_path)
+    with pytest.raises(NotADirectoryError, match=r"a\.mp4 is not a folder"):
+        LabeledVideoPaths.from_directory(tmp_path / "a.mp4")
