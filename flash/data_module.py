@@ -70,14 +70,15 @@ class DataModule(pl.LightningDataModule):
         """The training batches.
 
         Raises:
-            ValueError: if there is no training data; likewise :meth:`test_dataloader` and
-                :meth:`predict_dataloader` for theirs.
+            ValueError: if there is no training data; likewise the other loaders for theirs.
         """
         return self._required_loader("train")
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """The validation batches; empty without validation data, which Lightning then leaves out."""
-        return [] if self.val_dataset is None else self._loader("val", self.val_dataset)
+        """The validation batches; training without validation data gets an empty list."""
+        if self.val_dataset is None and self.trainer is not None and self.trainer.state.fn == "fit":
+            return []
+        return self._required_loader("val")
 
     def test_dataloader(self) -> DataLoader[Any]:
         """The test batches."""

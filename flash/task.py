@@ -138,7 +138,8 @@ class Task(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": self._scheduler_factory(optimizer)}
 
     def _parameters_to_optimize(self) -> list[nn.Parameter]:
-        for callback in self.trainer.callbacks if self._trainer is not None else ():
+        callbacks: list[pl.Callback] = getattr(self._trainer, "callbacks", [])
+        for callback in callbacks:
             if isinstance(callback, FlashBaseFinetuning):
                 return callback.parameters_to_optimize(self)
         return [parameter for parameter in self.parameters() if parameter.requires_grad]

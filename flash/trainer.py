@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``flash.Trainer``: Lightning's trainer that also fine-tunes and predicts with names."""
 
+import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ class Trainer(pl.Trainer):
             kwargs["logger"] = CSVLogger(kwargs.get("default_root_dir") or ".")
         super().__init__(**kwargs)
 
-    def fit(  # type: ignore[override]
+    def fit(
         self,
         model: pl.LightningModule,
         train_dataloaders: Any = None,
@@ -95,7 +96,8 @@ class Trainer(pl.Trainer):
             "train_dataloader", train_dataloader, "train_dataloaders", train_dataloaders
         )
         # the strategy of an earlier call ends with it
-        self.callbacks = [kept for kept in self.callbacks if kept is not self._strategy_callback]
+        callbacks: list[pl.Callback] = list(self.callbacks)  # type: ignore[has-type]
+        self.callbacks = [kept for kept in callbacks if kept is not self._strategy_callback]
         self._strategy_callback = callback
         if callback is not None and callback not in self.callbacks:
             # before the checkpoint callback, which Lightning keeps last
@@ -111,6 +113,12 @@ class Trainer(pl.Trainer):
         """Lightning's ``test``."""
         with _quiet():
             return super().test(*args, **kwargs)
+
+    def save_checkpoint(
+        self, filepath: Any, weights_only: bool | None = False, storage_options: Any = None
+    ) -> None:
+        """Lightning's ``save_checkpoint``; by default with what a resumed run needs."""
+        super().save_checkpoint(filepath, weights_only, storage_options)
 
     def predict(  # type: ignore[override]
         self,
@@ -140,7 +148,7 @@ class Trainer(pl.Trainer):
             :class:`flash.Task` what Lightning returns, and ``output`` must be None.
         """
         with _quiet():
-            batches = super().predict(
+            batches: Any = super().predict(
                 model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only
             )
         task = self.lightning_module
@@ -181,9 +189,22 @@ def _either(first: str, value: Any, second: str, other: Any) -> Any:
     return other if value is None else value
 
 
+# What Lightning warns of though nothing is wrong: decoding in the main process is a valid choice, so is
+# training without validation data, and the class that its tree helpers ask for is torch's business.
+_NOISE = (
+    ".*does not have many workers.*",
+    "Total length of `list` across ranks is zero.*",
+    ".*isinstance\\(treespec, LeafSpec\\).*",
+)
+# advertisements for other packages
+logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
+    lambda record: "Tip: For seamless" not in record.getMessage()
+)
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hides Lightning's advice on worker counts: decoding in the main process is a valid choice here."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        for message in _NOISE:
+            warnings.filterwarnings("ignore", message=message)
         yield

@@ -149,4 +149,4 @@ def _checked(name: str, hook: Any) -> Callable[..., Any]:
         raise TypeError(
             f"Expected the hook {name!r} to be callable, but got {type(hook).__name__}."
         )
-    return hook  # type: ignore[no-any-return]
+    return hook

@@ -83,18 +83,16 @@ def to_predict(source: PathLike | Sequence[PathLike]) -> StageFiles:
         FileNotFoundError: if a path does not exist.
         ValueError: if there is no video.
     """
-    single = isinstance(source, (str, os.PathLike))
-    if single and Path(source).is_dir():  # type: ignore[arg-type]
-        root = Path(source)  # type: ignore[arg-type]
-        found = sorted(
-            p for p in root.rglob("*") if p.suffix.lower() in VIDEO_EXTENSIONS and p.is_file()
-        )
-        files = [str(path) for path in found]
+    if isinstance(source, (str, os.PathLike)):
+        root = Path(source)
+        found = root.rglob("*") if root.is_dir() else ()
+        videos = [p for p in found if p.suffix.lower() in VIDEO_EXTENSIONS and p.is_file()]
+        files = [str(path) for path in sorted(videos)] if root.is_dir() else [os.fspath(source)]
     else:
-        files = [os.fspath(f) for f in ([source] if single else source)]  # type: ignore[list-item,union-attr]
-        for file in files:
-            if "://" not in file and not Path(file).exists():
-                raise FileNotFoundError(f"There is no video {file} to predict.")
+        files = [os.fspath(file) for file in source]
+    for file in files:
+        if "://" not in file and not Path(file).exists():
+            raise FileNotFoundError(f"There is no video {file} to predict.")
     if not files:
         raise ValueError(f"Expected videos to predict, but {source} has none.")
     return StageFiles([(file, {"video_path": file}) for file in files])

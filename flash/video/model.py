@@ -119,7 +119,7 @@ class VideoClassifier(Task):
         self.backbone = _build_backbone(
             backbone, kwargs, pretrained, weights, num_classes, replaces
         )
-        self._replaces_classifier = replaces and hasattr(self.backbone, "classifier")
+        self._replaces_classifier = replaces
         if isinstance(head, str):
             raise ValueError(_own_module_message("head", head))
         self.head: nn.Module = nn.Identity() if head is None else head
@@ -160,7 +160,10 @@ class VideoClassifier(Task):
 
     def head_modules(self) -> list[nn.Module]:
         """The modules inside the backbone that are its head, which no strategy freezes."""
-        return list(self.backbone.classifier.modules()) if self._replaces_classifier else []
+        classifier = getattr(self.backbone, "classifier", None)
+        if not self._replaces_classifier or not isinstance(classifier, nn.Module):
+            return []
+        return list(classifier.modules())
 
     def setup(self, stage: str) -> None:
         """Takes over the labels and the recipe of the datamodule at the start of training."""
@@ -331,19 +334,25 @@ def _build_backbone(
             )
         if weights is not None:
             load_checkpoint(backbone, weights)
-        if replaces_classifier and hasattr(backbone, "reset_classifier"):
-            layer = backbone.classifier
+        reset = getattr(backbone, "reset_classifier", None)
+        if replaces_classifier and callable(reset):
+            layer = getattr(backbone, "classifier", None)
             if num_classes != getattr(layer, "out_features", getattr(layer, "out_channels", None)):
-                backbone.reset_classifier(num_classes)
+                reset(num_classes)
         return backbone
     if not isinstance(backbone, str):
         raise TypeError(expected("backbone", "a name or an nn.Module", backbone))
     if backbone.startswith(_OWN):
         raise ValueError(_own_module_message("backbone", backbone))
     _check_name(backbone)
-    classes = {"num_classes": num_classes} if replaces_classifier else {}
     pretrained = kwargs.pop("pretrained", pretrained) and weights is None
-    return create_model(backbone, pretrained=pretrained, weights=weights, **classes, **kwargs)
+    return create_model(
+        backbone,
+        pretrained=pretrained,
+        weights=weights,
+        num_classes=num_classes if replaces_classifier else None,
+        **kwargs,
+    )
 
 
 def _plain_optimizer(optimizer: OptimizerSpec) -> Any:

@@ -7,7 +7,6 @@ A model file is one ``torch.save`` of plain types and tensors, readable with ``w
 """
 
 import os
-import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,9 @@ from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.models._registry import create_model
-from pytorchvideo.models._weights import ClipRecipe
-from pytorchvideo.transforms.functional import uniform_crop, uniform_temporal_subsample
+from pytorchvideo.models._weights import ClipRecipe, read_checkpoint
+from pytorchvideo.transforms._pushdown import temporal_frame_filter
+from pytorchvideo.transforms.functional import uniform_crop
 
 FORMAT = "pytorchvideo.classifier"
 VERSION = 1
@@ -154,26 +154,19 @@ class VideoPredictor:
     ) -> Iterator[tuple[tuple[float, float], list[Any]]]:
         """Each clip's times and the model inputs of its views, from one open file."""
         transforms = self._views(views)
+        # the recipe keeps few frames of a clip: only these are decoded
+        needed = temporal_frame_filter(self.recipe.transforms(key="video"))
         found = False
         with EncodedVideo.from_path(os.fspath(path), decode_audio=False) as video:
             for start, end in clip_windows(
                 float(video.duration), self.recipe.clip_duration_sec, clips
             ):
-                frames = video.get_clip(start, end, frame_filter=self._needed_frames)["video"]
+                frames = video.get_clip(start, end, frame_filter=needed)["video"]
                 if frames is not None:
                     found = True
                     yield (start, end), [transform(frames) for transform in transforms]
         if not found:
             raise VideoError(f"{os.fspath(path)} has no frame in the clips that were asked for.")
-
-    def _needed_frames(self, indices: list[int]) -> list[int]:
-        """Of a clip's frames those that the recipe's temporal subsampling keeps."""
-        if len(indices) <= self.recipe.num_frames:
-            return indices
-        chosen = uniform_temporal_subsample(
-            torch.tensor(indices), self.recipe.num_frames, temporal_dim=0
-        )
-        return [int(index) for index in chosen]
 
     def _views(self, views: int) -> list[Compose]:
         steps = self.recipe.transforms().transforms
@@ -250,24 +243,20 @@ def save_classifier(
 
 def read_classifier(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns the content of a model file; see :meth:`VideoPredictor.from_file` for the errors."""
-    file = Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no model file {file}.")
-    try:
-        saved = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{file} is not a model file: torch.load cannot read it.") from error
-    if not isinstance(saved, dict) or saved.get("format") != FORMAT:
-        is_lightning = isinstance(saved, dict) and "pytorch-lightning_version" in saved
+    saved = read_checkpoint(path)
+    if saved.get("format") != FORMAT:
+        is_lightning = "pytorch-lightning_version" in saved
         advice = (
             "It is a Lightning checkpoint: VideoClassifier.load_from_checkpoint(...).save(...) makes one."
             if is_lightning
             else "VideoClassifier.save(...) makes one."
         )
-        raise ValueError(f"{file} is not a model file of the format {FORMAT!r}. {advice}")
+        raise ValueError(
+            f"{os.fspath(path)} is not a model file of the format {FORMAT!r}. {advice}"
+        )
     if saved["version"] > VERSION:
         raise ValueError(
-            f"{file} has version {saved['version']} of its format, but this release reads up to {VERSION}. "
+            f"{os.fspath(path)} has version {saved['version']} of its format, but this release reads up to {VERSION}. "
             "Update pytorchvideo."
         )
-    return saved
+    return dict(saved)

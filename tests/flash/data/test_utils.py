@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``download_data`` from paths, file URLs and a local server; archives that mean harm are refused."""
+
+import hashlib
+import io
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from flash.data.utils import download_data
+
+CONTENT = {"videos/cat/a.mp4": b"cat", "videos/dog/b.mp4": b"dogs"}
+
+
+def make_archive(path: Path, members: dict[str, bytes] = CONTENT) -> Path:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as file:
+            for name, data in members.items():
+                file.writestr(name, data)
+        return path
+    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w") as file:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+    return path
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in CONTENT}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
+    """A web server of one zip, and the paths that were asked for."""
+    data = make_archive(tmp_path / "served.zip").read_bytes()
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            broken = "broken" in self.path
+            self.send_response(200 if ".zip" in self.path else 404)
+            self.send_header("Content-Length", str(len(data) + (1000 if broken else 0)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{httpd.server_port}", asked
+        httpd.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar", "set.tar.gz", "set.tgz"])
+def test_local_archive(tmp_path: Path, name: str) -> None:
+    archive = make_archive(tmp_path / name)
+    folder = download_data(archive, tmp_path / "data")
+    assert folder == tmp_path / "data"
+    assert content(folder) == CONTENT
+
+
+def test_second_call_writes_nothing(tmp_path: Path) -> None:
+    archive = make_archive(tmp_path / "set.zip")
+    target = download_data(archive, tmp_path / "data") / "videos/cat/a.mp4"
+    target.write_bytes(b"dog")  # as long as before: taken for complete
+    (tmp_path / "data/videos/dog/b.mp4").write_bytes(b"d")  # cut short
+    download_data(archive, tmp_path / "data")
+    assert target.read_bytes() == b"dog"
+    assert (tmp_path / "data/videos/dog/b.mp4").read_bytes() == b"dogs"
+
+
+def test_file_url(tmp_path: Path) -> None:
+    archive = make_archive(tmp_path / "a set.zip")
+    assert content(download_data(archive.as_uri(), tmp_path / "data")) == CONTENT
+
+
+def test_local_folder_is_left_as_it_is(tmp_path: Path) -> None:
+    assert download_data(tmp_path, tmp_path / "data") == tmp_path
+    assert not (tmp_path / "data").exists()
+
+
+def test_http_once(tmp_path: Path, server: tuple[str, list[str]]) -> None:
+    url, asked = server
+    for _ in range(2):
+        folder = download_data(
+            f"{url}/files/set.zip?version=1", str(tmp_path / "data"), verbose=True
+        )
+        assert content(folder) == CONTENT
+    assert asked == ["/files/set.zip?version=1"]
+    assert (tmp_path / "data/set.zip").is_file()
+
+
+def test_http_errors_leave_no_file(tmp_path: Path, server: tuple[str, list[str]]) -> None:
+    url, _ = server
+    with pytest.raises(ConnectionError, match=r"Could not download .*none.tar.*404"):
+        download_data(f"{url}/none.tar", tmp_path / "data")
+    with pytest.raises(ConnectionError, match="broke off after"):
+        download_data(f"{url}/broken.zip", tmp_path / "data")
+    assert list((tmp_path / "data").iterdir()) == []
+    with pytest.raises(ValueError, match="end in the name of a file"):
+        download_data(f"{url}/", tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", ["evil.zip", "evil.tar"])
+def test_member_that_leaves_the_folder(tmp_path: Path, name: str) -> None:
+    archive = make_archive(tmp_path / name, {"fine.mp4": b"1", "../outside.mp4": b"2"})
+    with pytest.raises(ValueError, match=r"stay inside .* but found '../outside.mp4'"):
+        download_data(archive, tmp_path / "data")
+    assert not (tmp_path / "outside.mp4").exists()
+    assert not (tmp_path / "data/fine.mp4").exists()
+
+
+def test_tar_link_that_leaves_the_folder(tmp_path: Path) -> None:
+    archive = tmp_path / "link.tar"
+    with tarfile.open(archive, "w") as file:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        file.addfile(link)
+    with pytest.raises(ValueError, match="Refused to unpack"):
+        download_data(archive, tmp_path / "data")
+
+
+def test_hash(tmp_path: Path) -> None:
+    archive = make_archive(tmp_path / "set.zip")
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    download_data(archive, tmp_path / "data", sha256=digest.upper())
+    with pytest.raises(ValueError, match="to have the SHA-256 00, but it has"):
+        download_data(archive, tmp_path / "data", sha256="00")
+
+
+def test_missing_path_and_placeholder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no file or folder .*nothing.zip"):
+        download_data(tmp_path / "nothing.zip", tmp_path / "data")
+    with pytest.raises(NotImplementedError, match="placeholder"):
+        download_data("NEED_TO_BE_CREATED", tmp_path / "data")
