@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only code that knows codecs: files in, upright uint8 frames and float samples out.
 
-Everything above works with :class:`Frames` and :class:`AudioSamples`; the one module that touches PyAV is
-``_pyav.py``, the one that opens pictures is ``_images.py``.
+Everything above works with :class:`Frames` and :class:`AudioSamples`; the one folder that touches PyAV is
+``_pyav``, the one that opens pictures is ``_images.py``.
 """
 
 from pytorchvideo.data._decode._types import (
@@ -10,6 +10,7 @@ from pytorchvideo.data._decode._types import (
     Decoder,
     FrameFilter,
     Frames,
+    Time,
     VideoError,
     VideoInfo,
     ceil_ticks,
@@ -22,6 +23,7 @@ __all__ = [
     "Decoder",
     "FrameFilter",
     "Frames",
+    "Time",
     "VideoError",
     "VideoInfo",
     "ceil_ticks",

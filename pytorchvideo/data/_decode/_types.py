@@ -11,6 +11,9 @@ import torch
 
 from pytorchvideo._checks import expected
 
+Time = float | Fraction
+"""Seconds; a Fraction where frames must be hit exactly."""
+
 FrameFilter = Callable[[list[int]], Sequence[int]]
 """Gets the indices ``0 .. T-1`` of the frames of a clip and returns the indices to load, in that order."""
 
@@ -81,14 +84,14 @@ class Decoder(Protocol):
     ) -> Frames | None:
         """Returns the frames with ``start_sec <= t < end_sec``, or None where there are none."""
 
-    def audio(self, start_sec: float | Fraction, end_sec: float | Fraction) -> AudioSamples | None:
+    def audio(self, start_sec: Time, end_sec: Time) -> AudioSamples | None:
         """Returns the samples with ``start_sec <= t < end_sec``, or None where there are none."""
 
     def close(self) -> None:
         """Gives the file back."""
 
 
-def ceil_ticks(time_sec: float | Fraction, time_base: Fraction) -> float:
+def ceil_ticks(time_sec: Time, time_base: Fraction) -> float:
     """Returns the first tick of a clock at or after a time: exact for fractions, to 1e-6 ticks for floats.
 
     A float such as 0.1 is a little off the frame time that its writer meant; that frame is not lost to it.
@@ -107,9 +110,7 @@ def ceil_ticks(time_sec: float | Fraction, time_base: Fraction) -> float:
     return math.ceil(Fraction(time_sec) / time_base)
 
 
-def check_window(
-    start_sec: float | Fraction, end_sec: float | Fraction, name: str, duration: Fraction
-) -> None:
+def check_window(start_sec: Time, end_sec: Time, name: str, duration: Fraction) -> None:
     """Raises a ValueError that names the file unless ``0 <= start_sec < duration`` and ``start_sec <= end_sec``."""
     window = f"clip [{float(start_sec):g}, {float(end_sec):g}) s of {name}"
     if not start_sec >= 0:

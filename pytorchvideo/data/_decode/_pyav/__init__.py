@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Video files through PyAV, which carries FFmpeg. Nothing outside this folder touches PyAV."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+
+from pytorchvideo.data._decode._pyav.audio import AudioReader
+from pytorchvideo.data._decode._pyav.source import Source, reason
+from pytorchvideo.data._decode._pyav.video import FrameReader
+from pytorchvideo.data._decode._types import (
+    AudioSamples,
+    FrameFilter,
+    Frames,
+    Time,
+    VideoError,
+    VideoInfo,
+)
+
+__all__ = ["PyAVDecoder"]
+
+
+class PyAVDecoder:
+    """Decodes one file with FFmpeg.
+
+    Args:
+        file: a path or a seekable binary file.
+        name: what errors call it.
+        video: whether frames will be asked for.
+        audio: whether sound will be asked for.
+        seek: False reads every clip from the start of the file.
+
+    Raises:
+        VideoError: if FFmpeg cannot read it, or it holds no video although that was asked for.
+    """
+
+    def __init__(
+        self,
+        file: str | Path | BinaryIO,
+        name: str,
+        *,
+        video: bool = True,
+        audio: bool = True,
+        seek: bool = True,
+    ) -> None:
+        try:
+            self._source = Source(file, name, video=video, audio=audio)
+            # The order matters: the sound looks at a fresh file.
+            self._sound = AudioReader(self._source) if self._source.audio is not None else None
+            self._frames = FrameReader(self._source, seek=seek) if video else None
+            if self._sound is not None and self._frames is not None:
+                self._sound.origin = self._frames.origin
+            self.info = self._read_info()
+        except (av.error.FFmpegError, EOFError) as error:
+            raise VideoError(f"{name} is not a readable video: {reason(error)}.") from error
+
+    def _read_info(self) -> VideoInfo:
+        source, frames, sound = self._source, self._frames, self._sound
+        context = source.video.codec_context if frames is not None else None
+        ends = [frames.duration] if frames is not None else []
+        if sound is not None:
+            ends.append(sound.end - sound.origin)
+        return VideoInfo(
+            name=source.name,
+            format=source.format,
+            duration=max(ends, default=source.duration or Fraction(0)),
+            has_video=frames is not None,
+            has_audio=sound is not None,
+            codec=context.name if context else None,
+            pix_fmt=context.pix_fmt if context else None,
+            width=context.width if context else None,
+            height=context.height if context else None,
+            rate=source.video.average_rate or source.video.guessed_rate if context else None,
+            bit_rate=context.bit_rate or source.bit_rate if context else None,
+            video_duration=frames.duration if frames is not None else None,
+            audio_codec=source.audio.codec_context.name if sound is not None else None,
+            audio_rate=sound.rate if sound is not None else None,
+        )
+
+    def frames(
+        self, start_sec: Time, end_sec: Time, frame_filter: FrameFilter | None = None
+    ) -> Frames | None:
+        """See :meth:`FrameReader.read`; None also where no frames were asked for."""
+        return self._frames.read(start_sec, end_sec, frame_filter) if self._frames else None
+
+    def audio(self, start_sec: Time, end_sec: Time) -> AudioSamples | None:
+        """See :meth:`AudioReader.read`; None also where there is no sound."""
+        return self._sound.read(start_sec, end_sec) if self._sound else None
+
+    def close(self) -> None:
+        """Closes the file; a second call does nothing."""
+        self._source.close()

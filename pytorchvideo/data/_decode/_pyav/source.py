@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An open container: streams, seeking, packets. Video and audio readers share one."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+from av.stream import Discard
+
+from pytorchvideo.data._decode._types import VideoError
+
+av.logging.set_level(None)  # FFmpeg writes to stderr what this library says in its own errors
+
+
+class Source:
+    """A file that FFmpeg has opened.
+
+    Args:
+        file: a path or a seekable binary file.
+        name: what errors call it.
+        video: whether to keep a video stream.
+        audio: whether to keep a sound stream.
+
+    Raises:
+        VideoError: if there is no video stream although one was asked for.
+        av.error.FFmpegError: if FFmpeg cannot read the file.
+    """
+
+    video: Any  # av.VideoStream | None
+    audio: Any  # av.AudioStream | None
+
+    def __init__(self, file: str | Path | BinaryIO, name: str, *, video: bool, audio: bool) -> None:
+        self.name = name
+        self._file = str(file) if isinstance(file, Path) else file
+        self._wants = video, audio
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Opens the file afresh; unlike a seek this also restores how decoders treat the very first packets."""
+        if isinstance(self._file, str):
+            self._container: Any = av.open(self._file, metadata_errors="ignore")
+        else:
+            self._file.seek(0)
+            self._container = av.open(self._file, metadata_errors="ignore")
+        streams, (video, audio) = self._container.streams, self._wants
+        self.video = next(filter(_is_readable, streams.video), None) if video else None
+        self.audio = next(filter(_is_readable, streams.audio), None) if audio else None
+        if video and self.video is None:
+            found = ", ".join(sorted({s.type for s in streams})) or "none"
+            self.close()
+            raise VideoError(
+                f"{self.name} has no video stream (streams found: {found}). Check that it is a video file."
+            )
+        for stream in streams:
+            if stream not in (self.video, self.audio):
+                stream.discard = Discard.all
+            else:
+                stream.codec_context.thread_count = 1  # data loader workers are the parallelism
+
+    def close(self) -> None:
+        """Closes the file; a second call does nothing."""
+        self._container.close()
+
+    @property
+    def format(self) -> str:
+        """FFmpeg's name of the container, e.g. ``"mov,mp4,m4a,3gp,3g2,mj2"``."""
+        return str(self._container.format.name)
+
+    @property
+    def bit_rate(self) -> int | None:
+        """Bits per second of the whole file."""
+        return self._container.bit_rate or None
+
+    @property
+    def duration(self) -> Fraction | None:
+        """Seconds, as the container's header says."""
+        ticks = self._container.duration
+        return Fraction(ticks, av.time_base) if ticks else None
+
+    def is_format(self, *names: str) -> bool:
+        """Whether the container is one of those."""
+        return not set(names).isdisjoint(self.format.split(","))
+
+    def rewind(self) -> None:
+        """Goes to the first packet."""
+        self._container.seek(0, backward=True, any_frame=False)
+        self._flush()
+
+    def seek(self, stream: Any, pts: int) -> None:
+        """Goes to the last key frame of a stream that an index knows at or before a time in its ticks."""
+        try:
+            self._container.seek(pts, stream=stream, backward=True, any_frame=False)
+        except av.error.FFmpegError:  # no index, or before the first key frame
+            self.rewind()
+        self._flush()
+
+    def _flush(self) -> None:
+        for stream in (self.video, self.audio):
+            if stream is not None:
+                stream.codec_context.flush_buffers()
+
+    def packets(self, stream: Any) -> Iterator[Any]:
+        """Packets of one stream with data in them, from where the file stands."""
+        for packet in self._container.demux(stream):
+            if packet.size:
+                yield packet
+
+    def end_of(self, stream: Any) -> Fraction:
+        """The end of the last packet in seconds, for containers whose headers only estimate it."""
+        if self.duration is None:
+            self.rewind()
+        else:
+            self.seek(stream, int((self.duration - 2) / stream.time_base))
+        ends, step = [], 0
+        for packet in self.packets(stream):
+            if packet.pts is not None:
+                step = packet.duration or step
+                ends.append(packet.pts + step)
+        if not ends:
+            return self.duration or Fraction(0)
+        if not step and stream is self.video and stream.average_rate:
+            step = round(1 / stream.average_rate / stream.time_base)
+            return Fraction((max(ends) + step) * stream.time_base)
+        return Fraction(max(ends) * stream.time_base)
+
+
+def _is_readable(stream: Any) -> bool:
+    """False for streams without a decoder and for cover pictures."""
+    return (
+        stream.codec_context is not None
+        and not stream.disposition & stream.disposition.attached_pic
+    )
+
+
+def reason(error: BaseException) -> str:
+    """FFmpeg's words for an error, without numbers and file names."""
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return words[0].lower() + words[1:]
