@@ -1,2 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readers, samplers and datasets: from video files to samples."""
+"""From video files to samples: readers, clip samplers and datasets."""
+
+from pytorchvideo.data.clip_sampling import (
+    ClipInfo,
+    ClipInfoList,
+    ClipSampler,
+    ConstantClipsPerVideoSampler,
+    RandomClipSampler,
+    RandomMultiClipSampler,
+    RandomMultiClipSamplerTruncateFromStart,
+    UniformClipSampler,
+    UniformClipSamplerTruncateFromStart,
+    make_clip_sampler,
+)
+from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.frame_video import FrameVideo
+from pytorchvideo.data.kinetics import Kinetics
+from pytorchvideo.data.labeled_video_dataset import (
+    LabeledVideoDataset,
+    SkippedClip,
+    labeled_video_dataset,
+)
+from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
+from pytorchvideo.data.ucf101 import Ucf101
+from pytorchvideo.data.video import Video, VideoPathHandler
+
+__all__ = [
+    "ClipInfo",
+    "ClipInfoList",
+    "ClipSampler",
+    "ConstantClipsPerVideoSampler",
+    "EncodedVideo",
+    "FrameVideo",
+    "Kinetics",
+    "LabeledVideoDataset",
+    "LabeledVideoPaths",
+    "RandomClipSampler",
+    "RandomMultiClipSampler",
+    "RandomMultiClipSamplerTruncateFromStart",
+    "SkippedClip",
+    "Ucf101",
+    "UniformClipSampler",
+    "UniformClipSamplerTruncateFromStart",
+    "Video",
+    "VideoPathHandler",
+    "labeled_video_dataset",
+    "make_clip_sampler",
+]

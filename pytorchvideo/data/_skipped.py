@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A record of the videos that a dataset could not use, shared by its worker processes."""
+
+import json
+import os
+import tempfile
+import uuid
+import warnings
+import weakref
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SkippedClip:
+    """A video that gave no clip, or none from some clip on.
+
+    Attributes:
+        path: the video, as the dataset opened it.
+        reason: one sentence.
+        clip_start_sec: the clip that could not be read; None if the video could not be opened.
+        clip_end_sec: its end.
+    """
+
+    path: str
+    reason: str
+    clip_start_sec: float | None = None
+    clip_end_sec: float | None = None
+
+
+class SkipLog:
+    """Keeps one :class:`SkippedClip` per path, across the epochs and workers of one dataset.
+
+    ``DataLoader`` workers hold copies of the dataset, so the log is a file of json lines in the
+    temporary folder, which appears with the first bad video and goes with the dataset.
+    """
+
+    def __init__(self) -> None:
+        name = f"pytorchvideo-skipped-{uuid.uuid4().hex}.jsonl"
+        self._file = os.path.join(tempfile.gettempdir(), name)
+        self._found: dict[str, SkippedClip] = {}
+        self._read_up_to = 0
+        # Forked workers inherit the finalizer: only the process that made the log may remove it.
+        weakref.finalize(self, _remove, self._file, os.getpid())
+
+    def add(self, clip: SkippedClip) -> None:
+        """Records a clip and warns, unless its path is recorded already, here or in a worker."""
+        if clip.path in self.clips():
+            return
+        line = json.dumps(asdict(clip)).encode() + b"\n"
+        # One write to a file opened for appending: lines of several processes do not mix.
+        handle = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(handle, line)
+        finally:
+            os.close(handle)
+        warnings.warn(f"Skipping {clip.path}: {clip.reason}", UserWarning, stacklevel=2)
+
+    def clips(self) -> dict[str, SkippedClip]:
+        """Everything recorded so far by any process, by path: the first entry of each."""
+        try:
+            with open(self._file, "rb") as file:
+                file.seek(self._read_up_to)
+                for line in file:
+                    clip = SkippedClip(**json.loads(line))
+                    self._found.setdefault(clip.path, clip)
+                    self._read_up_to += len(line)
+        except FileNotFoundError:
+            return {}
+        return self._found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy in another process reads and writes the same file."""
+        return {"_file": self._file, "_found": {}, "_read_up_to": 0}
+
+
+def _remove(file: str, owner: int) -> None:
+    if os.getpid() == owner and os.path.exists(file):
+        os.remove(file)
