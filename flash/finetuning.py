@@ -52,8 +52,19 @@ class FlashBaseFinetuning(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Freezes before the optimiser is built."""
-        if stage == "fit":
-            self._apply(pl_module, epoch=0)
+        if stage != "fit":
+            return
+        self._apply(pl_module, epoch=0)
+        norms = {
+            p for m in pl_module.modules() if isinstance(m, _BatchNorm) for p in m.parameters()
+        }
+        if not self.milestones and all(
+            p in norms or not p.requires_grad for p in pl_module.parameters()
+        ):
+            raise ValueError(
+                f"Nothing but BatchNorm is left to train: {type(_backbone(pl_module)).__name__} is frozen and "
+                "has no head. Pass head=..., or use another strategy."
+            )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reaches the state of this epoch, also when the run was resumed in the middle."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from flash.data.split import Item
 from pytorchvideo._checks import expected
-from pytorchvideo.data.labeled_video_paths import VIDEO_EXTENSIONS, LabeledVideoPaths
+from pytorchvideo.data.labeled_video_paths import VIDEO_SUFFIXES, LabeledVideoPaths
 
 PathLike = str | os.PathLike[str]
 
@@ -32,10 +32,11 @@ def from_path(path: PathLike, prefix: str = "") -> StageFiles:
     paths = LabeledVideoPaths.from_path(os.fspath(path))
     if prefix:
         paths.path_prefix = prefix
+    paths.check_any_exists()
     items = [paths[index] for index in range(len(paths))]
     names = None if paths.class_names is None else list(paths.class_names)
     for name, info in items:
-        if names is None and info.get("label", -1) < 0:
+        if info["label"] < 0:
             raise ValueError(
                 f"Expected a label >= 0 for every file of {os.fspath(path)}, but {name} has none."
             )
@@ -86,7 +87,7 @@ def to_predict(source: PathLike | Sequence[PathLike]) -> StageFiles:
     if isinstance(source, (str, os.PathLike)):
         root = Path(source)
         found = root.rglob("*") if root.is_dir() else ()
-        videos = [p for p in found if p.suffix.lower() in VIDEO_EXTENSIONS and p.is_file()]
+        videos = [p for p in found if p.suffix.lower() in VIDEO_SUFFIXES and p.name[0] != "."]
         files = [str(path) for path in sorted(videos)] if root.is_dir() else [os.fspath(source)]
     else:
         files = [os.fspath(file) for file in source]

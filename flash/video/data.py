@@ -233,48 +233,49 @@ class VideoClassificationData(DataModule):
         val_transform: Transform = None,
         test_transform: Transform = None,
         predict_transform: Transform = None,
-        **loading: Any,
+        batch_size: int = 4,
+        num_workers: int | None = 0,
+        pin_memory: bool | None = None,
+        persistent_workers: bool = False,
     ) -> "VideoClassificationData":
         if not stages:
-            raise ValueError(
-                "Expected data for at least one of the stages train, val, test and predict, but got none."
-            )
+            raise ValueError("Expected data for train, val, test or predict, but got none.")
         if val_split is not None:
             _split(stages, val_split, seed, val_split_group)
         num_classes, labels = _files.unify_labels(stages)
         recipe, duration = _clip_length(recipe, clip_duration)
         own = (train_transform, val_transform, test_transform, predict_transform)
         hooks = {
-            stage: TransformHooks(
-                recipe.transforms(train=stage == "train", key="video")
-                if transform is None
-                else transform
-            )
+            stage: TransformHooks(_default(recipe, stage) if transform is None else transform)
             for stage, transform in zip(STAGES, own, strict=True)
         }
-        train_clips = _clip_sampler(clip_sampler, duration, clip_sampler_kwargs)
-        samplers: dict[str, ClipSampler] = {
-            "train": train_clips,
-            "val": _eval_sampler(
-                train_clips, duration, eval_clip_sampler, eval_clip_sampler_kwargs
-            ),
-            "predict": MiddleClipSampler(duration),
-        }
-        samplers["test"] = samplers["val"]
+        clips = _clip_sampler(clip_sampler, duration, clip_sampler_kwargs)
+        eval_clips: ClipSampler = MiddleClipSampler(duration) if _is_random(clips) else clips
+        if eval_clip_sampler is not None:
+            eval_clips = _clip_sampler(eval_clip_sampler, duration, eval_clip_sampler_kwargs)
+        samplers = dict(zip(STAGES, (clips, eval_clips, eval_clips), strict=False))
+        samplers["predict"] = MiddleClipSampler(duration)
         datasets = {
             stage: LabeledVideoDataset(
                 files.items,
                 copy.deepcopy(samplers[stage]),
                 video_sampler=video_sampler if stage == "train" else SequentialSampler,
-                transform=EachClip(hooks[stage].sample_transform)
-                if _is_several(samplers[stage])
-                else hooks[stage].sample_transform,
+                transform=_sample_transform(hooks[stage], samplers[stage]),
                 decode_audio=decode_audio,
                 decoder=decoder,
             )
             for stage, files in stages.items()
         }
-        data = cls(datasets, hooks, num_classes=num_classes, labels=labels, **loading)
+        data = cls(
+            datasets,
+            hooks,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            pin_memory=pin_memory,
+            persistent_workers=persistent_workers,
+            num_classes=num_classes,
+            labels=labels,
+        )
         data.recipe = recipe if train_transform is None else None
         return data
 
@@ -300,7 +301,7 @@ def _split(
     group: Callable[[str], Hashable] | None,
 ) -> None:
     if "val" in stages or "train" not in stages:
-        got = "validation data too" if "val" in stages else "no training data"
+        got = "validation data too" if "train" in stages else "no training data"
         raise ValueError(f"Expected `val_split` together with training data only, but got {got}.")
     train = stages["train"]
     train.items, held_out = split_items(train.items, fraction, seed=seed, group=group)
@@ -339,16 +340,11 @@ def _is_random(sampler: ClipSampler) -> bool:
     return isinstance(sampler, RandomClipSampler)
 
 
-def _is_several(sampler: ClipSampler) -> bool:
-    return isinstance(sampler, RandomMultiClipSampler)
+def _default(recipe: ClipRecipe, stage: str) -> Callable[..., Any]:
+    return recipe.transforms(train=stage == "train", key="video")
 
 
-def _eval_sampler(
-    train: ClipSampler,
-    duration: Seconds,
-    sampler: str | ClipSampler | None,
-    kwargs: Mapping[str, Any] | None,
-) -> ClipSampler:
-    if sampler is not None:
-        return _clip_sampler(sampler, duration, kwargs)
-    return MiddleClipSampler(duration) if _is_random(train) else train
+def _sample_transform(hooks: TransformHooks, sampler: ClipSampler) -> Callable[..., Any] | None:
+    """The hooks for samples; once for each clip where the sampler gives several in one sample."""
+    transform = hooks.sample_transform
+    return EachClip(transform) if isinstance(sampler, RandomMultiClipSampler) else transform
