@@ -132,7 +132,7 @@ class Weights:
         labels: class names in the order of the scores.
         metrics: published scores by name, e.g. ``{"top1": 74.58}``, in percent.
         protocol: how they were measured.
-        gflops: published multiply-adds of one view, in 10^9.
+        gflops: multiply-adds of one view, in 10^9.
         num_parameters: of the model, with its classifier.
         licence: of the weights.
         source: who published them, where.

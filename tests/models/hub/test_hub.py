@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Entry points: importable, overridable, and loadable by torch.hub from a folder that is not installed."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import pytorchvideo.models.hub as hub
+from pytorchvideo.models import Net, create_resnet, list_models
+from pytorchvideo.models.hub.utils import hub_model_builder
+
+REPO = Path(__file__).resolve().parents[3]
+
+
+def test_every_model_has_an_entry_point() -> None:
+    assert hub.__all__ == list_models()
+
+
+def test_hubconf_has_every_entry_point() -> None:
+    tree = ast.parse((REPO / "hubconf.py").read_text(encoding="utf-8"))
+    imported = [n for n in tree.body if isinstance(n, ast.ImportFrom)]
+    assert sorted(a.name for n in imported for a in n.names) == hub.__all__
+
+
+@pytest.mark.parametrize("name", hub.__all__)
+def test_arguments(name: str) -> None:
+    with torch.device("meta"):
+        model = getattr(hub, name)(False, True, model_num_class=3)
+    assert model.classifier.weight.shape[0] == 3
+    assert (type(model) is Net) == (name != "i3d_inception")
+
+
+def test_arguments_of_the_entry_point_can_be_changed() -> None:
+    with torch.device("meta"):
+        slow = hub.slow_r50(model_depth=101, head_pool_kernel_size=(4, 7, 7))
+        x3d = hub.x3d_s(input_clip_length=6, input_crop_size=96)
+    assert len(slow.blocks[3].res_blocks) == 23
+    assert x3d.blocks[-1].pool.pool.kernel_size == (6, 3, 3)
+
+
+def test_load_from_a_folder(tmp_path: Path) -> None:
+    """In a copy, so that the installed package cannot be what is found; with weights put in place."""
+    folder = tmp_path / "repository"
+    shutil.copytree(REPO / "pytorchvideo", folder / "pytorchvideo")
+    shutil.copy(REPO / "hubconf.py", folder)
+    checkpoints = tmp_path / "home/hub/checkpoints"
+    checkpoints.mkdir(parents=True)
+    state = hub.x3d_xs().state_dict()
+    torch.save({"model_state": state}, checkpoints / "X3D_XS.pyth")
+    code = f"""
+import torch
+model = torch.hub.load({str(folder)!r}, source="local", model="x3d_xs", pretrained=True)
+import pytorchvideo
+print(type(model).__module__, type(model).__name__, pytorchvideo.__file__)
+print(float(model.state_dict()["blocks.5.proj.weight"].double().sum()))
+print("slow_r50" in torch.hub.list({str(folder)!r}, source="local"))
+"""
+    answer = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"TORCH_HOME": str(tmp_path / "home"), "PATH": "", "OMP_NUM_THREADS": "1"},
+    ).stdout.split("\n")
+    package = folder / "pytorchvideo/__init__.py"
+    assert answer[0] == f"pytorchvideo.models.net Net {package}"
+    assert float(answer[1]) == pytest.approx(float(state["blocks.5.proj.weight"].double().sum()))
+    assert answer[2] == "True"
+
+
+def test_hub_model_builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    source = create_resnet(model_num_class=2, head_pool=None)
+    torch.save({"model_state": source.state_dict()}, tmp_path / "published.pyth")
+    model = hub_model_builder(
+        create_resnet,
+        pretrained=True,
+        progress=False,
+        checkpoint_path=(tmp_path / "published.pyth").as_uri(),
+        default_config={"model_num_class": 5, "head_pool": nn.AvgPool3d},
+        model_num_class=2,
+        head_pool=None,
+    )
+    assert model.blocks[-1].pool is None, "None is a choice, not a missing argument"
+    assert torch.equal(model.classifier.weight, source.classifier.weight)

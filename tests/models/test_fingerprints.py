@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names, shapes and values of the models against stored numbers of another implementation.
+
+``data/fingerprints.json`` holds, a line for each case, the number of parameters, the SHA-256 of the sorted lines
+``key:shape`` of the state dict, and the first outputs. Weights and inputs are drawn as in :func:`fill` and
+:func:`draw_clip`, from the state-dict keys alone, so that the numbers fix names, layers and wiring.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pytorchvideo.layers import create_conv_2plus1d
+from pytorchvideo.models import create_model, create_res_basic_head, create_resnet
+from pytorchvideo.models.x3d import create_x3d
+
+STORED: dict[str, Any] = json.loads(
+    (Path(__file__).parent / "data/fingerprints.json").read_text(encoding="utf-8")
+)
+
+HUB_INPUTS = {
+    "slow_r50": (8, 224),
+    "c2d_r50": (8, 224),
+    "i3d_r50": (8, 224),
+    "x3d_xs": (4, 160),
+    "x3d_s": (13, 160),
+    "x3d_m": (16, 224),
+    "x3d_l": (16, 312),
+}
+SLOW = {"c2d_r50", "i3d_r50", "x3d_m", "x3d_l"}
+
+SMALL = (1, 3, 8, 64, 64)
+POOL = {"head_pool_kernel_size": (8, 2, 2)}
+BUILDERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "resnet50": (lambda: create_resnet(model_num_class=10, **POOL), SMALL),
+    "resnet101": (lambda: create_resnet(model_depth=101, model_num_class=5, head_pool=None), SMALL),
+    "resnet_no_head": (lambda: create_resnet(head=None), SMALL),
+    "resnet_sigmoid_gelu": (
+        lambda: create_resnet(
+            model_num_class=7, activation=nn.GELU, head_activation=nn.Sigmoid, **POOL
+        ),
+        SMALL,
+    ),
+    "resnet_dilated": (
+        lambda: create_resnet(
+            model_num_class=7,
+            stage_conv_b_dilation=((1, 1, 1), (1, 1, 1), (1, 1, 1), (1, 2, 2)),
+            stage_spatial_h_stride=(1, 2, 2, 1),
+            stage_spatial_w_stride=(1, 2, 2, 1),
+            head_pool_kernel_size=(8, 4, 4),
+        ),
+        SMALL,
+    ),
+    "x3d_small": (
+        lambda: create_x3d(input_clip_length=4, input_crop_size=64, model_num_class=5),
+        (1, 3, 4, 64, 64),
+    ),
+    "x3d_deep_bn_lin5": (
+        lambda: create_x3d(
+            input_clip_length=4,
+            input_crop_size=64,
+            model_num_class=5,
+            depth_factor=3.0,
+            head_bn_lin5_on=True,
+            se_ratio=0.125,
+        ),
+        (1, 3, 4, 64, 64),
+    ),
+    "conv_2plus1d": (
+        lambda: create_conv_2plus1d(in_channels=4, out_channels=6, inner_channels=5),
+        (1, 4, 8, 16, 16),
+    ),
+    "res_basic_head": (
+        lambda: create_res_basic_head(
+            in_features=8, out_features=5, pool_kernel_size=(1, 3, 3), activation=nn.Softmax
+        ),
+        (1, 8, 1, 6, 6),
+    ),
+}
+
+
+def fill(model: nn.Module, seed: int) -> None:
+    """Draws every tensor of the state dict from a generator seeded by its key."""
+    for key, tensor in model.state_dict().items():
+        rng = np.random.RandomState((zlib.crc32(key.encode()) ^ seed) & 0xFFFFFFFF)
+        shape = tuple(tensor.shape)
+        if not tensor.is_floating_point():
+            values = np.zeros(shape)
+        elif key.endswith("running_var"):
+            values = rng.uniform(0.5, 1.5, shape)
+        elif key.endswith("running_mean"):
+            values = 0.1 * rng.standard_normal(shape)
+        elif len(shape) >= 2:
+            values = rng.standard_normal(shape) * np.sqrt(0.7 / np.prod(shape[1:]))
+        elif key.endswith("weight"):
+            values = 1.0 + 0.1 * rng.standard_normal(shape)
+        else:
+            values = 0.05 * rng.standard_normal(shape)
+        tensor.copy_(torch.as_tensor(values))
+
+
+def draw_clip(shape: tuple[int, ...], seed: int) -> torch.Tensor:
+    values = np.random.RandomState(seed).uniform(-1.5, 1.5, shape)
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def keys_hash(model: nn.Module) -> str:
+    lines = sorted(f"{k}:{tuple(v.shape)}" for k, v in model.state_dict().items())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def check_names(model: nn.Module, stored: dict[str, Any]) -> None:
+    assert sum(p.numel() for p in model.parameters()) == stored["parameters"]
+    assert keys_hash(model) == stored["keys_sha256"]
+
+
+def check_values(model: nn.Module, clip: torch.Tensor, stored: dict[str, Any]) -> None:
+    fill(model.eval(), stored["seed"])
+    before = clip.clone()
+    with torch.inference_mode():
+        output = model(clip)
+    assert list(output.shape) == stored["output_shape"]
+    wanted = torch.tensor(stored["output"])
+    error = (output.flatten()[: len(wanted)] - wanted).abs().max()
+    assert error <= 1e-4 * wanted.abs().max()
+    assert torch.equal(clip, before), "the input was modified"
+
+
+@pytest.mark.parametrize("name", HUB_INPUTS)
+def test_names_of_hub_models(name: str) -> None:
+    with torch.device("meta"):
+        model = create_model(name)
+    check_names(model, STORED[name])
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in HUB_INPUTS]
+)
+def test_values_of_hub_models(name: str) -> None:
+    frames, side = HUB_INPUTS[name]
+    stored = STORED[name]
+    clip = draw_clip((1, 3, frames, side, side), stored["seed"] + 1)
+    check_values(create_model(name), clip, stored)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_builders(name: str) -> None:
+    build, shape = BUILDERS[name]
+    model = build()
+    check_names(model, STORED[name])
+    check_values(model, draw_clip(shape, 3), STORED[name])
