@@ -130,8 +130,8 @@ def create_bottleneck_block(
     norm_args = {"eps": norm_eps, "momentum": norm_momentum}
     return BottleneckBlock(
         conv_a=conv_a(
-            dim_in,
-            dim_inner,
+            in_channels=dim_in,
+            out_channels=dim_inner,
             kernel_size=tuple(conv_a_kernel_size),
             stride=tuple(conv_a_stride),
             padding=tuple(conv_a_padding),
@@ -140,8 +140,8 @@ def create_bottleneck_block(
         norm_a=build_norm(norm, dim_inner, **norm_args),
         act_a=build_activation(activation),
         conv_b=conv_b(
-            dim_inner,
-            dim_inner,
+            in_channels=dim_inner,
+            out_channels=dim_inner,
             kernel_size=tuple(conv_b_kernel_size),
             stride=tuple(conv_b_stride),
             padding=tuple(conv_b_padding),
@@ -151,7 +151,9 @@ def create_bottleneck_block(
         ),
         norm_b=build_norm(norm, dim_inner, **norm_args),
         act_b=build_activation(activation),
-        conv_c=conv_c(dim_inner, dim_out, kernel_size=(1, 1, 1), bias=False),
+        conv_c=conv_c(
+            in_channels=dim_inner, out_channels=dim_out, kernel_size=(1, 1, 1), bias=False
+        ),
         norm_c=build_norm(norm, dim_out, **norm_args),
     )
 
@@ -191,7 +193,9 @@ def create_res_block(
     projected = use_shortcut or dim_in != dim_out or math.prod(skip_stride) != 1
     branch1_conv = branch1_norm = None
     if projected:
-        branch1_conv = conv_skip(dim_in, dim_out, kernel_size=1, stride=skip_stride, bias=False)
+        branch1_conv = conv_skip(
+            in_channels=dim_in, out_channels=dim_out, kernel_size=1, stride=skip_stride, bias=False
+        )
         branch1_norm = build_norm(norm, dim_out, norm_eps, norm_momentum)
     return ResBlock(
         branch1_conv=branch1_conv,

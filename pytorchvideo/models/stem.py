@@ -73,8 +73,8 @@ def create_res_basic_stem(
     """
     return ResNetBasicStem(
         conv=conv(
-            in_channels,
-            out_channels,
+            in_channels=in_channels,
+            out_channels=out_channels,
             kernel_size=tuple(conv_kernel_size),
             stride=tuple(conv_stride),
             padding=tuple(conv_padding),
@@ -105,8 +105,8 @@ def create_conv_patch_embed(
     """Builds a patch embedding from one convolution; ``conv=nn.Conv2d`` with two sizes for pictures."""
     return PatchEmbed(
         patch_model=conv(
-            in_channels,
-            out_channels,
+            in_channels=in_channels,
+            out_channels=out_channels,
             kernel_size=tuple(conv_kernel_size),
             stride=tuple(conv_stride),
             padding=tuple(conv_padding),

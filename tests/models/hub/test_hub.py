@@ -59,7 +59,6 @@ model = torch.hub.load({str(folder)!r}, source="local", model="x3d_xs", pretrain
 import pytorchvideo
 print(type(model).__module__, type(model).__name__, pytorchvideo.__file__)
 print(float(model.state_dict()["blocks.5.proj.weight"].double().sum()))
-print("slow_r50" in torch.hub.list({str(folder)!r}, source="local"))
 """
     answer = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -72,7 +71,6 @@ print("slow_r50" in torch.hub.list({str(folder)!r}, source="local"))
     package = folder / "pytorchvideo/__init__.py"
     assert answer[0] == f"pytorchvideo.models.net Net {package}"
     assert float(answer[1]) == pytest.approx(float(state["blocks.5.proj.weight"].double().sum()))
-    assert answer[2] == "True"
 
 
 def test_hub_model_builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
