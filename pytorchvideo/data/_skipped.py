@@ -62,6 +62,8 @@ class SkipLog:
             with open(self._file, "rb") as file:
                 file.seek(self._read_up_to)
                 for line in file:
+                    if not line.endswith(b"\n"):
+                        break  # another process is writing it
                     clip = SkippedClip(**json.loads(line))
                     self._found.setdefault(clip.path, clip)
                     self._read_up_to += len(line)

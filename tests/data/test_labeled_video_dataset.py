@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -344,15 +345,34 @@ def test_skipped_says_what_and_why_and_warns_once_per_path() -> None:
     assert log.count("open") == log.count("close") == 2 * 5
 
 
+ALL_BAD = r"None of the 4 videos could be read. The first: .*: .*skipped"
+
+
 @pytest.mark.filterwarnings("ignore:Skipping:UserWarning")
-@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    "workers",
+    # DataLoader waits five seconds for each worker that has raised.
+    [0, pytest.param(2, marks=pytest.mark.slow)],
+)
 def test_all_bad_is_one_clear_error(workers: int) -> None:
     dataset = make(BAD, ("random", 1))
-    with pytest.raises(
-        RuntimeError, match=r"None of the 4 videos could be read. The first: .*: .*skipped"
-    ):
+    with pytest.raises(RuntimeError, match=ALL_BAD):
         list(loaded(dataset, workers))
     assert {clip.path for clip in dataset.skipped} == set(BAD)
+
+
+@pytest.mark.filterwarnings("ignore:Skipping:UserWarning")
+@pytest.mark.parametrize("worker", range(3))
+def test_a_worker_raises_only_if_the_videos_of_the_others_are_bad_too(
+    worker: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("pytorchvideo.data.labeled_video_dataset")
+    info = SimpleNamespace(id=worker, num_workers=3, seed=40 + worker)
+    monkeypatch.setattr(module, "get_worker_info", lambda: info)
+    with pytest.raises(RuntimeError, match=ALL_BAD):
+        list(make(BAD, ("random", 1)))
+    good = ["good.mp4", *BAD] if worker else [*BAD, "good.mp4"]
+    assert list(make(good, ("random", 1))) == []
 
 
 @pytest.mark.filterwarnings("ignore:Skipping:UserWarning")
