@@ -70,10 +70,11 @@ def write_video(
     options: dict[str, str] | None = None,
     audio_rate: int | None = None,
     frames: np.ndarray | None = None,
+    container_options: dict[str, str] | None = None,
 ) -> Path:
     """Writes a video with PyAV; ``frames`` (T, H, W, 3) uint8 or a moving square; a 440 Hz tone on request."""
     frames = moving_square(num_frames, height, width) if frames is None else frames
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=fps, options=options or {})
         stream.width, stream.height = frames.shape[2], frames.shape[1]
         stream.pix_fmt = "yuv420p"
@@ -100,12 +101,16 @@ def write_video(
 
 @pytest.fixture(scope="session")
 def make_video(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """``make_video("a.mp4", num_frames=30, ...)`` -> the path of a new video; see :func:`write_video`."""
+    """``make_video("a.mp4", num_frames=30, ...)`` -> the path of a video, written anew only if it would differ; see :func:`write_video`."""
     folder = tmp_path_factory.mktemp("videos")
+    written: dict[Path, str] = {}
 
     def make(name: str = "video.mp4", *, folder: Path = folder, **kwargs: object) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        return write_video(path, **kwargs)  # type: ignore[arg-type]
+        if not path.exists() or written.get(path) != repr(kwargs):
+            write_video(path, **kwargs)  # type: ignore[arg-type]
+            written[path] = repr(kwargs)
+        return path
 
     return make

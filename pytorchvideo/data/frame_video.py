@@ -43,10 +43,8 @@ class FrameVideo(Video):
                 "Expected exactly one of `video_frame_to_path_fn` and `video_frame_paths`, "
                 f"but got {'neither' if video_frame_paths is None else 'both'}."
             )
-        if not fps > 0:
-            raise ValueError(expected("fps", "> 0 frames per second", fps))
         self._duration = Fraction(duration)
-        self._fps = Fraction(fps).limit_denominator(1_000_000)
+        self._fps = _rate(fps)
         self._paths = list(video_frame_paths) if video_frame_paths is not None else None
         self._path_of = video_frame_to_path_fn
         self._num_frames = (
@@ -92,7 +90,7 @@ class FrameVideo(Video):
         """
         if not video_frame_paths:
             raise ValueError(expected("video_frame_paths", "a list of at least one path", []))
-        duration = len(video_frame_paths) / Fraction(fps).limit_denominator(1_000_000)
+        duration = len(video_frame_paths) / _rate(fps)
         return cls(
             duration,
             fps,
@@ -149,6 +147,12 @@ class FrameVideo(Video):
 
     def _path(self, index: int) -> str:
         return self._paths[index] if self._paths is not None else self._path_of(index)  # type: ignore[misc]
+
+
+def _rate(fps: float) -> Fraction:
+    if not fps > 0:
+        raise ValueError(expected("fps", "> 0 frames per second", fps))
+    return Fraction(fps).limit_denominator(1_000_000)
 
 
 def _shifted(frame_filter: FrameFilter | None, first: int) -> FrameFilter | None:

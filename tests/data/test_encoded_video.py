@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Video files as users open them."""
+
+import io
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.encoded_video_pyav import EncodedVideoPyAV
+
+
+@pytest.fixture
+def path(make_video: Callable[..., Path]) -> Path:
+    """Two seconds, 30 frames a second, with a tone of 16 kHz."""
+    return make_video("two_seconds.mp4", num_frames=60, audio_rate=16000)
+
+
+def test_clip_is_a_dict_of_float_tensors(path: Path) -> None:
+    with EncodedVideo.from_path(path) as video:
+        clip = video.get_clip(0, 1)
+    assert list(clip) == ["video", "audio"]
+    frames, sound = clip["video"], clip["audio"]
+    assert frames is not None and sound is not None
+    assert frames.shape == (3, 30, 48, 64)
+    assert frames.dtype == torch.float32 and frames.is_contiguous()
+    assert float(frames.min()) >= 0 and 250 < float(frames.max()) <= 255
+    assert sound.shape == (16000,) and sound.dtype == torch.float32
+
+
+def test_headers(path: Path) -> None:
+    with EncodedVideo.from_path(str(path)) as video:
+        assert video.name == "two_seconds.mp4"
+        assert (
+            2 <= video.duration < Fraction(22, 10)
+        )  # the last packet of sound ends a little later
+        assert video.rate == 30
+        assert video.pix_fmt == "yuv420p"
+        assert video.bit_rate is not None and video.bit_rate > 0
+        assert video.audio_rate == 16000
+        assert "two_seconds.mp4" in repr(video) and "64x48 h264" in repr(video)
+    with EncodedVideo.from_path(path, decode_audio=False) as video:
+        assert video.duration == 2
+
+
+def test_consecutive_clips_share_no_frame_and_lose_none(path: Path) -> None:
+    with EncodedVideo.from_path(path, decode_audio=False) as video:
+        whole = video.get_clip(0, 2)["video"]
+        edges = [0, 0.1, Fraction(1, 3), 0.5, 1.2345, 2]
+        parts = [video.get_clip(a, b)["video"] for a, b in zip(edges, edges[1:], strict=False)]
+    assert whole is not None
+    assert torch.equal(torch.cat([part for part in parts if part is not None], dim=1), whole)
+
+
+def test_an_end_after_the_video_is_cut(path: Path) -> None:
+    with EncodedVideo.from_path(path, decode_audio=False) as video:
+        frames = video.get_clip(1.5, 100)["video"]
+        everything = video.get_clip(0, float("inf"))["video"]
+    assert frames is not None and frames.shape[1] == 15
+    assert everything is not None and everything.shape[1] == 60
+
+
+def test_frame_filter_picks_frames_of_the_clip(path: Path) -> None:
+    asked = []
+
+    def every_tenth(indices: list[int]) -> list[int]:
+        asked.append(indices)
+        return indices[::10]
+
+    with EncodedVideo.from_path(path, decode_audio=False) as video:
+        whole = video.get_clip(0.5, 1.5)["video"]
+        picked = video.get_clip(0.5, 1.5, every_tenth)["video"]
+    assert asked == [list(range(30))]
+    assert whole is not None and picked is not None
+    assert torch.equal(picked, whole[:, ::10])
+
+
+def test_without_audio_and_without_video(path: Path) -> None:
+    with EncodedVideo.from_path(path, decode_audio=False) as video:
+        assert video.get_clip(0, 1)["audio"] is None
+    with EncodedVideo.from_path(path, decode_video=False) as video:
+        clip = video.get_clip(0, 1)
+        assert clip["video"] is None
+        assert clip["audio"] is not None
+    silent = EncodedVideo.from_path(
+        path.with_name(path.name), decode_video=False, decode_audio=False
+    )
+    assert silent.get_clip(0, 1) == {"video": None, "audio": None}
+    silent.close()
+
+
+def test_from_bytes_and_from_a_file_object_equal_from_path(path: Path) -> None:
+    clips = []
+    with path.open("rb") as file:
+        readers = [
+            EncodedVideo.from_path(path),
+            EncodedVideo.from_bytes(path.read_bytes(), "b"),
+            EncodedVideo(file),
+            EncodedVideoPyAV(io.BytesIO(path.read_bytes()), "c", True, True),
+        ]
+        assert [reader.name for reader in readers] == [
+            "two_seconds.mp4",
+            "b",
+            "two_seconds.mp4",
+            "c",
+        ]
+        clips = [reader.get_clip(0.5, 1.5) for reader in readers]
+        for reader in readers:
+            reader.close()
+    for clip in clips[1:]:
+        for key in ("video", "audio"):
+            assert torch.equal(clip[key], clips[0][key])  # type: ignore[arg-type]
+
+
+def test_remote_files_come_through_fsspec(path: Path) -> None:
+    with EncodedVideo.from_path(f"file://{path}", decode_audio=False) as video:
+        frames = video.get_clip(0, 1)["video"]
+        assert video.name == path.name
+    assert frames is not None and frames.shape[1] == 30
+
+
+def test_names_of_decoders(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("auto", "decord", "decord"):
+        EncodedVideo.from_path(path, decoder=name).close()
+    assert sum("decord" in record.message for record in caplog.records) <= 1
+    with pytest.raises(ValueError, match="Expected `decoder` to be one of auto, pyav"):
+        EncodedVideo.from_path(path, decoder="opencv")
+
+
+def test_bad_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"There is no video file .*nowhere\.mp4"):
+        EncodedVideo.from_path(tmp_path / "nowhere.mp4")
+    with pytest.raises(IsADirectoryError, match=r"is a directory.*FrameVideo\.from_directory"):
+        EncodedVideo.from_path(tmp_path)
+    empty, text = tmp_path / "empty.mp4", tmp_path / "text.mp4"
+    empty.touch()
+    text.write_text("this is no video\n" * 50)
+    with pytest.raises(VideoError, match=r"empty\.mp4 is empty \(0 bytes\)"):
+        EncodedVideo.from_path(empty)
+    with pytest.raises(RuntimeError, match=r"text\.mp4 is not a readable video: invalid data"):
+        EncodedVideo.from_path(text)
+    with pytest.raises(VideoError, match=r"some name is empty"):
+        EncodedVideo.from_bytes(b"", "some name")
+
+
+def test_a_truncated_file_is_named(path: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(path.read_bytes()[:2000])  # its index stands at the end
+    with pytest.raises(VideoError, match=r"cut\.mp4 is not a readable video"):
+        EncodedVideo.from_path(cut)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "words"),
+    [
+        (-1, 1, "start_sec"),
+        (1, 0.5, "end_sec"),
+        (99, 100, r"beyond the end.*two_seconds|two_seconds.*beyond"),
+    ],
+)
+def test_impossible_clips_are_refused(path: Path, start: float, end: float, words: str) -> None:
+    with EncodedVideo.from_path(path) as video, pytest.raises(ValueError, match=words):
+        video.get_clip(start, end)
+
+
+def test_memory_holds_the_wanted_frames_only(make_video: Callable[..., Path]) -> None:
+    pictures = np.random.default_rng(0).integers(0, 255, (90, 240, 320, 3), np.uint8)
+    path = make_video("memory.mp4", frames=pictures, options={"g": "30"})
+    held = []
+    with EncodedVideo.from_path(path, decode_audio=False) as video:
+        reader = video._decoder._frames
+        assert reader is not None
+        original = reader._picture
+        reader._picture = lambda frame: held.append(1) or original(frame)  # type: ignore[method-assign,func-returns-value]
+        video.get_clip(0, 3, lambda indices: indices[:: len(indices) // 4][:4])
+    assert len(held) == 4

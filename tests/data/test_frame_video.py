@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders of pictures as videos."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data.frame_video import FrameVideo
+from pytorchvideo.data.video import VideoPathHandler
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Twelve pictures frame_0.png ... frame_11.png, the k-th all of value 20 k."""
+    for k in range(12):
+        picture = np.full((6, 8, 3), 20 * k, np.uint8)
+        Image.fromarray(picture).save(tmp_path / f"frame_{k}.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    return tmp_path
+
+
+def values(clip: dict[str, torch.Tensor]) -> list[float]:
+    return (clip["video"][0, :, 0, 0] / 20).tolist()
+
+
+def test_clips_are_cut_by_time_in_natural_order(folder: Path) -> None:
+    video = FrameVideo.from_directory(folder, fps=4)
+    assert video.duration == 3
+    assert video.name == folder.name
+    clip = video.get_clip(0.5, 1.5)
+    assert clip["video"].shape == (3, 4, 6, 8) and clip["video"].dtype == torch.float32
+    assert clip["frame_indices"] == [2, 3, 4, 5]
+    assert clip["audio"] is None
+    assert values(clip) == [2, 3, 4, 5]
+    assert values(video.get_clip(2, 100)) == [8, 9, 10, 11]
+    assert values(video.get_clip(Fraction(11, 4), 3)) == [11]
+
+
+def test_frame_filter_gets_the_indices_of_the_video(folder: Path) -> None:
+    video = FrameVideo.from_directory(folder, fps=4, multithreaded_io=True)
+    clip = video.get_clip(1, 3, lambda indices: indices[::3])
+    assert clip["frame_indices"] == [4, 7, 10]
+    assert values(clip) == [4, 7, 10]
+
+
+def test_both_ways_to_name_the_pictures(folder: Path) -> None:
+    paths = [str(folder / f"frame_{k}.png") for k in range(12)]
+    by_list = FrameVideo(3, 4, video_frame_paths=paths)
+    by_function = FrameVideo(3, 4, video_frame_to_path_fn=lambda k: paths[k])
+    assert torch.equal(by_list.get_clip(0, 3)["video"], by_function.get_clip(0, 3)["video"])
+    for arguments in ({}, {"video_frame_paths": paths, "video_frame_to_path_fn": str}):
+        with pytest.raises(ValueError, match="Expected exactly one of"):
+            FrameVideo(3, 4, **arguments)  # type: ignore[arg-type]
+
+
+def test_an_empty_window_has_no_frames(folder: Path) -> None:
+    clip = FrameVideo.from_directory(folder, fps=4).get_clip(0.1, 0.2)
+    assert clip["video"] is None and clip["frame_indices"] == []
+
+
+def test_bad_folders_and_pictures_are_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotADirectoryError, match="Expected a directory of frames"):
+        FrameVideo.from_directory(folder / "frame_0.png")
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    with pytest.raises(VideoError, match="bare holds no pictures"):
+        FrameVideo.from_directory(bare)
+    with pytest.raises(ValueError, match="at least one path"):
+        FrameVideo.from_frame_paths([])
+    with pytest.raises(ValueError, match="fps"):
+        FrameVideo.from_directory(folder, fps=0)
+    (folder / "frame_3.png").write_text("broken")
+    with pytest.raises(VideoError, match=r"frame_3\.png cannot be read"):
+        FrameVideo.from_directory(folder, fps=4).get_clip(0, 3)
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(folder / "frame_3.png")
+    with pytest.raises(
+        VideoError, match=r"frame_3\.png is 9x9 pixels, but the clip began with 8x6"
+    ):
+        FrameVideo.from_directory(folder, fps=4).get_clip(0, 3)
+    for start, words in ((-1, ">= 0 seconds"), (3, "beyond the end")):
+        with pytest.raises(ValueError, match=words):
+            FrameVideo.from_directory(folder, fps=4).get_clip(start, 4)
+
+
+def test_the_handler_chooses_by_what_the_path_is(folder: Path, tmp_path: Path) -> None:
+    handler = VideoPathHandler()
+    video = handler.video_from_path(folder, decode_audio=True, fps=6)
+    assert isinstance(video, FrameVideo)
+    assert video.duration == 2
+    assert len(handler.path_order_cache[str(folder)]) == 12
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        handler.video_from_path(tmp_path / "nothing.mp4")
