@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an exception to the one sentence that the command line prints for it."""
+
+import sys
+from types import TracebackType
+from typing import Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+BAD_INPUT = 2
+
+
+class Commands(TyperGroup):
+    """A group of commands that answers bad input in one sentence on standard error, with status 2.
+
+    What a user can get wrong: usage, paths, files that are no videos, options out of range, folders that
+    cannot be written. Anything else is a defect of this library, and keeps its traceback.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            sentence = sentence_of(error)
+            if sentence is None:
+                raise
+            say(sentence)
+            raise typer.Exit(BAD_INPUT) from error
+
+
+def say(sentence: str) -> None:
+    """Prints a remark on standard error."""
+    Console(stderr=True).print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+def sentence_of(error: Exception) -> str | None:
+    """Returns the sentence for an error that the user's input caused, None for any other.
+
+    >>> sentence_of(FileNotFoundError(2, "No such file or directory", "a.mp4"))
+    'a.mp4: no such file or directory.'
+    >>> sentence_of(ZeroDivisionError("division by zero")) is None
+    True
+    """
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return None
+    usage = getattr(error, "format_message", None)
+    if usage is not None:  # of Typer's parser, whichever class it has in its version
+        return _one_line(usage())
+    if isinstance(error, BrokenPipeError):
+        return None
+    if isinstance(error, OSError):
+        if error.strerror and error.filename:
+            return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}."
+        return _one_line(str(error))
+    if isinstance(error, (ValueError, RuntimeError, KeyError)) and _is_ours(error.__traceback__):
+        return _one_line(str(error.args[0]) if error.args else str(error))
+    return None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _is_ours(trace: TracebackType | None) -> bool:
+    """Whether a statement of this library raised the error: then it has a sentence for the user."""
+    if trace is None:
+        return False
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    package = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+    return package in ("pytorchvideo", "flash") and sys.exc_info() is not None

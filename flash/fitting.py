@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training of a run's classifier: batches, learning rate, a checkpoint after every epoch."""
+
+import logging
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.warnings import PossibleUserWarning
+from rich.console import Console
+
+from flash.progress import EpochProgress
+from flash.sources import Skipped, Sources
+from flash.trainer import Trainer
+from flash.video.data import VideoClassificationData
+from flash.video.model import VideoClassifier
+
+if TYPE_CHECKING:
+    from flash.runs import RunConfig
+
+_WARMUP = 0.15  # share of the steps
+_METRICS = {
+    "train_loss": "train_cross_entropy_epoch",
+    "train_accuracy": "train_accuracy_epoch",
+    "val_loss": "val_cross_entropy",
+    "val_accuracy": "val_accuracy",
+}
+
+
+class WarmupCosine:
+    """The learning rate over a run, as a share of its highest: a linear rise, then half a cosine.
+
+    Args:
+        steps: optimiser steps of the whole run.
+        warmup: steps of the rise.
+
+    >>> rate = WarmupCosine(steps=10, warmup=2)
+    >>> [round(rate(step), 2) for step in (0, 1, 2, 6, 10)]
+    [0.5, 1.0, 1.0, 0.5, 0.0]
+    """
+
+    def __init__(self, steps: int, warmup: int) -> None:
+        self.steps, self.warmup = steps, warmup
+
+    def __call__(self, step: int) -> float:
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        done = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+class RunRecorder(pl.Callback):
+    """Keeps the history and writes the checkpoint of every epoch.
+
+    The random state of an epoch depends on the seed and its number alone: a resumed run draws what the
+    uninterrupted one would have drawn.
+
+    Args:
+        checkpoint: its file.
+        seed: of the run.
+        progress: whose meter is part of the history.
+    """
+
+    def __init__(self, checkpoint: Path, seed: int, progress: EpochProgress) -> None:
+        self.checkpoint, self.seed, self.progress = checkpoint, seed, progress
+        self.history = progress.history
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": list(self.history)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.history[:] = state_dict["history"]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        row = {"epoch": float(trainer.current_epoch + 1)}
+        for name, logged in _METRICS.items():
+            if logged in trainer.callback_metrics:
+                row[name] = float(trainer.callback_metrics[logged])
+        meter = self.progress.meter
+        row["clips_per_second"], row["waiting"] = meter.clips_per_second, meter.waiting
+        self.history.append(row)
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.checkpoint.with_suffix(".part")
+        trainer.save_checkpoint(unfinished)
+        os.replace(unfinished, self.checkpoint)
+        seed_epoch(self.seed, trainer.current_epoch + 1)
+
+
+def seed_epoch(seed: int, epoch: int) -> None:
+    """Seeds Python, NumPy and PyTorch for an epoch."""
+    pl.seed_everything((seed * 100_003 + epoch) % 2**32, workers=True, verbose=False)
+
+
+def fit(
+    classifier: VideoClassifier,
+    config: "RunConfig",
+    sources: Sources,
+    checkpoint: Path,
+    console: Console,
+) -> tuple[list[dict[str, float]], list[Skipped]]:
+    """Trains a classifier, from its checkpoint if there is one.
+
+    Args:
+        classifier: gets the trained weights.
+        config: complete.
+        sources: the videos.
+        checkpoint: written after every epoch.
+        console: shows the progress.
+
+    Returns:
+        A row an epoch, and ``(path, reason)`` of the videos that could not be read on the way.
+    """
+    epochs = config.epochs or 1
+    data = training_data(config, sources)
+    batches = count_batches(len(sources.train), config.batch_size, config.workers)
+    schedule = WarmupCosine(batches * epochs, max(1, round(_WARMUP * batches * epochs)))
+    _follow(classifier, schedule)
+    done = 0
+    if checkpoint.is_file():
+        done = int(torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"]) + 1
+    progress = EpochProgress(console, batches, describe_epoch)
+    recorder = RunRecorder(checkpoint, config.seed, progress)
+    seed_epoch(config.seed, done)
+    with _quiet_lightning():
+        trainer = Trainer(
+            default_root_dir=checkpoint.parent,
+            max_epochs=epochs,
+            accelerator="auto",
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            callbacks=[recorder, progress],
+        )
+        trainer.finetune(
+            classifier,
+            datamodule=data,
+            strategy=config.strategy,
+            ckpt_path=str(checkpoint) if done else None,
+        )
+    skipped = [(clip.path, clip.reason) for clip in data.skipped]
+    return recorder.history, skipped
+
+
+def training_data(config: "RunConfig", sources: Sources) -> VideoClassificationData:
+    """Returns the datamodule of a run: random clips to train on, the middle of each held-out video."""
+    recipe = config.recipe()
+    flip = 0.5 if config.flip else 0.0
+    labels = sources.labels
+    return VideoClassificationData.from_files(
+        train_files=[path for path, _ in sources.train],
+        train_targets=[labels.index(label) for _, label in sources.train],
+        val_files=[path for path, _ in sources.val],
+        val_targets=[labels.index(label) for _, label in sources.val],
+        recipe=recipe,
+        train_transform=recipe.transforms(train=True, key="video", horizontal_flip_prob=flip),
+        batch_size=config.batch_size,
+        num_workers=config.workers,
+    )
+
+
+def count_batches(videos: int, batch_size: int, workers: int) -> int:
+    """Returns the batches of an epoch; each worker makes batches of its own share.
+
+    >>> count_batches(10, 4, 0), count_batches(10, 4, 2)
+    (3, 4)
+    """
+    parts = max(workers, 1)
+    shares = [videos // parts + (i < videos % parts) for i in range(parts)]
+    return sum(math.ceil(share / batch_size) for share in shares)
+
+
+def describe_epoch(row: Mapping[str, float]) -> str:
+    """Returns an epoch's figures in words.
+
+    >>> describe_epoch({"train_loss": 0.5, "val_accuracy": 0.75})
+    'loss 0.500  held out 75.0%'
+    """
+    said = []
+    if "train_loss" in row:
+        said.append(f"loss {row['train_loss']:.3f}")
+    if "train_accuracy" in row:
+        said.append(f"training {row['train_accuracy']:.1%}")
+    if "val_accuracy" in row:
+        said.append(f"held out {row['val_accuracy']:.1%}")
+    return "  ".join(said)
+
+
+def _follow(classifier: VideoClassifier, schedule: Callable[[int], float]) -> None:
+    """Makes the classifier's optimiser follow a schedule, step by step."""
+    from flash.optimizers import scheduler_factory
+
+    classifier._scheduler_factory = scheduler_factory(
+        ("LambdaLR", {"lr_lambda": schedule}, {"interval": "step"})
+    )
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keeps Lightning's remarks on devices, workers and logging intervals off the screen."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PossibleUserWarning)
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,409 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run: from labelled videos to a folder with a model, its predictions and a report, whatever kills it on the way.
+
+::
+
+    RUN/
+      config.json             what was asked for, written first
+      split.json              which videos train, which are held out, which cannot be read
+      checkpoints/last.ckpt   after every epoch
+      features/               cached features of the strategy "probe"
+      history.json            a row an epoch
+      model.pt                the classifier, for VideoPredictor.from_file
+      predictions.json        a score for every class of every held-out video
+      skipped.json            videos that could not be read, with the reason
+      report.html
+
+Each file is written under another name and then renamed: it is complete, or it is not there.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from flash.doctor import environment
+from flash.evaluation import evaluate_videos, write_json, write_predictions
+from flash.fitting import fit
+from flash.probe import train_probe
+from flash.progress import progress_bar
+from flash.report import Report, write_report
+from flash.scores import ClipResult, accuracy
+from flash.sources import Skipped, Sources, read_sources
+from flash.video.model import VideoClassifier
+from pytorchvideo._checks import check_choice, expected
+from pytorchvideo.models._registry import get_weights
+from pytorchvideo.models._weights import ClipRecipe
+
+STRATEGIES = ("no_freeze", "freeze", "probe")
+OPTIMIZERS = ("AdamW", "SGD")
+
+# what is taken where the user says nothing: epochs, learning rate from scratch, from weights
+_EPOCHS = {"no_freeze": 10, "freeze": 10, "probe": 100}
+_RATES = {"AdamW": (4e-3, 3e-4), "SGD": (0.05, 0.005)}
+_PROBE_RATE, _PROBE_DECAY = 0.01, 0.1
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run is asked to do; every field is a plain value.
+
+    Args:
+        data: folder or list file, see :func:`flash.sources.read_sources`.
+        model: a name of the zoo.
+        weights: file of weights to start from.
+        pretrained: start from the published weights instead.
+        strategy: ``"no_freeze"`` trains everything, ``"freeze"`` the classifier and the BatchNorm layers,
+            ``"probe"`` the classifier on cached features.
+        epochs: passes over the training videos.
+        frames: frames of a clip.
+        crop: side of a clip in pixels.
+        clip_duration: seconds of a clip.
+        batch_size: clips in a batch.
+        optimizer: ``"AdamW"`` or ``"SGD"``.
+        lr: highest learning rate.
+        weight_decay: of the optimiser.
+        seed: of the split, the initial weights, the order and the random clips.
+        val_split: share of the videos to hold out.
+        group_by: expression that names a video's source.
+        groups: file that names the sources.
+        flip: whether clips may be mirrored in training.
+        clips: clips of each held-out video.
+        views: kept views of each training video, for ``"probe"``.
+        workers: processes that decode; 0 decodes in the main process.
+
+    None for a field means the model's, or the strategy's, own choice: see :meth:`completed`.
+    """
+
+    data: str
+    model: str = "x3d_xs"
+    weights: str | None = None
+    pretrained: bool = False
+    strategy: str = "no_freeze"
+    epochs: int | None = None
+    frames: int | None = None
+    crop: int | None = None
+    clip_duration: float | None = None
+    batch_size: int = 8
+    optimizer: str = "AdamW"
+    lr: float | None = None
+    weight_decay: float | None = None
+    seed: int = 0
+    val_split: float = 0.25
+    group_by: str | None = None
+    groups: str | None = None
+    flip: bool = True
+    clips: int = 2
+    views: int = 3
+    workers: int = 0
+
+    def completed(self) -> "RunConfig":
+        """Returns the same with every None replaced that stands for a default, all values checked.
+
+        Raises:
+            ValueError: for a value out of range, or an unknown name.
+        """
+        check_choice("strategy", self.strategy, STRATEGIES)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        recipe = get_weights(self.model).recipe
+        started = self.weights is not None or self.pretrained
+        probes = self.strategy == "probe"
+        if probes and not started:
+            raise ValueError(
+                "The strategy 'probe' needs a trained trunk: give --weights FILE, or --pretrained."
+            )
+        frames = recipe.num_frames if self.frames is None else self.frames
+        rate = _PROBE_RATE if probes else _RATES[self.optimizer][started]
+        decay = _PROBE_DECAY if probes else (0.01 if self.optimizer == "AdamW" else 1e-4)
+        filled = replace(
+            self,
+            epochs=_EPOCHS[self.strategy] if self.epochs is None else self.epochs,
+            frames=frames,
+            crop=recipe.crop_size if self.crop is None else self.crop,
+            lr=rate if self.lr is None else self.lr,
+            weight_decay=decay if self.weight_decay is None else self.weight_decay,
+        )
+        filled._check()
+        return filled
+
+    def _check(self) -> None:
+        for name in ("epochs", "frames", "crop", "batch_size", "clips", "views"):
+            if getattr(self, name) < 1:
+                raise ValueError(expected(name.replace("_", "-"), ">= 1", getattr(self, name)))
+        if self.workers < 0:
+            raise ValueError(expected("workers", ">= 0", self.workers))
+        for name in ("lr", "clip_duration"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(expected(name.replace("_", "-"), "> 0", value))
+        if not 0 < self.val_split < 1:
+            raise ValueError(expected("val-split", "between 0 and 1", self.val_split))
+        if self.weights is not None and not Path(self.weights).is_file():
+            raise FileNotFoundError(f"There is no file of weights {self.weights}.")
+
+    def recipe(self) -> ClipRecipe:
+        """Returns the clips of the model, changed as this run asks."""
+        base = get_weights(self.model).recipe
+        frames = self.frames or base.num_frames
+        crop = self.crop or base.crop_size
+        # the same share of the picture as with the model's own crop
+        side = max(crop, round(crop * base.side_size / base.crop_size))
+        recipe = replace(base, num_frames=frames, crop_size=crop, side_size=side)
+        if self.clip_duration is None:
+            return recipe
+        rate = frames * base.sampling_rate / self.clip_duration
+        return replace(recipe, frames_per_second=rate)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields, for json."""
+        return asdict(self)
+
+
+class RunFolder:
+    """The files of a run.
+
+    Args:
+        path: its folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config_file = self.path / "config.json"
+        self.split_file = self.path / "split.json"
+        self.history_file = self.path / "history.json"
+        self.checkpoint = self.path / "checkpoints" / "last.ckpt"
+        self.features = self.path / "features"
+        self.model = self.path / "model.pt"
+        self.predictions = self.path / "predictions.json"
+        self.skipped = self.path / "skipped.json"
+        self.report = self.path / "report.html"
+
+    def start(self, config: RunConfig) -> None:
+        """Makes the folder and writes the configuration.
+
+        Raises:
+            FileExistsError: there is a run in it already.
+            OSError: it cannot be written.
+        """
+        if self.config_file.exists():
+            raise FileExistsError(
+                f"{self.path} holds a run already. Give --resume to go on with it, or another --out."
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.config_file, config.to_dict())
+
+    def read_config(self) -> RunConfig:
+        """Returns the configuration of the run that is in the folder.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: the file is not that of a run.
+        """
+        if not self.config_file.is_file():
+            raise FileNotFoundError(
+                f"{self.path} holds no run: there is no {self.config_file.name} in it."
+            )
+        try:
+            values = json.loads(self.config_file.read_text(encoding="utf-8"))
+            return RunConfig(**values)
+        except (json.JSONDecodeError, TypeError) as error:
+            known = ", ".join(field.name for field in fields(RunConfig))
+            raise ValueError(
+                f"{self.config_file} is not the configuration of a run (expected {known})."
+            ) from error
+
+    def model_file(self) -> Path:
+        """Returns the file of the trained model.
+
+        Raises:
+            FileNotFoundError: there is no run, or it is not finished.
+        """
+        if not self.model.is_file():
+            self.read_config()
+            raise FileNotFoundError(
+                f"The run in {self.path} is not finished: there is no {self.model.name}. "
+                "Finish it with train --resume."
+            )
+        return self.model
+
+
+def check_same(folder: RunFolder, asked: dict[str, Any]) -> None:
+    """Raises a ValueError if a run was started with other values than those that are asked for now."""
+    if not folder.config_file.is_file():
+        return
+    before = folder.read_config().to_dict()
+    for name, value in asked.items():
+        # the number of workers does not change what is learnt
+        if name != "workers" and before[name] != value:
+            raise ValueError(
+                f"The run in {folder.path} was started with {name.replace('_', '-')}={before[name]}, but "
+                f"got {value}. Leave the option out to go on with it, or choose another --out."
+            )
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What came of a run.
+
+    Args:
+        folder: its files.
+        labels: class names.
+        results: a prediction for every held-out video that could be read.
+        history: a row an epoch.
+        skipped: ``(path, reason)`` of the videos that could not be read.
+    """
+
+    folder: RunFolder
+    labels: Sequence[str]
+    results: Sequence[ClipResult]
+    history: Sequence[dict[str, float]]
+    skipped: Sequence[Skipped]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the held-out videos whose class was named first."""
+        return accuracy(self.results)
+
+
+def train(
+    config: RunConfig, out: str | Path, *, resume: bool = False, console: Console
+) -> RunSummary:
+    """Trains, evaluates on the held-out videos, and writes the report.
+
+    Args:
+        config: what to do; of no effect where a run is resumed, which goes by its own.
+        out: folder of the run.
+        resume: go on with the run in ``out``, or start it if it had not begun.
+        console: shows the progress.
+
+    Raises:
+        FileExistsError: ``out`` holds a run, and ``resume`` is False.
+        FileNotFoundError, ValueError, VideoError: for data or options that cannot be used.
+    """
+    folder = RunFolder(out)
+    if resume and folder.config_file.is_file():
+        config = folder.read_config()
+    else:
+        config = config.completed()
+        folder.start(config)
+    sources = _split(config, folder, console)
+    classifier = build_classifier(config, sources.labels)
+    if config.strategy == "probe":
+        history, unread = _probe(classifier, config, sources, folder, console)
+    else:
+        history, unread = fit(classifier, config, sources, folder.checkpoint, console)
+    write_json(folder.history_file, history)
+    classifier.save(folder.model)
+    results, bad = evaluate_videos(
+        classifier.predictor(), sources.val, clips=config.clips, console=console, title="held out"
+    )
+    skipped = list(dict(sources.skipped + unread + bad).items())
+    summary = RunSummary(folder, sources.labels, results, history, skipped)
+    write_predictions(folder.predictions, results)
+    write_json(folder.skipped, [{"video": path, "reason": why} for path, why in skipped])
+    write_run_report(summary, config, sources)
+    return summary
+
+
+def build_classifier(config: RunConfig, labels: Sequence[str]) -> VideoClassifier:
+    """Builds the classifier of a run from its seed.
+
+    Raises:
+        ValueError: for weights that do not fit the model.
+    """
+    import pytorch_lightning as pl
+    import torch
+
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    recipe = config.recipe()
+    classifier = VideoClassifier(
+        labels=list(labels),
+        backbone=config.model,
+        pretrained=config.pretrained,
+        weights=config.weights,
+        recipe=recipe,
+        optimizer=(config.optimizer, _optimizer_arguments(config)),
+        learning_rate=config.lr,
+    )
+    # depthwise 3-D convolutions on a CPU are more than twice as fast in this layout
+    return classifier.to(memory_format=torch.channels_last_3d)
+
+
+def _optimizer_arguments(config: RunConfig) -> dict[str, Any]:
+    momentum = {"momentum": 0.9, "nesterov": True} if config.optimizer == "SGD" else {}
+    return {"weight_decay": config.weight_decay, **momentum}
+
+
+def _split(config: RunConfig, folder: RunFolder, console: Console) -> Sources:
+    """The split of the run: read if it was written before, so that a resumed run keeps it."""
+    if folder.split_file.is_file():
+        return Sources.from_dict(json.loads(folder.split_file.read_text(encoding="utf-8")))
+    with progress_bar(console) as bar:
+        task = bar.add_task("open files", total=None, note="")
+        sources = read_sources(
+            config.data,
+            val_split=config.val_split,
+            seed=config.seed,
+            group_by=config.group_by,
+            groups=config.groups,
+            on_checked=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    write_json(folder.split_file, sources.to_dict())
+    return sources
+
+
+def _probe(
+    classifier: VideoClassifier,
+    config: RunConfig,
+    sources: Sources,
+    folder: RunFolder,
+    console: Console,
+) -> tuple[list[dict[str, float]], list[Skipped]]:
+    return train_probe(
+        classifier.network,
+        sources.train,
+        sources.val,
+        labels=sources.labels,
+        recipe=config.recipe(),
+        folder=folder.features,
+        views=config.views,
+        flip=0.5 if config.flip else 0.0,
+        epochs=config.epochs or 1,
+        lr=config.lr or _PROBE_RATE,
+        weight_decay=config.weight_decay or 0.0,
+        seed=config.seed,
+        workers=config.workers,
+        console=console,
+    )
+
+
+def write_run_report(summary: RunSummary, config: RunConfig, sources: Sources) -> Path:
+    """Writes the report of a run into its folder."""
+    parts = {"no_freeze": "everything trained", "freeze": "trunk frozen", "probe": "linear probe"}
+    start = config.weights or ("published weights" if config.pretrained else "random weights")
+    recipe = config.recipe()
+    settings = {**config.to_dict(), "seconds a clip": f"{recipe.clip_duration_sec:g}"}
+    top5 = accuracy(summary.results, top=5)
+    figures = {"top-5 accuracy": f"{top5:.1%}"} if len(summary.labels) > 5 else {}
+    if summary.history:
+        figures["epochs"] = str(len(summary.history))
+    if summary.skipped:
+        figures["videos skipped"] = str(len(summary.skipped))
+    return write_report(
+        Report(
+            title=f"{config.model} on {Path(config.data).name}",
+            subtitle=f"{parts[config.strategy].capitalize()}, starting from {start}.",
+            labels=summary.labels,
+            results=summary.results,
+            history=summary.history,
+            split=sources.how,
+            skipped=summary.skipped,
+            config=settings,
+            environment=environment(),
+            figures=figures,
+        ),
+        summary.folder.report,
+    )

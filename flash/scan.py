@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads every video of a data set from its first frame to its last, and says which are bad and why."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from flash.evaluation import write_json
+from flash.progress import progress_bar
+from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data._decode._pyav.whole import read_whole
+from pytorchvideo.data.labeled_video_paths import VIDEO_SUFFIXES, LabeledVideoPaths
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What reading a whole file showed.
+
+    Args:
+        path: the file.
+        reason: why it is bad, None for a good one.
+        frames: frames that were decoded.
+        seconds: from the first frame to the end of the last.
+        width: of the pictures, in pixels.
+        height: of the pictures, in pixels.
+        codec: FFmpeg's name of the video codec.
+        has_audio: whether there is sound.
+    """
+
+    path: str
+    reason: str | None = None
+    frames: int = 0
+    seconds: float = 0.0
+    width: int | None = None
+    height: int | None = None
+    codec: str | None = None
+    has_audio: bool | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether every frame could be read."""
+        return self.reason is None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields as plain types."""
+        return {**asdict(self), "good": self.good}
+
+
+def scan(
+    data: str, *, jobs: int | None = None, console: Console, out: Path | None = None
+) -> list[Checked]:
+    """Reads every video of DATA completely, several at a time.
+
+    Args:
+        data: a folder with videos at any depth, a list file, or one video.
+        jobs: files at a time; None is one for each core.
+        console: shows the progress.
+        out: json file for what was found; it is opened before anything is read.
+
+    Returns:
+        An entry for each file, in the order of their paths or of the list.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder, or no path of a list exists.
+        ValueError: there is no video in it, or a line of a list cannot be understood.
+        OSError: ``out`` cannot be written.
+    """
+    paths = list(videos_of(data))
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(out, [])
+    found: list[Checked] = []
+    with (
+        progress_bar(console) as bar,
+        # decoding releases Python's lock
+        ThreadPoolExecutor(max_workers=jobs or os.cpu_count() or 1) as pool,
+    ):
+        task = bar.add_task("check", total=len(paths), note="")
+        bad = 0
+        for entry in pool.map(check_video, paths):
+            found.append(entry)
+            bad += not entry.good
+            bar.update(task, advance=1, note=f"{bad} bad" if bad else "")
+    if out is not None:
+        write_json(out, [entry.to_dict() for entry in found])
+    return found
+
+
+def check_video(path: str) -> Checked:
+    """Reads one video completely."""
+    try:
+        whole = read_whole(path)
+    except (VideoError, OSError) as error:
+        return Checked(path, reason=str(error))
+    return Checked(path, **asdict(whole))
+
+
+def videos_of(data: str) -> Iterator[str]:
+    """Yields the paths of the videos of a folder at any depth, of a list file, or of one video."""
+    root = Path(data)
+    if root.is_dir():
+        paths = sorted(
+            str(path)
+            for path in root.rglob("*")
+            if path.suffix.lower() in VIDEO_SUFFIXES and path.name[0] != "." and path.is_file()
+        )
+        if not paths:
+            endings = ", ".join(VIDEO_SUFFIXES)
+            raise ValueError(f"{root} has no video. Expected files that end in {endings}.")
+        yield from paths
+    elif root.suffix.lower() in VIDEO_SUFFIXES and root.is_file():
+        yield data
+    else:
+        listed = LabeledVideoPaths.from_path(data)
+        listed.check_any_exists()
+        yield from (listed[index][0] for index in range(len(listed)))
