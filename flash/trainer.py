@@ -147,6 +147,8 @@ class Trainer(pl.Trainer):
             A list of batches, each a list with one answer a sample. For a LightningModule that is no
             :class:`flash.Task` what Lightning returns, and ``output`` must be None.
         """
+        if model is None and ckpt_path is None:
+            model = self.lightning_module
         with _quiet():
             batches: Any = super().predict(
                 model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only

@@ -18,7 +18,7 @@ from torch.utils.data import default_collate
 from torchvision.transforms import CenterCrop, Compose
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data._decode import VideoError, check_window
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.models._registry import create_model
 from pytorchvideo.models._weights import ClipRecipe, read_checkpoint
@@ -102,7 +102,14 @@ class VideoPredictor:
         return cls(model, ClipRecipe.from_dict(saved["recipe"]), labels, batch_size=batch_size)
 
     def predict(
-        self, path: str | os.PathLike[str], *, clips: int = 4, views: int = 1, top_k: int = 5
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clips: int = 4,
+        views: int = 1,
+        top_k: int = 5,
+        start_sec: float = 0.0,
+        end_sec: float | None = None,
     ) -> list[tuple[str, float]]:
         """Returns the likeliest labels of a video with their probabilities, best first.
 
@@ -111,22 +118,32 @@ class VideoPredictor:
             clips: number of clips, spread evenly from its start to its end; fewer for a short one.
             views: 1 looks at the centre of the picture, 3 also at both sides.
             top_k: how many labels.
+            start_sec: look at the video from here on.
+            end_sec: look at it up to here; None is its end.
 
         Raises:
             FileNotFoundError, IsADirectoryError: if ``path`` is no file.
             pytorchvideo.data._decode.VideoError: (a RuntimeError) if the file is no readable video.
-            ValueError: if an argument is out of range.
+            ValueError: if an argument is out of range, or the window lies beyond the end.
         """
         if top_k < 1:
             raise ValueError(expected("top_k", ">= 1", top_k))
-        answers = self.predict_clips(path, clips=clips, views=views)
+        answers = self.predict_clips(
+            path, clips=clips, views=views, start_sec=start_sec, end_sec=end_sec
+        )
         mean = torch.stack([answer.scores for answer in answers]).mean(dim=0)
         best = mean.topk(min(top_k, len(self.labels)))
         named = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         return [(self.labels[index], score) for index, score in named]
 
     def predict_clips(
-        self, path: str | os.PathLike[str], *, clips: int = 4, views: int = 1
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clips: int = 4,
+        views: int = 1,
+        start_sec: float = 0.0,
+        end_sec: float | None = None,
     ) -> list[ClipScores]:
         """Returns the scores of every clip in the order of time; arguments and errors of :meth:`predict`."""
         if clips < 1:
@@ -136,7 +153,7 @@ class VideoPredictor:
         windows: list[tuple[float, float]] = []
         scores: list[Tensor] = []
         pending: list[Any] = []
-        for window, inputs in self._clips(path, clips, views):
+        for window, inputs in self._clips(path, clips, views, (start_sec, end_sec)):
             windows.append(window)
             for view in inputs:
                 pending.append(view)
@@ -150,7 +167,11 @@ class VideoPredictor:
         return [ClipScores(*window, clip) for window, clip in zip(windows, means, strict=True)]
 
     def _clips(
-        self, path: str | os.PathLike[str], clips: int, views: int
+        self,
+        path: str | os.PathLike[str],
+        clips: int,
+        views: int,
+        span: tuple[float, float | None],
     ) -> Iterator[tuple[tuple[float, float], list[Any]]]:
         """Each clip's times and the model inputs of its views, from one open file."""
         transforms = self._views(views)
@@ -158,9 +179,12 @@ class VideoPredictor:
         needed = temporal_frame_filter(self.recipe.transforms(key="video"))
         found = False
         with EncodedVideo.from_path(os.fspath(path), decode_audio=False) as video:
-            for start, end in clip_windows(
-                float(video.duration), self.recipe.clip_duration_sec, clips
-            ):
+            duration = float(video.duration)
+            first, last = span[0], duration if span[1] is None else span[1]
+            check_window(first, last, video.name, video.duration)
+            length = min(last, duration) - first
+            for offset, end in clip_windows(length, self.recipe.clip_duration_sec, clips):
+                start, end = first + offset, first + end
                 frames = video.get_clip(start, end, frame_filter=needed)["video"]
                 if frames is not None:
                     found = True

@@ -179,11 +179,15 @@ def test_a_callback_of_lightning() -> None:
     assert all(p.requires_grad for p in model.backbone.blocks[5].parameters())
 
 
-def test_lightnings_backbone_finetuning_adds_what_it_unfreezes() -> None:
-    # its later groups come with the epochs
+# what it unfreezes includes the BatchNorm that it never froze
+@pytest.mark.filterwarnings("ignore:The provided params to be frozen already exist")
+def test_lightnings_backbone_finetuning() -> None:
+    model = classifier(backbone=Tiny(), backbone_kwargs=None)
     callback = BackboneFinetuning(unfreeze_backbone_at_epoch=1, verbose=False)
-    watch = finetune(classifier(head=flash_head()), callback, epochs=2)
-    assert watch.trains[-1] == 3_795_076
+    watch = finetune(model, callback, epochs=2)
+    # it freezes the classifier inside the backbone, too
+    assert watch.trains == [8, sum(p.numel() for p in model.parameters())]
+    assert watch.groups == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -224,6 +228,9 @@ def test_bare_names_use_the_epochs_of_flash() -> None:
 def test_a_module_without_backbone_is_told_what_to_do() -> None:
     class Plain(pl.LightningModule):
         def training_step(self, batch: Any, batch_idx: int) -> None:
+            pass
+
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
             pass
 
         def configure_optimizers(self) -> None:

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names and import paths of the Flash releases."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("flash", ("Trainer", "Task", "DataModule", "DataKeys")),
+        ("flash.video", ("VideoClassificationData", "VideoClassifier", "VideoPredictor")),
+        ("flash.data", ("download_data", "split_items", "TransformHooks")),
+        ("flash.data.utils", ("download_data",)),
+        ("flash.core.data.utils", ("download_data",)),
+        ("flash.core.data.io.input", ("DataKeys",)),
+        ("flash.core.data.data_module", ("DataModule",)),
+        (
+            "flash.core.classification",
+            ("Labels", "Classes", "Probabilities", "Logits", "LabelsOutput"),
+        ),
+        ("flash.core.finetuning", ("FlashBaseFinetuning",)),
+        ("flash.core.model", ("Task",)),
+        ("flash.core.trainer", ("Trainer",)),
+    ],
+)
+def test_names_resolve(module: str, names: tuple[str, ...]) -> None:
+    found = importlib.import_module(module)
+    for name in names:
+        assert getattr(found, name).__module__.startswith("flash."), name
+        assert name in getattr(found, "__all__", names)
+
+
+def test_everything_listed_is_there() -> None:
+    for module in ("flash", "flash.video", "flash.data"):
+        found = importlib.import_module(module)
+        assert list(found.__all__) == sorted(found.__all__)
+        assert all(hasattr(found, name) for name in found.__all__)
+        assert set(found.__all__) <= set(dir(found))
+        with pytest.raises(AttributeError, match=f"module '{module}' has no attribute 'Trainr'"):
+            found.Trainr  # noqa: B018
+
+
+def test_keys_are_strings() -> None:
+    from flash import DataKeys
+
+    batch = {"input": 1, "target": 2}
+    assert (batch[DataKeys.INPUT], batch[DataKeys.TARGET]) == (1, 2)
+    assert {DataKeys.INPUT: 3}["input"] == 3
+
+
+def test_importing_flash_video_loads_no_lightning() -> None:
+    code = "import sys, flash, flash.video; print({'torch', 'pytorch_lightning', 'kornia'} & set(sys.modules))"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert answer.stdout.strip() == "set()"
