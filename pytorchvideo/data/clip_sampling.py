@@ -275,6 +275,20 @@ class RandomClipSampler(ClipSampler):
         self._generator = generator
         self._worker_seed: int | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The generator as bytes: workers that are spawned cannot receive the object itself."""
+        if self._generator is None:
+            return self.__dict__
+        state = self._generator.get_state().numpy().tobytes()
+        return {**self.__dict__, "_generator": state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if isinstance(self._generator, bytes):
+            saved = torch.frombuffer(bytearray(self._generator), dtype=torch.uint8)
+            self._generator = torch.Generator()
+            self._generator.set_state(saved)
+
     def _uniform(self) -> float:
         """A random number in [0, 1)."""
         if self._generator is None:

@@ -129,7 +129,7 @@ class LabeledVideoDataset(IterableDataset):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy, such as that of a worker, starts with a new epoch."""
-        return {**self.__dict__, "_samples": None}
+        return {**self.__dict__, "_samples": None, "_order_seeds": None}
 
     def _epoch(self) -> Generator[dict[str, Any], None, None]:
         """The samples of this process, before the transform."""

@@ -161,6 +161,14 @@ class _Draws(IterableDataset):
         return (float(self.sampler(None, 100, {}).clip_start_sec) for _ in range(3))
 
 
+@pytest.mark.slow
+def test_a_generator_reaches_spawned_workers() -> None:
+    sampler = RandomClipSampler(1, generator=torch.Generator().manual_seed(3))
+    spawned = {"num_workers": 1, "multiprocessing_context": "spawn"}
+    loader = DataLoader(_Draws(sampler), batch_size=None, **spawned)  # type: ignore[arg-type]
+    assert len(set(loader)) == 3
+
+
 @pytest.mark.parametrize("generator", [None, torch.Generator().manual_seed(3)])
 def test_workers_draw_different_clips_that_change_per_epoch(
     generator: torch.Generator | None,
