@@ -298,13 +298,6 @@ def test_distributed_sampler_class() -> None:
     assert sorted(shares[0] + shares[1]) == list(range(8))
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))])
-def test_copies_start_an_epoch_of_their_own(copied: Any) -> None:
-    dataset = make(names(2))
-    next(iter(dataset))
-    assert len(list(copied(dataset))) == 4
-
-
 # -- bad files -----------------------------------------------------------------------------------
 
 BAD = ["missing.mp4", "raises.mp4", "nothing.mp4", "no frames.mp4"]
@@ -425,6 +418,14 @@ def test_folder_of_videos(folder: Path, function: Any) -> None:
     assert [s["video_name"] for s in samples[:3]] == ["0.mp4", "0.mp4", "1.mp4"]
     assert {s["video"].shape for s in samples} == {(3, 15, 48, 64)}
     assert {s["audio"].shape for s in samples} == {(8000,)}
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))])
+def test_copies_start_an_epoch_of_their_own(folder: Path, copied: Any) -> None:
+    dataset = labeled_video_dataset(folder, make_clip_sampler("uniform", 0.5), SequentialSampler)
+    next(iter(dataset))
+    assert len(list(copied(dataset))) == 8
+    assert next(dataset)["clip_index"] == 1
 
 
 def test_list_file_and_prefix(folder: Path, tmp_path: Path) -> None:
