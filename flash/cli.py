@@ -9,19 +9,26 @@ Commands import what they need when they run, so that ``--help`` does not wait f
 """
 
 import json
+import os
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from flash import _options as opt
 from flash._errors import BAD_INPUT, Commands, say, sentence_of
 
 if TYPE_CHECKING:
     from flash.scores import ClipResult
+
+# Before torch loads OpenMP: its threads wait for each other by spinning, which on cores that other programs use, too,
+# makes a step many times slower, and which gains nothing on idle ones.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(
     name="pytorchvideo",
@@ -32,57 +39,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Train, evaluate and use video classifiers.",
 )
-
-
-class Strategy(str, Enum):
-    """What is trained."""
-
-    no_freeze = "no_freeze"
-    freeze = "freeze"
-    probe = "probe"
-
-
-class Optimizer(str, Enum):
-    """How."""
-
-    adamw = "AdamW"
-    sgd = "SGD"
-
-
-_FROM = "Where the model comes from"
-_CLIPS = "Clips"
-_TRAINING = "Training"
-_SPLIT = "Split"
-_RESULT = "Result"
-
-
-def _option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any:
-    more.setdefault("show_default", True)
-    return typer.Option(*names, help=help, rich_help_panel=panel, **more)
-
-
-Data = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="A folder per class (or train/ and val/ of such), or a list file: `path label` lines or a csv.",
-        show_default=False,
-    ),
-]
-Run = Annotated[Path | None, _option("--run", help="Folder of a finished run.", panel=_FROM)]
-Model = Annotated[str | None, _option("--model", "-m", help="A model of the zoo.", panel=_FROM)]
-Weights = Annotated[
-    Path | None,
-    _option("--weights", "-w", help="File of weights; without it the published ones.", panel=_FROM),
-]
-Labels = Annotated[
-    Path | None,
-    _option("--labels", help="Class names of the weights: a line each, or json.", panel=_FROM),
-]
-Views = Annotated[int, _option("--views", help="Crops of each clip: 1, or 3 for both sides too.")]
-Clips = Annotated[int, _option("--clips", min=1, help="Clips of each video, spread evenly.")]
-AsJson = Annotated[bool, _option("--json", help="Print json and nothing else.")]
-Seed = Annotated[int, _option("--seed", min=0, help="Of everything random.")]
 
 
 def main() -> None:
@@ -104,12 +60,7 @@ def _answer_console() -> Console:
 
 
 @app.command()
-def demo(
-    out: Annotated[Path, _option("--out", "-o", help="Folder for the videos and the run.")] = Path(
-        "demo"
-    ),
-    seed: Seed = 0,
-) -> None:
+def demo(out: opt.DemoOut = Path("demo"), seed: opt.Seed = 0) -> None:
     """Write a small labelled set of videos, train on it, evaluate, predict, report."""
     from flash.demo import run_demo
 
@@ -129,134 +80,61 @@ def demo(
 @app.command()
 def train(
     ctx: typer.Context,
-    data: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="DATA",
-            help="A folder per class (or train/ and val/ of such), or a list file: "
-            "`path label` lines or a csv. Not needed with --resume.",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[Path, _option("--out", "-o", help="Folder of the run.", panel=_RESULT)] = Path(
-        "run"
-    ),
-    resume: Annotated[
-        bool, _option("--resume", help="Go on with the run in --out.", panel=_RESULT)
-    ] = False,
-    model: Annotated[
-        str, _option("--model", "-m", help="A model of the zoo.", panel=_FROM)
-    ] = "x3d_xs",
-    weights: Annotated[
-        Path | None, _option("--weights", "-w", help="Start from this file.", panel=_FROM)
-    ] = None,
-    pretrained: Annotated[
-        bool, _option("--pretrained", help="Start from the published weights.", panel=_FROM)
-    ] = False,
-    strategy: Annotated[
-        Strategy,
-        _option(
-            "--strategy",
-            help="Train everything, only the classifier and BatchNorm, or the classifier on cached features.",
-            panel=_TRAINING,
-        ),
-    ] = Strategy.no_freeze,
-    epochs: Annotated[
-        int | None, _option("--epochs", help="Passes over the videos.", panel=_TRAINING)
-    ] = None,
-    batch_size: Annotated[
-        int, _option("--batch-size", help="Clips in a batch.", panel=_TRAINING)
-    ] = 8,
-    optimizer: Annotated[
-        Optimizer, _option("--optimizer", help="Optimiser.", panel=_TRAINING)
-    ] = Optimizer.adamw,
-    lr: Annotated[
-        float | None, _option("--lr", help="Highest learning rate.", panel=_TRAINING)
-    ] = None,
-    weight_decay: Annotated[
-        float | None, _option("--weight-decay", help="Weight decay.", panel=_TRAINING)
-    ] = None,
-    views: Annotated[
-        int, _option("--train-views", help="Cached views of a video, for probe.", panel=_TRAINING)
-    ] = 3,
-    workers: Annotated[
-        int,
-        _option(
-            "--workers", help="Processes that decode; 0 decodes in the main one.", panel=_TRAINING
-        ),
-    ] = 0,
-    frames: Annotated[
-        int | None, _option("--frames", help="Frames of a clip.", panel=_CLIPS)
-    ] = None,
-    crop: Annotated[
-        int | None, _option("--crop", help="Side of a clip in pixels.", panel=_CLIPS)
-    ] = None,
-    clip_duration: Annotated[
-        float | None, _option("--clip-duration", help="Seconds of a clip.", panel=_CLIPS)
-    ] = None,
-    flip: Annotated[
-        bool, _option("--flip/--no-flip", help="Mirror clips at random.", panel=_CLIPS)
-    ] = True,
-    clips: Annotated[
-        int, _option("--clips", help="Clips of each held-out video.", panel=_CLIPS)
-    ] = 2,
-    val_split: Annotated[
-        float, _option("--val-split", help="Share to hold out, if DATA is not split.", panel=_SPLIT)
-    ] = 0.25,
-    group_by: Annotated[
-        str | None,
-        _option(
-            "--group-by",
-            help="Regular expression; what it matches in a path names its source.",
-            panel=_SPLIT,
-        ),
-    ] = None,
-    groups: Annotated[
-        Path | None, _option("--groups", help="File of `path source` lines.", panel=_SPLIT)
-    ] = None,
-    seed: Seed = 0,
+    data: opt.DataOrResume = None,
+    out: opt.RunOut = Path("run"),
+    resume: opt.Resume = False,
+    model: opt.StartModel = "x3d_xs",
+    weights: opt.StartWeights = None,
+    pretrained: opt.Pretrained = False,
+    strategy: opt.StrategyName = opt.Strategy.no_freeze,
+    epochs: opt.Epochs = None,
+    batch_size: opt.BatchSize = 8,
+    optimizer: opt.OptimizerName = opt.Optimizer.adamw,
+    lr: opt.Rate = None,
+    weight_decay: opt.Decay = None,
+    views: opt.TrainViews = 3,
+    workers: opt.Workers = 0,
+    frames: opt.Frames = None,
+    crop: opt.Crop = None,
+    clip_duration: opt.ClipDuration = None,
+    flip: opt.Flip = True,
+    clips: opt.Clips = 2,
+    val_split: opt.ValSplit = 0.25,
+    group_by: opt.GroupBy = None,
+    groups: opt.Groups = None,
+    seed: opt.Seed = 0,
+    top_k: opt.TopK = 5,
 ) -> None:
     """Train a classifier on DATA, evaluate it on held-out videos, write a report."""
-    given: dict[str, Any] = {
-        "data": data,
-        "model": model,
-        "weights": None if weights is None else str(weights),
-        "pretrained": pretrained,
-        "strategy": strategy.value,
-        "epochs": epochs,
-        "frames": frames,
-        "crop": crop,
-        "clip_duration": clip_duration,
-        "batch_size": batch_size,
-        "optimizer": optimizer.value,
-        "lr": lr,
-        "weight_decay": weight_decay,
-        "seed": seed,
-        "val_split": val_split,
-        "group_by": group_by,
-        "groups": None if groups is None else str(groups),
-        "flip": flip,
-        "clips": clips,
-        "views": views,
-        "workers": workers,
-    }
     from flash import runs
 
+    # the options that describe the run carry the names of its fields
+    asked = {
+        name: _plain(value)
+        for name, value in ctx.params.items()
+        if name in runs.RunConfig.__dataclass_fields__
+    }
     if resume:
-        asked = [name for name in given if _was_given(ctx, name)]
-        runs.check_same(runs.RunFolder(out), {name: given[name] for name in asked})
-    if data is None:
-        config = runs.RunFolder(out).read_config() if resume else None
-        if config is None:
-            raise ValueError("Expected DATA: a folder of videos per class, or a list file.")
+        given = {name: value for name, value in asked.items() if _was_given(ctx, name)}
+        runs.check_same(runs.RunFolder(out), given)
+    if data is not None:
+        config = runs.RunConfig(**asked)
+    elif resume:
+        config = runs.RunFolder(out).read_config()
     else:
-        config = runs.RunConfig(**given)
+        raise ValueError("Expected DATA: a folder of videos per class, or a list file.")
     summary = runs.train(config, out, resume=resume, console=_progress_console())
     answer = _answer_console()
-    _print_results(answer, summary.results, summary.labels)
+    _print_results(answer, summary.results, summary.labels, top_k)
     for path, reason in summary.skipped:
         say(f"skipped {path}: {reason}")
     answer.print(f"report: {summary.folder.report}", soft_wrap=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    return str(value) if isinstance(value, Path) else value
 
 
 def _was_given(ctx: typer.Context, name: str) -> bool:
@@ -266,20 +144,16 @@ def _was_given(ctx: typer.Context, name: str) -> bool:
 
 @app.command()
 def evaluate(
-    data: Data,
-    run: Run = None,
-    model: Model = None,
-    weights: Weights = None,
-    labels: Labels = None,
-    clips: Clips = 4,
-    views: Views = 1,
-    top_k: Annotated[
-        int, _option("--top-k", min=1, help="Also count the true class among the K first.")
-    ] = 5,
-    out: Annotated[
-        Path | None, _option("--out", "-o", help="Folder for predictions.json and report.html.")
-    ] = None,
-    as_json: AsJson = False,
+    data: opt.Data,
+    run: opt.Run = None,
+    model: opt.Model = None,
+    weights: opt.Weights = None,
+    labels: opt.Labels = None,
+    clips: opt.Clips = 4,
+    views: opt.Views = 1,
+    top_k: opt.TopK = 5,
+    out: opt.ReportOut = None,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Say how well a trained model does on labelled videos."""
     from flash.evaluation import evaluate_data
@@ -300,14 +174,11 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(found.to_dict(top_k), indent=1))
         return
-    answer = _answer_console()
-    _print_results(answer, found.results, found.labels)
-    if top_k < len(found.labels):
-        answer.print(f"top-{top_k} accuracy {found.accuracy(top_k):.1%}")
+    _print_results(_answer_console(), found.results, found.labels, top_k)
 
 
 def _print_results(
-    console: Console, results: "list[ClipResult] | Any", labels: "list[str] | Any"
+    console: Console, results: "Sequence[ClipResult]", labels: Sequence[str], top_k: int = 1
 ) -> None:
     """A table of the classes, and the accuracy."""
     from flash.scores import accuracy, class_scores
@@ -322,25 +193,23 @@ def _print_results(
     console.print(table)
     right = sum(result.correct for result in results)
     console.print(f"accuracy {accuracy(results):.1%} ({right} of {len(results)} videos)")
+    if 1 < top_k < len(labels):
+        console.print(f"top-{top_k} accuracy {accuracy(results, top_k):.1%}")
 
 
 @app.command()
 def predict(
-    videos: Annotated[
-        list[str], typer.Argument(metavar="VIDEO...", help="Video files.", show_default=False)
-    ],
-    run: Run = None,
-    model: Model = None,
-    weights: Weights = None,
-    labels: Labels = None,
-    top: Annotated[int, _option("--top", "-k", min=1, help="Labels of each video.")] = 5,
-    clips: Clips = 4,
-    views: Views = 1,
-    start: Annotated[
-        float, _option("--start", help="Look at the video from this second on.")
-    ] = 0.0,
-    end: Annotated[float | None, _option("--end", help="Look at it up to this second.")] = None,
-    as_json: AsJson = False,
+    videos: opt.Videos,
+    run: opt.Run = None,
+    model: opt.Model = None,
+    weights: opt.Weights = None,
+    labels: opt.Labels = None,
+    top: opt.Top = 5,
+    clips: opt.Clips = 4,
+    views: opt.Views = 1,
+    start: opt.Start = 0.0,
+    end: opt.End = None,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Name what happens in videos."""
     from flash.evaluation import load_predictor
@@ -376,7 +245,7 @@ def _print_answer(video: str, named: list[tuple[str, float]]) -> None:
 
 
 @app.command()
-def models(as_json: AsJson = False) -> None:
+def models(as_json: opt.AsJson = False) -> None:
     """List the models of the zoo with what is published of their weights."""
     from pytorchvideo.models._registry import get_weights, list_models
 
@@ -400,8 +269,9 @@ def models(as_json: AsJson = False) -> None:
         ]
         typer.echo(json.dumps(rows, indent=1))
         return
-    table = Table("model", box=box.SIMPLE_HEAD)
-    for name in ("top-1 %", "top-5 %", "GFLOPs", "parameters M", "frames", "crop", "classes"):
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("model", no_wrap=True)
+    for name in ("top-1 %", "top-5 %", "GFLOPs", "M params", "frames", "crop", "classes"):
         table.add_column(name, justify="right")
     for weights in zoo:
         scores = [
@@ -421,21 +291,10 @@ def models(as_json: AsJson = False) -> None:
 
 @app.command()
 def check(
-    data: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATA",
-            help="A folder of videos, a list file, or one video.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[
-        Path | None, _option("--out", "-o", help="Write what was found to this json.")
-    ] = None,
-    jobs: Annotated[
-        int | None, _option("--jobs", min=1, help="Files at a time; all cores by default.")
-    ] = None,
-    as_json: AsJson = False,
+    data: opt.CheckData,
+    out: opt.ChecksOut = None,
+    jobs: opt.Jobs = None,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Read every video from its first frame to its last; say which are bad, and why.
 
@@ -457,7 +316,7 @@ def check(
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
+def doctor(as_json: opt.AsJson = False) -> None:
     """Say what works here and what does not, with the reason."""
     from flash.doctor import diagnose
 

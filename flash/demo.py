@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
+
+from pytorchvideo.data._decode._pyav.write import Encoding, Sound, has_encoder, write_video
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -178,14 +178,7 @@ def write_demo_videos(
 
 def available_encoders() -> list[tuple[str, dict[str, str]]]:
     """Returns the encoders of this build of FFmpeg that the demo uses, with their options."""
-    found = []
-    for name, options in _ENCODERS:
-        try:
-            av.Codec(name, "w")
-        except ValueError:  # PyAV's UnknownCodecError: built without it
-            continue
-        found.append((name, options))
-    return found
+    return [(name, options) for name, options in _ENCODERS if has_encoder(name)]
 
 
 def write_motion_video(
@@ -207,28 +200,12 @@ def write_motion_video(
         size: frames a second, width and height.
         seconds: length of the video.
     """
-    rate, width, height = size
-    unfinished = path.with_name(f".{path.name}.part")
-    with av.open(str(unfinished), "w", format="mp4") as container:
-        video = container.add_stream(encoder[0], rate=rate, options=dict(encoder[1]))
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-        audio = container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
-        for picture in motion_frames(label, generator, size=size, seconds=seconds):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
-        pitch = generator.uniform(200, 800)
-        times = np.arange(int(seconds * AUDIO_RATE)) / AUDIO_RATE
-        tone = (0.2 * np.sin(2 * np.pi * pitch * times)).astype(np.float32)
-        for start in range(0, len(tone), 1024):
-            chunk = av.AudioFrame.from_ndarray(
-                tone[None, start : start + 1024], format="fltp", layout="mono"
-            )
-            chunk.sample_rate, chunk.pts = AUDIO_RATE, start
-            chunk.time_base = Fraction(1, AUDIO_RATE)
-            container.mux(audio.encode(chunk))
-        container.mux(audio.encode(None))
-    unfinished.replace(path)
+    pitch = generator.uniform(200, 800)
+    times = np.arange(int(seconds * AUDIO_RATE)) / AUDIO_RATE
+    tone = (0.2 * np.sin(2 * np.pi * pitch * times)).astype(np.float32)
+    frames = motion_frames(label, generator, size=size, seconds=seconds)
+    codec, options = encoder
+    write_video(path, frames, size[0], Encoding(codec, options), Sound(tone, AUDIO_RATE))
 
 
 def motion_frames(

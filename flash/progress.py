@@ -26,8 +26,8 @@ class Meter:
 
     >>> meter = Meter(clock=iter([0.0, 1.0, 4.0, 5.0]).__next__)
     >>> meter.start_model(); meter.stop_model(clips=6)
-    >>> meter.clips_per_second, meter.waiting
-    (1.2, 0.4)
+    >>> print(meter)
+    1.5 clips/s, 25% waiting for data
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -61,15 +61,15 @@ class Meter:
     @property
     def clips_per_second(self) -> float:
         """Clips through the model in a second, waiting included."""
-        if self._entered is None and self._now == self._began:
-            return 0.0
-        self._now = max(self._now, self._began)
         return self.clips / self.seconds if self.seconds else 0.0
 
     @property
     def waiting(self) -> float:
         """The share of the time, 0 to 1, in which the model had no data."""
         return 1 - self._in_model / self.seconds if self.seconds else 0.0
+
+    def __str__(self) -> str:
+        return f"{self.clips_per_second:.1f} clips/s, {self.waiting:.0%} waiting for data"
 
     @contextmanager
     def watching(self, model: nn.Module) -> Iterator["Meter"]:
@@ -100,12 +100,11 @@ class _MeterColumn(ProgressColumn):
         meter = task.fields.get("meter")
         if meter is None or not meter.clips:
             return Text("")
-        said = f"{meter.clips_per_second:.1f} clips/s  {meter.waiting:.0%} waiting for data"
-        return Text(said, style="dim")
+        return Text(str(meter), style="dim")
 
 
 def progress_bar(console: Console) -> Progress:
-    """Returns a bar on ``console`` (standard error, so that standard output stays the answer)."""
+    """Returns a bar on ``console``, which shows nothing where that is a file or a pipe."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -114,7 +113,7 @@ def progress_bar(console: Console) -> Progress:
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[note]}", style="bold"),
         console=console,
-        transient=not console.is_terminal,
+        disable=not console.is_terminal,
     )
 
 
@@ -172,9 +171,13 @@ class EpochProgress(pl.Callback):
         if self._bar is None:
             return
         row = self.history[-1] if self.history else {}
-        self._bar.update(self._task, note=self._describe(row), total=self._batches)
+        said = self._describe(row)
+        self._bar.update(self._task, note=said)
         self._bar.stop()
         self._bar = None
+        if not self._console.is_terminal:
+            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            self._console.print(f"{epoch}  {self.meter}  {said}", soft_wrap=True, highlight=False)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException

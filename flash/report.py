@@ -8,6 +8,7 @@ page and follows the reader's light or dark setting.
 import base64
 import html
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,14 +85,15 @@ def render_report(report: Report) -> str:
         _section("Clips", _gallery(report.results)),
         _section("Split", _settings(report.split)),
         _section("Skipped videos", _skipped(report.skipped)),
-        _section("Configuration", _settings(report.config)),
-        _section("Environment", _settings(report.environment)),
     )
+    pair = _section("Configuration", _settings(report.config))
+    pair += _section("Environment", _settings(report.environment))
     return template.substitute(
         title=_text(report.title),
         subtitle=_text(report.subtitle),
         figures=figures,
-        sections="\n".join(section for section in sections if section),
+        sections="\n".join(section for section in sections if section)
+        + f'<div class="pair">{pair}</div>',
     )
 
 
@@ -236,6 +238,7 @@ def _settings(settings: Mapping[str, object]) -> str:
     rows = "".join(
         f"<tr><td>{_text(name)}</td><td>{_text(value)}</td></tr>"
         for name, value in settings.items()
+        if value is not None
     )
     return f'<div class="scroll"><table class="settings">{rows}</table></div>' if rows else ""
 
@@ -251,7 +254,7 @@ def _gallery(results: Sequence[ClipResult]) -> str:
     if not results:
         return ""
     ranked = sorted(results, key=lambda result: result.true_score, reverse=True)
-    best = [result for result in ranked if result.correct][:_GALLERY]
+    best = _one_a_class([result for result in ranked if result.correct])[:_GALLERY]
     wrong = [result for result in reversed(ranked) if not result.correct][:_GALLERY]
     content = ""
     if best:
@@ -262,6 +265,16 @@ def _gallery(results: Sequence[ClipResult]) -> str:
     if unsure:
         content += "<h3>Correct, but least sure</h3>" + _figures(unsure)
     return content
+
+
+def _one_a_class(ranked: Sequence[ClipResult]) -> list[ClipResult]:
+    """The first of every class, then the second of every class, and so on."""
+    seen: Counter[str] = Counter()
+    rounds = []
+    for place, result in enumerate(ranked):
+        rounds.append((seen[result.label], place, result))
+        seen[result.label] += 1
+    return [result for _, _, result in sorted(rounds, key=lambda entry: entry[:2])]
 
 
 def _figures(results: Sequence[ClipResult]) -> str:

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of the command line: type, name and help of each, apart from what the commands do."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_FROM = "Where the model comes from"
+_CLIPS = "Clips"
+_TRAINING = "Training"
+_SPLIT = "Split"
+_RESULT = "Result"
+
+
+class Strategy(str, Enum):
+    """What is trained; the names of :data:`flash.runs.STRATEGIES`."""
+
+    no_freeze = "no_freeze"
+    freeze = "freeze"
+    probe = "probe"
+
+
+class Optimizer(str, Enum):
+    """The names of :data:`flash.runs.OPTIMIZERS`."""
+
+    adamw = "AdamW"
+    sgd = "SGD"
+
+
+def _option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel, **more)
+
+
+def _data(help: str) -> Any:
+    return typer.Argument(metavar="DATA", help=help, show_default=False)
+
+
+_DATA = (
+    "A folder per class (or train/ and val/ of such), or a list file: `path label` lines or a csv."
+)
+Data = Annotated[str, _data(_DATA)]
+DataOrResume = Annotated[str | None, _data(f"{_DATA} Not needed with --resume.")]
+CheckData = Annotated[str, _data("A folder of videos, a list file, or one video.")]
+Videos = Annotated[
+    list[str], typer.Argument(metavar="VIDEO...", help="Video files.", show_default=False)
+]
+
+# evaluate, predict
+Run = Annotated[Path | None, _option("--run", help="Folder of a finished run.", panel=_FROM)]
+Model = Annotated[str | None, _option("--model", "-m", help="A model of the zoo.", panel=_FROM)]
+Weights = Annotated[
+    Path | None,
+    _option("--weights", "-w", help="File of weights; without it the published ones.", panel=_FROM),
+]
+Labels = Annotated[
+    Path | None,
+    _option("--labels", help="Class names of the weights: a line each, or json.", panel=_FROM),
+]
+Clips = Annotated[
+    int, _option("--clips", min=1, help="Clips of each video, spread evenly.", panel=_CLIPS)
+]
+Views = Annotated[
+    int, _option("--views", help="Crops of each clip: 1, or 3 for both sides too.", panel=_CLIPS)
+]
+Start = Annotated[
+    float, _option("--start", help="Look at the video from this second on.", panel=_CLIPS)
+]
+End = Annotated[float | None, _option("--end", help="Look at it up to this second.", panel=_CLIPS)]
+Top = Annotated[int, _option("--top", "-k", min=1, help="Labels of each video.", panel=_RESULT)]
+TopK = Annotated[
+    int,
+    _option("--top-k", min=1, help="Also count the true class among the K first.", panel=_RESULT),
+]
+AsJson = Annotated[bool, _option("--json", help="Print json and nothing else.")]
+ReportOut = Annotated[
+    Path | None,
+    _option("--out", "-o", help="Folder for predictions.json and report.html.", panel=_RESULT),
+]
+
+# train, demo
+DemoOut = Annotated[Path, _option("--out", "-o", help="Folder for the videos and the run.")]
+Seed = Annotated[int, _option("--seed", min=0, help="Of everything random.")]
+RunOut = Annotated[Path, _option("--out", "-o", help="Folder of the run.", panel=_RESULT)]
+Resume = Annotated[bool, _option("--resume", help="Go on with the run in --out.", panel=_RESULT)]
+StartModel = Annotated[str, _option("--model", "-m", help="A model of the zoo.", panel=_FROM)]
+StartWeights = Annotated[
+    Path | None, _option("--weights", "-w", help="Start from this file.", panel=_FROM)
+]
+Pretrained = Annotated[
+    bool, _option("--pretrained", help="Start from the published weights.", panel=_FROM)
+]
+StrategyName = Annotated[
+    Strategy,
+    _option(
+        "--strategy",
+        help="Train everything; the classifier and BatchNorm; or the classifier on cached features.",
+        panel=_TRAINING,
+    ),
+]
+Epochs = Annotated[int | None, _option("--epochs", help="Passes over the videos.", panel=_TRAINING)]
+BatchSize = Annotated[int, _option("--batch-size", help="Clips in a batch.", panel=_TRAINING)]
+OptimizerName = Annotated[Optimizer, _option("--optimizer", help="Optimiser.", panel=_TRAINING)]
+Rate = Annotated[float | None, _option("--lr", help="Highest learning rate.", panel=_TRAINING)]
+Decay = Annotated[float | None, _option("--weight-decay", help="Weight decay.", panel=_TRAINING)]
+TrainViews = Annotated[
+    int, _option("--train-views", help="Cached views of a video, for probe.", panel=_TRAINING)
+]
+Workers = Annotated[
+    int,
+    _option("--workers", help="Processes that decode; 0 decodes in the main one.", panel=_TRAINING),
+]
+Frames = Annotated[int | None, _option("--frames", help="Frames of a clip.", panel=_CLIPS)]
+Crop = Annotated[int | None, _option("--crop", help="Side of a clip in pixels.", panel=_CLIPS)]
+ClipDuration = Annotated[
+    float | None, _option("--clip-duration", help="Seconds of a clip.", panel=_CLIPS)
+]
+Flip = Annotated[bool, _option("--flip/--no-flip", help="Mirror clips at random.", panel=_CLIPS)]
+ValSplit = Annotated[
+    float, _option("--val-split", help="Share to hold out, if DATA is not split.", panel=_SPLIT)
+]
+GroupBy = Annotated[
+    str | None,
+    _option(
+        "--group-by",
+        help="Regular expression; what it matches in a path names its source.",
+        panel=_SPLIT,
+    ),
+]
+Groups = Annotated[
+    Path | None, _option("--groups", help="File of `path source` lines.", panel=_SPLIT)
+]
+
+# check
+ChecksOut = Annotated[
+    Path | None, _option("--out", "-o", help="Write what was found to this json.")
+]
+Jobs = Annotated[
+    int | None, _option("--jobs", min=1, help="Files at a time; by default one for each core.")
+]
