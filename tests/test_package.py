@@ -2,6 +2,7 @@
 """The package as a whole: it imports cheaply, and imports go one way."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,7 +67,9 @@ def test_imports_go_one_way(package: str) -> None:
 
 def test_models_do_not_import_their_hub() -> None:
     for path in sorted((REPO / "pytorchvideo/models").glob("*.py")):
-        assert not any(m.startswith("pytorchvideo.models.hub") for m in imported_modules(path)), path
+        assert not any(m.startswith("pytorchvideo.models.hub") for m in imported_modules(path)), (
+            path
+        )
 
 
 @pytest.mark.parametrize("package", ["pytorchvideo", "flash"])
@@ -76,3 +79,37 @@ def test_import_is_cheap(package: str) -> None:
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=REPO
     )
     assert answer.stdout.strip() == "False"
+
+
+def test_pre_commit_has_the_versions_of_the_dev_extra() -> None:
+    build = (REPO / "pyproject.toml").read_text(encoding="utf-8")
+    hooks = (REPO / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    for tool in ("ruff", "mypy"):
+        pinned = re.search(rf'"{tool}==([0-9.]+)"', build)
+        assert pinned is not None
+        assert re.search(rf"{tool}\S*\n\s+rev: v{re.escape(pinned[1])}\n", hooks), tool
+
+
+def test_every_file_has_its_licence() -> None:
+    for folder in ("pytorchvideo", "flash", "tests", "benchmarks", "examples"):
+        for path in (REPO / folder).rglob("*.py"):
+            first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+            assert first == "# SPDX-License-Identifier: Apache-2.0", path
+
+
+def test_only_one_folder_touches_pyav() -> None:
+    for package in ("pytorchvideo", "flash"):
+        for path in (REPO / package).rglob("*.py"):
+            if "_pyav" not in path.parts:
+                used = {module.split(".")[0] for module in imported_modules(path)}
+                assert "av" not in used, path
+
+
+def test_tests_mirror_the_tree() -> None:
+    """A test module stands where the module stands that it tests, or is one of the whole package."""
+    for path in (REPO / "tests").rglob("test_*.py"):
+        relative = path.relative_to(REPO / "tests")
+        if len(relative.parts) == 1 or relative.parts[0] == "acceptance":
+            continue
+        home = REPO / ("" if relative.parts[0] == "flash" else "pytorchvideo") / relative.parent
+        assert home.is_dir(), path

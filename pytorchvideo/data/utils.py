@@ -91,27 +91,23 @@ def export_video_array(
     Raises:
         ValueError: for another shape.
     """
-    from pytorchvideo.data._decode._pyav.write import write_frames
+    from pytorchvideo.data._decode._pyav.write import Encoding, write_video
 
     if video.ndim != 4 or 0 in video.shape:
         raise ValueError(
             expected("video", "a clip (C, T, H, W) with at least one frame", tuple(video.shape))
         )
-    frames = (
-        video.detach().clamp(0, 255).to(torch.uint8).permute(1, 2, 3, 0).contiguous().cpu().numpy()
-    )
-    write_frames(
-        frames,
-        Path(output_path),
-        rate=rate,
-        bit_rate=bit_rate,
+    frames = video.detach().clamp(0, 255).to(torch.uint8).permute(1, 2, 3, 0)
+    encoding = Encoding(
+        codec=video_codec,
+        options=options or {},
         pix_fmt=pix_fmt or ("rgb24" if video_codec == "libx264rgb" else "yuv420p"),
+        bit_rate=bit_rate,
         size=(width or video.shape[3], height or video.shape[2]),
         in_format=in_format,
         out_format=out_format,
-        codec=video_codec,
-        options=options or {},
     )
+    write_video(Path(output_path), frames.contiguous().cpu().numpy(), rate, encoding)
 
 
 def optional_threaded_foreach(

@@ -27,6 +27,7 @@ VARIANTS = {
     "mpeg4_b.avi": {"codec": "mpeg4", "options": {"bf": "2", "g": "12"}},
     "vp8.webm": {"codec": "libvpx", "options": {"g": "10"}},
     "hevc.mp4": {"codec": "libx265", "options": {"x265-params": "log-level=none:keyint=15"}},
+    "av1.mkv": {"codec": "libsvtav1", "options": {"preset": "10", "svtav1-params": "keyint=20"}},
     "mpeg2.mpg": {"codec": "mpeg2video", "options": {"bf": "2", "g": "9"}},
 }
 

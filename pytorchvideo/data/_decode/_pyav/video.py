@@ -36,6 +36,9 @@ from pytorchvideo.data._decode._types import (
 _PROBE_PACKETS = 32  # H.264 and HEVC reorder at most 16 pictures
 _PROBE_FRAMES = 12
 
+# Decoders that look at `skip_frame` packet by packet. Others ignore it, or, as dav1d does, keep what it was at first.
+_DROPS_UNREFERENCED = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8"})
+
 
 @dataclass(frozen=True)
 class Packet:
@@ -216,6 +219,7 @@ class FrameReader:
                 yield from (packet for packet, _ in packets)
                 return
             keep = groups_with(span.packets, wanted)
+            drops = context.name in _DROPS_UNREFERENCED
             skipped = False
             for index, (packet, entry) in enumerate(packets):
                 if not keep[index]:
@@ -224,7 +228,8 @@ class FrameReader:
                 if skipped:  # a new group after a gap: nothing of the old one may be referred to
                     context.flush_buffers()
                     skipped = False
-                context.skip_frame = "DEFAULT" if entry.pts in wanted else "NONREF"
+                if drops:
+                    context.skip_frame = "DEFAULT" if entry.pts in wanted else "NONREF"
                 yield packet
         finally:
             context.skip_frame = "DEFAULT"

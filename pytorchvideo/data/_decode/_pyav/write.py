@@ -1,38 +1,96 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames into an mp4 file."""
+"""Frames and sound into a file."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 
+_CHUNK = 1024  # samples of a frame of sound, what AAC takes
 
-def write_frames(
-    frames: np.ndarray,
+
+@dataclass(frozen=True)
+class Encoding:
+    """How frames are encoded.
+
+    Args:
+        codec: FFmpeg's name of the encoder.
+        options: of the encoder.
+        pix_fmt: of the file.
+        bit_rate: bits per second; None leaves it to the encoder.
+        size: (width, height) of the file; None keeps that of the frames.
+        in_format: FFmpeg's name for the layout of the frames.
+        out_format: the packed layout that goes to the encoder; None is ``in_format``.
+    """
+
+    codec: str = "libx264"
+    options: dict[str, str] = field(default_factory=dict)
+    pix_fmt: str = "yuv420p"
+    bit_rate: int | None = None
+    size: tuple[int, int] | None = None
+    in_format: str = "rgb24"
+    out_format: str | None = None
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Samples float32 (S,) in [-1, 1] at a rate per second."""
+
+    samples: np.ndarray
+    rate: int
+
+
+def write_video(
     path: Path,
-    *,
+    frames: Iterable[np.ndarray],
     rate: int | Fraction,
-    bit_rate: int | None,
-    pix_fmt: str,
-    size: tuple[int, int],
-    in_format: str,
-    out_format: str,
-    codec: str,
-    options: dict[str, str],
+    encoding: Encoding | None = None,
+    sound: Sound | None = None,
 ) -> None:
-    """Encodes uint8 frames (T, H, W, C) of FFmpeg's ``in_format``; ``size`` is (width, height) of the file."""
-    with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream(codec, rate=rate, options=options)
-        stream.width, stream.height = size
-        stream.pix_fmt = pix_fmt
-        if bit_rate is not None:
-            stream.bit_rate = bit_rate
+    """Writes an mp4 file; it appears only when it is complete.
+
+    Args:
+        path: the file.
+        frames: uint8 (H, W, C) each, at least one.
+        rate: frames per second.
+        encoding: see :class:`Encoding`.
+        sound: one channel, encoded as AAC.
+    """
+    encoding = encoding or Encoding()
+    unfinished = path.with_name(f".{path.name}.part")
+    with av.open(str(unfinished), "w", format="mp4") as container:
+        video = container.add_stream(encoding.codec, rate=rate, options=dict(encoding.options))
+        audio = container.add_stream("aac", rate=sound.rate, layout="mono") if sound else None
         for index, picture in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(picture, format=in_format).reformat(
-                format=out_format
-            )
-            frame.pts = index
-            frame.time_base = 1 / Fraction(rate)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+            if index == 0:
+                height, width = picture.shape[:2]
+                video.width, video.height = encoding.size or (width, height)
+                video.pix_fmt = encoding.pix_fmt
+                if encoding.bit_rate is not None:
+                    video.bit_rate = encoding.bit_rate
+            frame = av.VideoFrame.from_ndarray(picture, format=encoding.in_format)
+            frame = frame.reformat(format=encoding.out_format or encoding.in_format)
+            frame.pts, frame.time_base = index, 1 / Fraction(rate)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        if sound is not None and audio is not None:
+            for start in range(0, len(sound.samples), _CHUNK):
+                part = sound.samples[None, start : start + _CHUNK].astype(np.float32)
+                chunk = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
+                chunk.sample_rate, chunk.pts = sound.rate, start
+                chunk.time_base = Fraction(1, sound.rate)
+                container.mux(audio.encode(chunk))
+            container.mux(audio.encode(None))
+    unfinished.replace(path)
+
+
+def has_encoder(name: str) -> bool:
+    """Whether this build of FFmpeg has an encoder."""
+    try:
+        av.Codec(name, "w")
+    except ValueError:  # PyAV's UnknownCodecError
+        return False
+    return True

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes docs/model_zoo.md from the records of the weights.
+
+python docs/make_model_zoo.py
+"""
+
+from pathlib import Path
+
+from pytorchvideo.models import get_weights, list_models
+
+PAGE = Path(__file__).parent / "model_zoo.md"
+
+INTRODUCTION = """\
+# Model zoo
+
+`pytorchvideo models` prints this table in a shell, `pytorchvideo.models.get_weights(name)` is one row of it with the
+clip recipe and the label list, and `weights.transforms()` is the transform that belongs to it.
+
+```python
+from pytorchvideo.models import create_model, get_weights
+
+model = create_model("x3d_s", pretrained=True)  # or torch.hub.load, or pytorchvideo.models.hub.x3d_s(pretrained=True)
+transform = get_weights("x3d_s").transforms(key="video")
+```
+
+Clips are frames x distance between them (in frames of a video of 30 a second). Accuracies are those published with the
+weights, on the protocol named below; multiply-adds are those of one view. A file that is already in
+`$TORCH_HOME/hub/checkpoints` is not downloaded again.
+
+"""
+
+
+def row(name: str) -> str:
+    """One line of the table."""
+    weights = get_weights(name)
+    recipe = weights.recipe
+    scores = [f"{weights.metrics[k]:.2f}" if k in weights.metrics else "" for k in ("top1", "top5")]
+    file = f"[{weights.file.name}]({weights.url})" if weights.url else weights.file.name
+    return " | ".join(
+        [
+            f"| `{name}`",
+            f"{recipe.num_frames}x{recipe.sampling_rate}",
+            f"{recipe.crop_size}",
+            *scores,
+            f"{weights.gflops:.2f}",
+            f"{weights.num_parameters / 1e6:.2f}",
+            str(len(weights.labels)),
+            weights.licence,
+            f"{file} |",
+        ]
+    )
+
+
+def page() -> str:
+    """The whole page."""
+    header = "| model | clip | crop | top-1 | top-5 | multiply-adds (G) | parameters (M) | classes | licence | file |"
+    lines = [header, "|" + " --- |" * 10, *(row(name) for name in list_models())]
+    protocols: dict[str, list[str]] = {}
+    for name in list_models():
+        protocols.setdefault(get_weights(name).protocol, []).append(name)
+    notes = [f"- {', '.join(names)}: {protocol}." for protocol, names in protocols.items()]
+    return INTRODUCTION + "\n".join(lines) + "\n\nProtocols:\n\n" + "\n".join(notes) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents say what is true: their code runs, their tables are those of the records, their links lead somewhere."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from flash.demo import write_demo_videos
+from pytorchvideo.models import create_model
+
+REPO = Path(__file__).resolve().parent.parent
+PAGES = sorted([*REPO.glob("*.md"), *(REPO / "docs").glob("*.md")])
+SNIPPETS = re.findall(r"```python\n(.*?)```", (REPO / "README.md").read_text(), flags=re.DOTALL)
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_model_zoo_page_is_that_of_the_records() -> None:
+    script = load(REPO / "docs/make_model_zoo.py")
+    assert script.PAGE.read_text(encoding="utf-8") == script.page(), (
+        "run docs/make_model_zoo.py again"
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        if "://" not in link:
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_snippets_of_the_readme_are_short() -> None:
+    assert len(SNIPPETS) == 3
+    for snippet in SNIPPETS:
+        assert len(snippet.strip().splitlines()) <= 8, snippet
+
+
+@pytest.mark.slow
+def test_snippets_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = write_demo_videos(tmp_path / "clips", train_per_class=2, val_per_class=1)
+    files.unseen.rename(tmp_path / "archery.mp4")
+    checkpoints = tmp_path / "hub/checkpoints"
+    checkpoints.mkdir(parents=True)
+    state = create_model("x3d_s").state_dict()
+    torch.save({"model_state": state}, checkpoints / "X3D_S.pyth")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for snippet in SNIPPETS:
+        exec(snippet.replace("max_epochs=5", "max_epochs=1"), names)
+    assert (tmp_path / "model.pt").is_file()
+    sample = names["sample"]
+    assert isinstance(sample, dict)
+    assert sample["video"].shape[:2] == (3, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", sorted((REPO / "examples").glob("*.py")), ids=lambda e: e.stem)
+def test_examples_run(example: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(example)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
