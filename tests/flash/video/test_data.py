@@ -363,7 +363,10 @@ def test_hooks_run_in_their_places(root: Path) -> None:
             },
             num_workers=workers,
         )
-        model = Classifier(2, pretrained=False, backbone_kwargs={"crop_size": 32})
+        net = torch.nn.Sequential(
+            torch.nn.AdaptiveAvgPool3d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2)
+        )
+        model = Classifier(2, backbone=net)
         trainer = flash.Trainer(
             fast_dev_run=True,
             enable_progress_bar=False,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``VideoClassifier``: construction in every form, checkpoints, and that it learns."""
 
+import dataclasses
 import logging
 import subprocess
 import sys
@@ -209,16 +210,17 @@ def test_the_backbone_is_built_for_the_recipe() -> None:
 def test_labels_and_recipe_come_from_the_data(caplog: pytest.LogCaptureFixture) -> None:
     module = DataModule({"train": Clips()}, num_classes=2, labels=["a", "b"])
     module.recipe = RECIPE
-    model = VideoClassifier(2, pretrained=False, backbone_kwargs={"crop_size": 32})
+    model = VideoClassifier(2, backbone=Tiny())
     with caplog.at_level(logging.INFO):
         trainer(fast_dev_run=True).fit(model, datamodule=module)
     assert (model.labels, model.recipe) == (["a", "b"], RECIPE)
     assert "takes over the clips of the data" in caplog.text
-    own = small(labels=["x", "y"], recipe=RECIPE)
+    wider = dataclasses.replace(RECIPE, side_size=40)
+    own = VideoClassifier(labels=["x", "y"], backbone=Tiny(), recipe=wider)
     trainer(fast_dev_run=True).fit(own, datamodule=module)
-    assert own.labels == ["x", "y"]
+    assert (own.labels, own.recipe) == (["x", "y"], wider)
     with pytest.raises(ValueError, match=r"the data's classes \(2\), but got 3"):
-        trainer(fast_dev_run=True).fit(small(3), datamodule=module)
+        trainer(fast_dev_run=True).fit(VideoClassifier(3, backbone=Tiny()), datamodule=module)
 
 
 def reloaded(path: Path) -> str:

@@ -100,6 +100,17 @@ def test_three_views_see_both_sides(video: Path) -> None:
     assert predictor().predict(video, clips=1, top_k=1)[0][0] == "green"
 
 
+def test_a_part_of_the_video(video: Path) -> None:
+    found = predictor().predict_clips(video, clips=2, start_sec=0.25, end_sec=1.5)
+    assert [(c.start_sec, c.end_sec) for c in found] == [(0.25, 0.75), (1.0, 1.5)]
+    for clip in found:
+        torch.testing.assert_close(clip.scores, by_hand(video, clip.start_sec, clip.end_sec))
+    (tail,) = predictor().predict_clips(video, start_sec=1.75, end_sec=9)
+    assert (tail.start_sec, tail.end_sec) == (1.75, 2.0)
+    with pytest.raises(ValueError, match=r"thirds.mp4"):
+        predictor().predict(video, start_sec=2.5)
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 64])
 def test_batches_are_bounded_and_change_nothing(video: Path, batch_size: int) -> None:
     one = predictor(batch_size=batch_size)
