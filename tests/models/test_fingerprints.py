@@ -35,7 +35,7 @@ HUB_INPUTS = {
     "x3d_m": (16, 224),
     "x3d_l": (16, 312),
 }
-SLOW = {"c2d_r50", "i3d_r50", "x3d_m", "x3d_l"}
+SLOW = {"c2d_r50", "i3d_r50", "x3d_s", "x3d_m", "x3d_l"}
 
 SMALL = (1, 3, 8, 64, 64)
 POOL = {"head_pool_kernel_size": (8, 2, 2)}
