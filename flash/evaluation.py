@@ -234,7 +234,10 @@ def read_names(file: Path) -> list[str]:
     if file.suffix != ".json":
         names = [line.strip() for line in text.splitlines() if line.strip()]
     else:
-        content = json.loads(text)
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{file} is no json: {error}.") from error
         if isinstance(content, dict):
             by_number = {
                 int(key if isinstance(value, str) else value): value

@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs: data in every form, a split that keeps sources together, a kill at any moment, a probe on features."""
+
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import time
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from flash import runs
+from flash.demo import MOTIONS, write_motion_video
+from flash.evaluation import evaluate_data, load_predictor, read_names
+from flash.fitting import WarmupCosine, count_batches
+from flash.probe import VideoViews, cached_features, fit_linear
+from flash.runs import RunConfig, RunFolder, check_same
+from flash.sources import Sources, read_labelled, read_sources
+from pytorchvideo.data._decode import VideoError
+from pytorchvideo.models._registry import create_model
+from pytorchvideo.models._weights import ClipRecipe
+
+QUIET = Console(file=StringIO())
+TINY = {"frames": 4, "crop": 32, "batch_size": 4, "clip_duration": 0.8, "clips": 1}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six videos of each of two motions, three sources of each."""
+    root = tmp_path_factory.mktemp("data")
+    for number, label in enumerate(MOTIONS[:2]):
+        (root / label).mkdir()
+        for i in range(6):
+            path = root / label / f"source{i // 2}_{i}.mp4"
+            generator = np.random.default_rng([number, i])
+            write_motion_video(path, label, generator, size=(8, 64, 48), seconds=1.0)
+    return root
+
+
+# -- sources ----------------------------------------------------------------------------------------------------
+
+
+def test_split_is_seeded_and_balanced(folder: Path) -> None:
+    first = read_sources(str(folder), val_split=0.34, seed=1)
+    assert first.labels == ["falling", "growing"]
+    assert [label for _, label in first.val].count("falling") == 2
+    assert len(first.train) == 8
+    assert {path for path, _ in first.train}.isdisjoint(path for path, _ in first.val)
+    assert read_sources(str(folder), val_split=0.34, seed=1) == first
+    assert any(
+        read_sources(str(folder), val_split=0.34, seed=s).val != first.val for s in (2, 3, 4)
+    )
+    assert first.how["seed of the split"] == 1
+    assert first.how["held-out videos"] == "4 (falling 2, growing 2)"
+    assert Sources.from_dict(json.loads(json.dumps(first.to_dict()))) == first
+
+
+def source_of(path: str) -> str:
+    return "/".join(Path(path).parts[-2:]).partition("_")[0]
+
+
+def test_sources_stay_together_by_expression(folder: Path) -> None:
+    found = read_sources(str(folder), val_split=0.34, group_by=r"^(\w+/source\d)_")
+    assert {source_of(p) for p, _ in found.train}.isdisjoint(source_of(p) for p, _ in found.val)
+    assert "6 sources" in found.how["sources kept together"]
+
+
+def test_sources_stay_together_by_file(folder: Path, tmp_path: Path) -> None:
+    names = tmp_path / "groups.txt"
+    lines = [f"{p.parent.name}/{p.name} {source_of(str(p))}" for p in folder.rglob("*.mp4")]
+    names.write_text("\n".join(lines))
+    found = read_sources(str(folder), val_split=0.34, groups=str(names))
+    assert {source_of(p) for p, _ in found.train}.isdisjoint(source_of(p) for p, _ in found.val)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"group_by": "("}, "is no regular expression"),
+        ({"group_by": "nowhere"}, "finds nothing in"),
+        ({"group_by": "a", "groups": "b"}, "but got both"),
+        ({"val_split": 1.5}, "val_split"),
+    ],
+)
+def test_bad_split_options(options: dict[str, object], match: str, folder: Path) -> None:
+    with pytest.raises(ValueError, match=match):
+        read_sources(str(folder), **options)  # type: ignore[arg-type]
+
+
+def test_bad_group_files(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="read the groups from"):
+        read_sources(str(folder), groups=str(tmp_path / "none.txt"))
+    (tmp_path / "g.txt").write_text("a.mp4 one\nonlyapath\n")
+    with pytest.raises(ValueError, match=r"g.txt, line 2: Expected `line`"):
+        read_sources(str(folder), groups=str(tmp_path / "g.txt"))
+    (tmp_path / "h.txt").write_text("a.mp4 one\n")
+    with pytest.raises(ValueError, match="names no source for"):
+        read_sources(str(folder), groups=str(tmp_path / "h.txt"))
+
+
+def test_folders_that_are_split_already(folder: Path, tmp_path: Path) -> None:
+    for part, numbers in (("train", (0, 1, 2)), ("val", (4,))):
+        for label in MOTIONS[:2]:
+            (tmp_path / part / label).mkdir(parents=True)
+            for i in numbers:
+                target = tmp_path / part / label / f"{i}.mp4"
+                target.symlink_to(folder / label / f"source{i // 2}_{i}.mp4")
+    found = read_sources(str(tmp_path))
+    assert (len(found.train), len(found.val)) == (6, 2)
+    assert "as given" in found.how["split"]
+    assert len(read_labelled(str(tmp_path)).items) == 2
+
+
+def test_list_with_missing_and_bad_files(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    lines = [f"{path},{path.parent.name}" for path in sorted(folder.rglob("*.mp4"))]
+    lines += ["gone.mp4,falling", f"{tmp_path / 'empty.mp4'},growing"]
+    (tmp_path / "list.csv").write_text("path,label\n" + "\n".join(lines))
+    found = read_sources(str(tmp_path / "list.csv"))
+    assert found.labels == ["falling", "growing"]
+    assert len(found.train) + len(found.val) == 12
+    assert [Path(path).name for path, _ in found.skipped] == ["gone.mp4", "empty.mp4"]
+    assert "There is no video file" in found.skipped[0][1]
+    assert "is empty" in found.skipped[1][1]
+
+
+def test_data_that_cannot_be_used(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "falling").symlink_to(folder / "falling")
+    with pytest.raises(ValueError, match="one class only"):
+        read_sources(str(tmp_path / "one"))
+    (tmp_path / "list.txt").write_text("a.mp4 0\nb.mp4 1\n")
+    with pytest.raises(FileNotFoundError, match=r"None of the 2 videos of .*list.txt exists"):
+        read_sources(str(tmp_path / "list.txt"))
+    for name in ("a", "b"):
+        (tmp_path / "bad" / name).mkdir(parents=True)
+        (tmp_path / "bad" / name / "x.mp4").write_text("no video")
+    with pytest.raises(VideoError, match=r"None of the 2 videos of .* can be read; the first"):
+        read_sources(str(tmp_path / "bad"))
+
+
+# -- configuration ----------------------------------------------------------------------------------------------
+
+
+def test_defaults_are_filled_in() -> None:
+    config = RunConfig("data").completed()
+    assert (config.epochs, config.frames, config.crop, config.lr) == (10, 4, 182, 4e-3)
+    recipe = RunConfig("data", frames=8, crop=91, clip_duration=2.0).recipe()
+    assert (recipe.num_frames, recipe.crop_size, recipe.side_size) == (8, 91, 91)
+    assert recipe.clip_duration_sec == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"epochs": 0}, "Expected `epochs` to be >= 1"),
+        ({"batch_size": 0}, "Expected `batch-size`"),
+        ({"lr": -1.0}, "Expected `lr` to be > 0"),
+        ({"clip_duration": 0.0}, "Expected `clip-duration`"),
+        ({"val_split": 0.0}, "Expected `val-split`"),
+        ({"workers": -1}, "Expected `workers`"),
+        ({"strategy": "probe"}, "needs a trained trunk"),
+        ({"strategy": "melt"}, "one of no_freeze, freeze, probe"),
+        ({"model": "x3d_sx"}, "Did you mean x3d"),
+    ],
+)
+def test_options_out_of_range(changes: dict[str, object], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        RunConfig("data", **changes).completed()  # type: ignore[arg-type]
+
+
+def test_run_folder_is_not_overwritten(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.start(RunConfig("data", seed=3))
+    assert run.read_config() == RunConfig("data", seed=3)
+    with pytest.raises(FileExistsError, match="Give --resume"):
+        run.start(RunConfig("data"))
+    check_same(run, {"seed": 3, "workers": 2})
+    with pytest.raises(ValueError, match="was started with seed=3, but got 4"):
+        check_same(run, {"seed": 4})
+    with pytest.raises(FileNotFoundError, match="is not finished"):
+        run.model_file()
+    run.config_file.write_text('{"foo": 1}')
+    with pytest.raises(ValueError, match="is not the configuration of a run"):
+        run.read_config()
+    with pytest.raises(FileNotFoundError, match="holds no run"):
+        RunFolder(tmp_path).read_config()
+
+
+def test_schedule_and_batches() -> None:
+    rate = WarmupCosine(steps=100, warmup=10)
+    values = [rate(step) for step in range(101)]
+    assert max(values) == values[9] == 1.0
+    assert values[100] == pytest.approx(0.0)
+    assert all(a >= b for a, b in itertools.pairwise(values[10:]))
+    assert count_batches(0, 4, 0) == 0
+    assert count_batches(7, 2, 3) == 2 + 1 + 1
+
+
+# -- training ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> runs.RunSummary:
+    """A run of three epochs that nothing interrupts."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    with torch.random.fork_rng(devices=[]):
+        return runs.train(RunConfig(str(folder), epochs=3, **TINY), out, console=QUIET)  # type: ignore[arg-type]
+
+
+def test_run_leaves_every_file(finished: runs.RunSummary) -> None:
+    run = finished.folder
+    assert [row["epoch"] for row in finished.history] == [1, 2, 3]
+    assert {"train_loss", "train_accuracy", "val_loss", "val_accuracy"} <= set(finished.history[0])
+    assert len(finished.results) == 4
+    predictions = json.loads(run.predictions.read_text())
+    assert [p["video"] for p in predictions] == [r.video for r in finished.results]
+    assert sum(predictions[0]["scores"].values()) == pytest.approx(1)
+    assert json.loads(run.skipped.read_text()) == []
+    assert json.loads(run.split_file.read_text())["labels"] == ["falling", "growing"]
+    assert "Learning curves" in run.report.read_text(encoding="utf-8")
+    assert not list(run.path.rglob("*.part"))
+
+
+def test_saved_model_gives_the_same_predictions(finished: runs.RunSummary, folder: Path) -> None:
+    predictor = load_predictor(run=finished.folder.path)
+    result = finished.results[0]
+    named = dict(predictor.predict(result.video, clips=1, top_k=2))
+    assert named[result.predicted] == pytest.approx(result.score, abs=1e-4)
+    found = evaluate_data(str(folder), run=finished.folder.path, clips=1, console=QUIET)
+    assert len(found.results) == 12
+    assert found.to_dict(1)["accuracy"] == found.accuracy()
+
+
+def test_resumed_run_equals_the_uninterrupted_one(
+    finished: runs.RunSummary, folder: Path, tmp_path: Path
+) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "flash.cli",
+        "train",
+        str(folder),
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    command += [
+        "--epochs",
+        "3",
+        "--frames",
+        "4",
+        "--crop",
+        "32",
+        "--batch-size",
+        "4",
+        "--clips",
+        "1",
+    ]
+    command += ["--clip-duration", "0.8"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoint = RunFolder(tmp_path / "run").checkpoint
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert checkpoint.exists()
+    assert process.returncode == -signal.SIGKILL
+    assert not RunFolder(tmp_path / "run").model.exists()
+    again = subprocess.run(
+        [*command[:4], "--out", str(tmp_path / "run"), "--resume"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert again.returncode == 0, again.stderr
+    assert "epoch 1/3" not in again.stderr
+    history = json.loads(RunFolder(tmp_path / "run").history_file.read_text())
+    for before, after in zip(finished.history, history, strict=True):
+        assert after["train_loss"] == pytest.approx(before["train_loss"], abs=2e-3)
+        assert after["val_loss"] == pytest.approx(before["val_loss"], abs=2e-2)
+    split = json.loads(RunFolder(tmp_path / "run").split_file.read_text())
+    assert split == json.loads(finished.folder.split_file.read_text())
+
+
+def test_run_without_checkpoint_starts_again(folder: Path, tmp_path: Path) -> None:
+    config = RunConfig(str(folder), epochs=1, **TINY)  # type: ignore[arg-type]
+    RunFolder(tmp_path).start(config.completed())
+    summary = runs.train(config, tmp_path, resume=True, console=QUIET)
+    assert len(summary.history) == 1
+
+
+# -- probe ------------------------------------------------------------------------------------------------------
+
+
+def test_linear_layer_separates_and_takes_raw_features() -> None:
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.tensor([[5.0, 100.0, 0.0], [5.0, 100.3, 0.0]])
+    classes = torch.arange(2).repeat(50)
+    x = centres[classes] + 0.02 * torch.randn(100, 3, generator=generator)
+    layer, history = fit_linear(
+        (x, classes),
+        (x[:0], classes[:0]),
+        num_classes=2,
+        epochs=60,
+        lr=0.1,
+        weight_decay=0.01,
+        seed=0,
+    )
+    assert (layer(x).argmax(1) == classes).float().mean() > 0.98
+    assert history[-1]["train_loss"] < 0.1 < history[0]["train_loss"]
+    assert "val_loss" not in history[0]
+
+
+def test_features_are_kept_and_equal_the_models(folder: Path, tmp_path: Path) -> None:
+    recipe = ClipRecipe(
+        num_frames=4, sampling_rate=1, frames_per_second=5, side_size=32, crop_size=32
+    )
+    model = create_model("x3d_xs", num_frames=4, crop_size=32, num_classes=2)
+    (tmp_path / "bad.mp4").touch()
+    paths = [*map(str, sorted(folder.rglob("*.mp4"))[:3]), str(tmp_path / "bad.mp4")]
+    dataset = VideoViews(paths, recipe, views=2, seed=0)
+    options = {"console": QUIET, "title": "", "workers": 0}
+    features, skipped = cached_features(model, dataset, tmp_path / "f", **options)  # type: ignore[arg-type]
+    assert features.shape == (4, 2, 2048)
+    assert features[3].isnan().all()
+    assert [path for path, _ in skipped] == [paths[3]]
+    clip = dataset[0]["clips"][0]
+    with torch.inference_mode():
+        assert torch.allclose(
+            features[0, 0], model.eval().forward_features(clip[None])[0], atol=1e-5
+        )
+    # nothing is computed again: the shard is read
+    shard = next((tmp_path / "f").iterdir())
+    before = shard.stat().st_mtime_ns
+    again, _ = cached_features(model, dataset, tmp_path / "f", **options)  # type: ignore[arg-type]
+    assert torch.equal(again.nan_to_num(), features.nan_to_num())
+    assert shard.stat().st_mtime_ns == before
+    # other weights are other features
+    with torch.no_grad():
+        next(model.parameters()).add_(1.0)
+    cached_features(model, dataset, tmp_path / "f", **options)  # type: ignore[arg-type]
+    assert len(list((tmp_path / "f").iterdir())) == 2
+
+
+def test_random_views_depend_on_seed_and_place_alone(folder: Path) -> None:
+    recipe = ClipRecipe(
+        num_frames=4, sampling_rate=1, frames_per_second=8, side_size=32, crop_size=32
+    )
+    paths = [str(path) for path in sorted(folder.rglob("*.mp4"))[:2]]
+    first = VideoViews(paths, recipe, views=3, seed=0)[1]["clips"]
+    torch.rand(7)
+    second = VideoViews(paths, recipe, views=3, seed=0)[1]["clips"]
+    other = VideoViews(paths, recipe, views=3, seed=1)[1]["clips"]
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert torch.equal(first[0], other[0])
+    assert not torch.equal(first[1], other[1])
+
+
+def test_probe_run_freezes_the_trunk(folder: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.pth"
+    trunk = create_model("x3d_xs", num_classes=7)
+    torch.save({"model_state": trunk.state_dict()}, weights)
+    config = RunConfig(str(folder), weights=str(weights), strategy="probe", epochs=20, **TINY)  # type: ignore[arg-type]
+    summary = runs.train(config, tmp_path / "run", console=QUIET)
+    saved = load_predictor(run=tmp_path / "run").model.state_dict()
+    for name, value in trunk.state_dict().items():
+        if not name.startswith("blocks.5.proj"):
+            assert torch.equal(saved[name], value), name
+    assert len(summary.history) == 20
+    assert summary.history[-1]["train_loss"] < summary.history[0]["train_loss"]
+    # the classifier in the model is the one that the history is about
+    assert summary.accuracy == pytest.approx(summary.history[-1]["val_accuracy"], abs=0.26)
+
+
+# -- names ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", "run\nwalk\n"),
+        ("a.json", '["run", "walk"]'),
+        ("b.json", '{"\\"walk\\"": 1, "run": 0}'),
+        ("c.json", '{"0": "run", "1": "walk"}'),
+    ],
+)
+def test_names_in_every_form(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    assert read_names(tmp_path / name) == ["run", "walk"]
+
+
+def test_names_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no file of class names"):
+        read_names(tmp_path / "none.txt")
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(ValueError, match="a class name a line"):
+        read_names(tmp_path / "empty.txt")
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(ValueError, match=r"bad.json is no json"):
+        read_names(tmp_path / "bad.json")
+
+
+def test_which_model(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--run DIR"):
+        load_predictor()
+    with pytest.raises(ValueError, match="but got both"):
+        load_predictor(run=tmp_path, model="x3d_xs")
+    with pytest.raises(FileNotFoundError, match="no file of weights"):
+        load_predictor(model="x3d_xs", weights=tmp_path / "none.pth")
+    weights = tmp_path / "w.pth"
+    torch.save({"model_state": create_model("x3d_xs", num_classes=2).state_dict()}, weights)
+    (tmp_path / "labels.txt").write_text("run\nwalk\n")
+    predictor = load_predictor(model="x3d_xs", weights=weights, labels=tmp_path / "labels.txt")
+    assert predictor.labels == ["run", "walk"]
+
+
+@pytest.mark.slow
+def test_real_weights_name_real_clips(shared_data: Path, shared_weights: Path) -> None:
+    weights = shared_weights / "i3d_inception_rgb_kinetics400.pth"
+    predictor = load_predictor(model="i3d_inception", weights=weights)
+    for name, label in (
+        ("mmaction2_demo_arm_wrestling.mp4", "arm wrestling"),
+        ("decord_kinetics_flipping_a_pancake.mkv", "flipping pancake"),
+        ("sam2_05_default_juggle.mp4", "juggling soccer ball"),
+    ):
+        named = predictor.predict(shared_data / "clips" / name, clips=1, top_k=1)
+        assert named[0][0] == label

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``check``: good files pass, bad ones are named with a reason, nothing is read twice or kept."""
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from flash.scan import check_video, scan, videos_of
+
+QUIET = Console(file=StringIO())
+MakeVideo = Callable[..., Path]
+
+
+def test_good_video_is_counted(make_video: MakeVideo) -> None:
+    found = check_video(str(make_video("good.mp4", num_frames=25, fps=25, audio_rate=16000)))
+    assert found.good
+    assert (found.frames, found.width, found.height, found.codec) == (25, 64, 48, "h264")
+    assert found.seconds == pytest.approx(1.0)
+    assert found.has_audio
+
+
+def test_cut_off_file_is_bad(make_video: MakeVideo, tmp_path: Path) -> None:
+    # the index first, so that the file still opens after its end is lost
+    whole = make_video("whole.mp4", num_frames=90, audio_rate=16000)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    found = check_video(str(cut))
+    assert not found.good
+    assert "cut.mp4 is not a readable video" in (found.reason or "")
+
+
+def test_damaged_middle_is_bad(make_video: MakeVideo, tmp_path: Path) -> None:
+    whole = bytearray(make_video("middle.mkv", num_frames=90).read_bytes())
+    cut = tmp_path / "middle.mp4"
+    cut.write_bytes(bytes(whole[: len(whole) // 3]))
+    found = check_video(str(cut))
+    # a Matroska file has no index to lose: what is there plays, and the rest is missing
+    assert found.frames < 90
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "is empty"), (b"this is a text, not a video\n" * 40, "is not a readable video")],
+)
+def test_no_video_is_bad(content: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.mp4"
+    path.write_bytes(content)
+    assert reason in (check_video(str(path)).reason or "")
+
+
+def test_missing_file_and_directory_are_bad(tmp_path: Path) -> None:
+    assert "There is no video file" in (check_video(str(tmp_path / "a.mp4")).reason or "")
+    assert "is a directory" in (check_video(str(tmp_path)).reason or "")
+
+
+def test_folder_is_read_at_any_depth(make_video: MakeVideo, tmp_path: Path) -> None:
+    make_video("a.mp4", folder=tmp_path / "x" / "y")
+    make_video("b.mp4", folder=tmp_path / "x")
+    (tmp_path / "x" / "notes.txt").write_text("not a video")
+    (tmp_path / "bad.mp4").write_text("no video")
+    report = tmp_path / "out" / "report.json"
+    found = scan(str(tmp_path), console=QUIET, out=report, jobs=2)
+    assert [Path(entry.path).name for entry in found] == ["bad.mp4", "b.mp4", "a.mp4"]
+    assert [entry.good for entry in found] == [False, True, True]
+    written = json.loads(report.read_text())
+    assert [entry["good"] for entry in written] == [False, True, True]
+    assert "not a readable video" in written[0]["reason"]
+
+
+def test_list_file_and_single_video(make_video: MakeVideo, tmp_path: Path) -> None:
+    path = make_video("one.mp4", folder=tmp_path)
+    assert list(videos_of(str(path))) == [str(path)]
+    (tmp_path / "list.txt").write_text(f"{path} 0\nmissing.mp4 1\n")
+    found = scan(str(tmp_path / "list.txt"), console=QUIET)
+    assert [entry.good for entry in found] == [True, False]
+
+
+def test_nothing_to_check(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has no video"):
+        scan(str(tmp_path), console=QUIET)
+    with pytest.raises(FileNotFoundError, match="no file and no folder"):
+        scan(str(tmp_path / "nowhere"), console=QUIET)
+    (tmp_path / "list.txt").write_text("gone.mp4 0\n")
+    with pytest.raises(FileNotFoundError, match="None of the 1 videos"):
+        scan(str(tmp_path / "list.txt"), console=QUIET)
+
+
+@pytest.mark.slow
+def test_real_clips(shared_data: Path) -> None:
+    found = scan(str(shared_data / "clips"), console=QUIET)
+    assert len(found) == 43
+    assert [Path(entry.path).name for entry in found if not entry.good] == ["decord_corrupted.mp4"]
