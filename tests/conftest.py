@@ -101,7 +101,7 @@ def write_video(
 
 @pytest.fixture(scope="session")
 def make_video(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """``make_video("a.mp4", num_frames=30)`` -> a path, written anew only if it would differ; see :func:`write_video`."""
+    """``make_video("a.mp4", num_frames=30)`` -> a path; same file for same arguments. See :func:`write_video`."""
     folder = tmp_path_factory.mktemp("videos")
     written: dict[Path, str] = {}
 

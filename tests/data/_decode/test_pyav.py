@@ -132,10 +132,12 @@ def test_perform_seek_off_gives_the_same_frames(make_video: Callable[..., Path])
 def test_which_groups_are_kept() -> None:
     # coded order of an open group: its key frame (pts 6) comes before the frames 4 and 5, which refer to group 0 too
     packets = [Packet(p, p in (0, 6, 12)) for p in (0, 3, 1, 2, 6, 4, 5, 9, 7, 8, 12, 10, 11)]
+
     def kept(wanted):
         return [
             p.pts for p, keep in zip(packets, groups_with(packets, wanted), strict=True) if keep
         ]
+
     assert kept({7}) == [6, 4, 5, 9, 7, 8]
     assert kept({4}) == [0, 3, 1, 2, 6, 4, 5, 9, 7, 8]
     assert kept({10}) == [6, 4, 5, 9, 7, 8, 12, 10, 11]
