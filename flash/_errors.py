@@ -50,7 +50,7 @@ def sentence_of(error: Exception) -> str | None:
         return None
     usage = getattr(error, "format_message", None)
     if usage is not None:  # of Typer's parser, whichever class it has in its version
-        return _one_line(usage())
+        return _one_line(usage()).rstrip(".") + "."
     if isinstance(error, BrokenPipeError):
         return None
     if isinstance(error, OSError):

@@ -18,7 +18,9 @@ Each file is written under another name and then renamed: it is complete, or it 
 """
 
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -181,19 +183,30 @@ class RunFolder:
         self.skipped = self.path / "skipped.json"
         self.report = self.path / "report.html"
 
-    def start(self, config: RunConfig) -> None:
-        """Makes the folder and writes the configuration.
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        """Makes the folder, and removes what it made of it, if it is empty, when the block fails.
 
         Raises:
-            FileExistsError: there is a run in it already.
             OSError: it cannot be written.
         """
+        missing = [p for p in (self.path, *self.path.parents) if not p.exists()]
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with tempfile.TemporaryFile(dir=self.path):
+                yield
+        except BaseException:
+            for folder in missing:
+                with suppress(OSError):
+                    folder.rmdir()
+            raise
+
+    def check_free(self) -> None:
+        """Raises a FileExistsError if there is a run in the folder already."""
         if self.config_file.exists():
             raise FileExistsError(
                 f"{self.path} holds a run already. Give --resume to go on with it, or another --out."
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.config_file, config.to_dict())
 
     def read_config(self) -> RunConfig:
         """Returns the configuration of the run that is in the folder.
@@ -287,10 +300,14 @@ def train(
     if resume and folder.config_file.is_file():
         config = folder.read_config()
     else:
+        folder.check_free()
         config = config.completed()
-        folder.start(config)
-    sources = _split(config, folder, console)
-    classifier = build_classifier(config, sources.labels)
+    with folder.made():
+        # nothing is written before the data and the weights have turned out to be usable
+        sources = _split(config, folder, console)
+        classifier = build_classifier(config, sources.labels)
+    write_json(folder.config_file, config.to_dict())
+    write_json(folder.split_file, sources.to_dict())
     if config.strategy == "probe":
         history, unread = _probe(classifier, config, sources, folder, console)
     else:
@@ -351,7 +368,6 @@ def _split(config: RunConfig, folder: RunFolder, console: Console) -> Sources:
             groups=config.groups,
             on_checked=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    write_json(folder.split_file, sources.to_dict())
     return sources
 
 

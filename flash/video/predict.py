@@ -180,7 +180,7 @@ class VideoPredictor:
         found = False
         with EncodedVideo.from_path(os.fspath(path), decode_audio=False) as video:
             duration = float(video.duration)
-            first, last = span[0], duration if span[1] is None else span[1]
+            first, last = span[0], max(duration, span[0]) if span[1] is None else span[1]
             check_window(first, last, video.name, video.duration)
             length = min(last, duration) - first
             for offset, end in clip_windows(length, self.recipe.clip_duration_sec, clips):

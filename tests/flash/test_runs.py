@@ -177,10 +177,12 @@ def test_options_out_of_range(changes: dict[str, object], match: str) -> None:
 
 def test_run_folder_is_not_overwritten(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    run.start(RunConfig("data", seed=3))
+    run.check_free()
+    with run.made():
+        run.config_file.write_text(json.dumps(RunConfig("data", seed=3).to_dict()))
     assert run.read_config() == RunConfig("data", seed=3)
     with pytest.raises(FileExistsError, match="Give --resume"):
-        run.start(RunConfig("data"))
+        run.check_free()
     check_same(run, {"seed": 3, "workers": 2})
     with pytest.raises(ValueError, match="was started with seed=3, but got 4"):
         check_same(run, {"seed": 4})
@@ -291,7 +293,7 @@ def test_resumed_run_equals_the_uninterrupted_one(
 
 def test_run_without_checkpoint_starts_again(folder: Path, tmp_path: Path) -> None:
     config = RunConfig(str(folder), epochs=1, **TINY)  # type: ignore[arg-type]
-    RunFolder(tmp_path).start(config.completed())
+    RunFolder(tmp_path).config_file.write_text(json.dumps(config.completed().to_dict()))
     summary = runs.train(config, tmp_path, resume=True, console=QUIET)
     assert len(summary.history) == 1
 
