@@ -19,7 +19,8 @@ clip recipe and the label list, and `weights.transforms()` is the transform that
 ```python
 from pytorchvideo.models import create_model, get_weights
 
-model = create_model("x3d_s", pretrained=True)  # or torch.hub.load, or pytorchvideo.models.hub.x3d_s(pretrained=True)
+# or torch.hub.load, or pytorchvideo.models.hub.x3d_s(pretrained=True)
+model = create_model("x3d_s", pretrained=True)
 transform = get_weights("x3d_s").transforms(key="video")
 ```
 
