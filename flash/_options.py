@@ -15,7 +15,7 @@ _RESULT = "Result"
 
 
 class Strategy(str, Enum):
-    """What is trained; the names of :data:`flash.runs.STRATEGIES`."""
+    """What is trained; the names of :data:`flash.run_config.STRATEGIES`."""
 
     no_freeze = "no_freeze"
     freeze = "freeze"
@@ -23,7 +23,7 @@ class Strategy(str, Enum):
 
 
 class Optimizer(str, Enum):
-    """The names of :data:`flash.runs.OPTIMIZERS`."""
+    """The names of :data:`flash.run_config.OPTIMIZERS`."""
 
     adamw = "AdamW"
     sgd = "SGD"
@@ -108,8 +108,12 @@ TrainViews = Annotated[
     int, _option("--train-views", help="Cached views of a video, for probe.", panel=_TRAINING)
 ]
 Workers = Annotated[
-    int,
-    _option("--workers", help="Processes that decode; 0 decodes in the main one.", panel=_TRAINING),
+    int | None,
+    _option(
+        "--workers",
+        help="Processes that decode; 0 decodes in the main one, the default on a CPU.",
+        panel=_TRAINING,
+    ),
 ]
 Frames = Annotated[int | None, _option("--frames", help="Frames of a clip.", panel=_CLIPS)]
 Crop = Annotated[int | None, _option("--crop", help="Side of a clip in pixels.", panel=_CLIPS)]

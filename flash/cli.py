@@ -93,7 +93,7 @@ def train(
     lr: opt.Rate = None,
     weight_decay: opt.Decay = None,
     views: opt.TrainViews = 3,
-    workers: opt.Workers = 0,
+    workers: opt.Workers = None,
     frames: opt.Frames = None,
     crop: opt.Crop = None,
     clip_duration: opt.ClipDuration = None,
@@ -107,18 +107,19 @@ def train(
 ) -> None:
     """Train a classifier on DATA, evaluate it on held-out videos, write a report."""
     from flash import runs
+    from flash.run_config import RunConfig
 
     # the options that describe the run carry the names of its fields
     asked = {
         name: _plain(value)
         for name, value in ctx.params.items()
-        if name in runs.RunConfig.__dataclass_fields__
+        if name in RunConfig.__dataclass_fields__
     }
     if resume:
         given = {name: value for name, value in asked.items() if _was_given(ctx, name)}
         runs.check_same(runs.RunFolder(out), given)
     if data is not None:
-        config = runs.RunConfig(**asked)
+        config = RunConfig(**asked)
     elif resume:
         config = runs.RunFolder(out).read_config()
     else:

@@ -70,7 +70,7 @@ class DemoResult:
 # x3d_xs on clips of 8 frames and 48 pixels: what two cores learn in about a minute
 DEMO_RUN: dict[str, Any] = {
     "model": "x3d_xs",
-    "epochs": 10,
+    "epochs": 8,
     "frames": 8,
     "crop": 48,
     "clip_duration": 1.5,
@@ -93,7 +93,8 @@ def run_demo(out: Path, *, seed: int = 0, console: "Console") -> DemoResult:
         FileExistsError: ``out`` has a folder ``data`` or ``run`` that no demo has written.
     """
     from flash.progress import progress_bar
-    from flash.runs import RunConfig, train
+    from flash.run_config import RunConfig
+    from flash.runs import train
     from flash.video.predict import VideoPredictor
 
     began = time.perf_counter()

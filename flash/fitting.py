@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -16,13 +16,11 @@ from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from rich.console import Console
 
 from flash.progress import EpochProgress
+from flash.run_config import RunConfig
 from flash.sources import Skipped, Sources
 from flash.trainer import Trainer
 from flash.video.data import VideoClassificationData
 from flash.video.model import VideoClassifier
-
-if TYPE_CHECKING:
-    from flash.runs import RunConfig
 
 _WARMUP = 0.15  # share of the steps
 _METRICS = {
@@ -99,7 +97,7 @@ def seed_epoch(seed: int, epoch: int) -> None:
 
 def fit(
     classifier: VideoClassifier,
-    config: "RunConfig",
+    config: RunConfig,
     sources: Sources,
     checkpoint: Path,
     console: Console,
@@ -118,7 +116,7 @@ def fit(
     """
     epochs = config.epochs or 1
     data = training_data(config, sources)
-    batches = count_batches(len(sources.train), config.batch_size, config.workers)
+    batches = count_batches(len(sources.train), config.batch_size, config.workers or 0)
     schedule = WarmupCosine(batches * epochs, max(1, round(_WARMUP * batches * epochs)))
     _follow(classifier, schedule)
     done = 0
@@ -150,7 +148,7 @@ def fit(
     return recorder.history, skipped
 
 
-def training_data(config: "RunConfig", sources: Sources) -> VideoClassificationData:
+def training_data(config: RunConfig, sources: Sources) -> VideoClassificationData:
     """Returns the datamodule of a run: random clips to train on, the middle of each held-out video."""
     recipe = config.recipe()
     flip = 0.5 if config.flip else 0.0
@@ -163,7 +161,7 @@ def training_data(config: "RunConfig", sources: Sources) -> VideoClassificationD
         recipe=recipe,
         train_transform=recipe.transforms(train=True, key="video", horizontal_flip_prob=flip),
         batch_size=config.batch_size,
-        num_workers=config.workers,
+        num_workers=config.workers or 0,
     )
 
 

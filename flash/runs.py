@@ -21,7 +21,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,135 +33,10 @@ from flash.fitting import fit
 from flash.probe import train_probe
 from flash.progress import progress_bar
 from flash.report import Report, write_report
+from flash.run_config import RunConfig
 from flash.scores import ClipResult, accuracy
 from flash.sources import Skipped, Sources, read_sources
 from flash.video.model import VideoClassifier
-from pytorchvideo._checks import check_choice, expected
-from pytorchvideo.models._registry import get_weights
-from pytorchvideo.models._weights import ClipRecipe
-
-STRATEGIES = ("no_freeze", "freeze", "probe")
-OPTIMIZERS = ("AdamW", "SGD")
-
-# what is taken where the user says nothing: epochs, learning rate from scratch, from weights
-_EPOCHS = {"no_freeze": 10, "freeze": 10, "probe": 100}
-_RATES = {"AdamW": (4e-3, 3e-4), "SGD": (0.05, 0.005)}
-_PROBE_RATE, _PROBE_DECAY = 0.01, 0.1
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """What a run is asked to do; every field is a plain value.
-
-    Args:
-        data: folder or list file, see :func:`flash.sources.read_sources`.
-        model: a name of the zoo.
-        weights: file of weights to start from.
-        pretrained: start from the published weights instead.
-        strategy: ``"no_freeze"`` trains everything, ``"freeze"`` the classifier and the BatchNorm layers,
-            ``"probe"`` the classifier on cached features.
-        epochs: passes over the training videos.
-        frames: frames of a clip.
-        crop: side of a clip in pixels.
-        clip_duration: seconds of a clip.
-        batch_size: clips in a batch.
-        optimizer: ``"AdamW"`` or ``"SGD"``.
-        lr: highest learning rate.
-        weight_decay: of the optimiser.
-        seed: of the split, the initial weights, the order and the random clips.
-        val_split: share of the videos to hold out.
-        group_by: expression that names a video's source.
-        groups: file that names the sources.
-        flip: whether clips may be mirrored in training.
-        clips: clips of each held-out video.
-        views: kept views of each training video, for ``"probe"``.
-        workers: processes that decode; 0 decodes in the main process.
-
-    None for a field means the model's, or the strategy's, own choice: see :meth:`completed`.
-    """
-
-    data: str
-    model: str = "x3d_xs"
-    weights: str | None = None
-    pretrained: bool = False
-    strategy: str = "no_freeze"
-    epochs: int | None = None
-    frames: int | None = None
-    crop: int | None = None
-    clip_duration: float | None = None
-    batch_size: int = 8
-    optimizer: str = "AdamW"
-    lr: float | None = None
-    weight_decay: float | None = None
-    seed: int = 0
-    val_split: float = 0.25
-    group_by: str | None = None
-    groups: str | None = None
-    flip: bool = True
-    clips: int = 2
-    views: int = 3
-    workers: int = 0
-
-    def completed(self) -> "RunConfig":
-        """Returns the same with every None replaced that stands for a default, all values checked.
-
-        Raises:
-            ValueError: for a value out of range, or an unknown name.
-        """
-        check_choice("strategy", self.strategy, STRATEGIES)
-        check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        recipe = get_weights(self.model).recipe
-        started = self.weights is not None or self.pretrained
-        probes = self.strategy == "probe"
-        if probes and not started:
-            raise ValueError(
-                "The strategy 'probe' needs a trained trunk: give --weights FILE, or --pretrained."
-            )
-        frames = recipe.num_frames if self.frames is None else self.frames
-        rate = _PROBE_RATE if probes else _RATES[self.optimizer][started]
-        decay = _PROBE_DECAY if probes else (0.01 if self.optimizer == "AdamW" else 1e-4)
-        filled = replace(
-            self,
-            epochs=_EPOCHS[self.strategy] if self.epochs is None else self.epochs,
-            frames=frames,
-            crop=recipe.crop_size if self.crop is None else self.crop,
-            lr=rate if self.lr is None else self.lr,
-            weight_decay=decay if self.weight_decay is None else self.weight_decay,
-        )
-        filled._check()
-        return filled
-
-    def _check(self) -> None:
-        for name in ("epochs", "frames", "crop", "batch_size", "clips", "views"):
-            if getattr(self, name) < 1:
-                raise ValueError(expected(name.replace("_", "-"), ">= 1", getattr(self, name)))
-        if self.workers < 0:
-            raise ValueError(expected("workers", ">= 0", self.workers))
-        for name in ("lr", "clip_duration"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(expected(name.replace("_", "-"), "> 0", value))
-        if not 0 < self.val_split < 1:
-            raise ValueError(expected("val-split", "between 0 and 1", self.val_split))
-        if self.weights is not None and not Path(self.weights).is_file():
-            raise FileNotFoundError(f"There is no file of weights {self.weights}.")
-
-    def recipe(self) -> ClipRecipe:
-        """Returns the clips of the model, changed as this run asks."""
-        base = get_weights(self.model).recipe
-        frames = self.frames or base.num_frames
-        crop = self.crop or base.crop_size
-        # the same share of the picture as with the model's own crop
-        side = max(crop, round(crop * base.side_size / base.crop_size))
-        recipe = replace(base, num_frames=frames, crop_size=crop, side_size=side)
-        if self.clip_duration is None:
-            return recipe
-        rate = frames * base.sampling_rate / self.clip_duration
-        return replace(recipe, frames_per_second=rate)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the fields, for json."""
-        return asdict(self)
 
 
 class RunFolder:
@@ -388,10 +263,10 @@ def _probe(
         views=config.views,
         flip=0.5 if config.flip else 0.0,
         epochs=config.epochs or 1,
-        lr=config.lr or _PROBE_RATE,
+        lr=config.lr or 0.0,
         weight_decay=config.weight_decay or 0.0,
         seed=config.seed,
-        workers=config.workers,
+        workers=config.workers or 0,
         console=console,
     )
 

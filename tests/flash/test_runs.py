@@ -10,139 +10,21 @@ import time
 from io import StringIO
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
 from flash import runs
-from flash.demo import MOTIONS, write_motion_video
-from flash.evaluation import evaluate_data, load_predictor, read_names
+from flash.evaluation import evaluate_data, load_predictor
 from flash.fitting import WarmupCosine, count_batches
 from flash.probe import VideoViews, cached_features, fit_linear
-from flash.runs import RunConfig, RunFolder, check_same
-from flash.sources import Sources, read_labelled, read_sources
-from pytorchvideo.data._decode import VideoError
+from flash.run_config import RunConfig
+from flash.runs import RunFolder, check_same
 from pytorchvideo.models._registry import create_model
 from pytorchvideo.models._weights import ClipRecipe
 
 QUIET = Console(file=StringIO())
 TINY = {"frames": 4, "crop": 32, "batch_size": 4, "clip_duration": 0.8, "clips": 1}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six videos of each of two motions, three sources of each."""
-    root = tmp_path_factory.mktemp("data")
-    for number, label in enumerate(MOTIONS[:2]):
-        (root / label).mkdir()
-        for i in range(6):
-            path = root / label / f"source{i // 2}_{i}.mp4"
-            generator = np.random.default_rng([number, i])
-            write_motion_video(path, label, generator, size=(8, 64, 48), seconds=1.0)
-    return root
-
-
-# -- sources ----------------------------------------------------------------------------------------------------
-
-
-def test_split_is_seeded_and_balanced(folder: Path) -> None:
-    first = read_sources(str(folder), val_split=0.34, seed=1)
-    assert first.labels == ["falling", "growing"]
-    assert [label for _, label in first.val].count("falling") == 2
-    assert len(first.train) == 8
-    assert {path for path, _ in first.train}.isdisjoint(path for path, _ in first.val)
-    assert read_sources(str(folder), val_split=0.34, seed=1) == first
-    assert any(
-        read_sources(str(folder), val_split=0.34, seed=s).val != first.val for s in (2, 3, 4)
-    )
-    assert first.how["seed of the split"] == 1
-    assert first.how["held-out videos"] == "4 (falling 2, growing 2)"
-    assert Sources.from_dict(json.loads(json.dumps(first.to_dict()))) == first
-
-
-def source_of(path: str) -> str:
-    return "/".join(Path(path).parts[-2:]).partition("_")[0]
-
-
-def test_sources_stay_together_by_expression(folder: Path) -> None:
-    found = read_sources(str(folder), val_split=0.34, group_by=r"^(\w+/source\d)_")
-    assert {source_of(p) for p, _ in found.train}.isdisjoint(source_of(p) for p, _ in found.val)
-    assert "6 sources" in found.how["sources kept together"]
-
-
-def test_sources_stay_together_by_file(folder: Path, tmp_path: Path) -> None:
-    names = tmp_path / "groups.txt"
-    lines = [f"{p.parent.name}/{p.name} {source_of(str(p))}" for p in folder.rglob("*.mp4")]
-    names.write_text("\n".join(lines))
-    found = read_sources(str(folder), val_split=0.34, groups=str(names))
-    assert {source_of(p) for p, _ in found.train}.isdisjoint(source_of(p) for p, _ in found.val)
-
-
-@pytest.mark.parametrize(
-    ("options", "match"),
-    [
-        ({"group_by": "("}, "is no regular expression"),
-        ({"group_by": "nowhere"}, "finds nothing in"),
-        ({"group_by": "a", "groups": "b"}, "but got both"),
-        ({"val_split": 1.5}, "val_split"),
-    ],
-)
-def test_bad_split_options(options: dict[str, object], match: str, folder: Path) -> None:
-    with pytest.raises(ValueError, match=match):
-        read_sources(str(folder), **options)  # type: ignore[arg-type]
-
-
-def test_bad_group_files(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="read the groups from"):
-        read_sources(str(folder), groups=str(tmp_path / "none.txt"))
-    (tmp_path / "g.txt").write_text("a.mp4 one\nonlyapath\n")
-    with pytest.raises(ValueError, match=r"g.txt, line 2: Expected `line`"):
-        read_sources(str(folder), groups=str(tmp_path / "g.txt"))
-    (tmp_path / "h.txt").write_text("a.mp4 one\n")
-    with pytest.raises(ValueError, match="names no source for"):
-        read_sources(str(folder), groups=str(tmp_path / "h.txt"))
-
-
-def test_folders_that_are_split_already(folder: Path, tmp_path: Path) -> None:
-    for part, numbers in (("train", (0, 1, 2)), ("val", (4,))):
-        for label in MOTIONS[:2]:
-            (tmp_path / part / label).mkdir(parents=True)
-            for i in numbers:
-                target = tmp_path / part / label / f"{i}.mp4"
-                target.symlink_to(folder / label / f"source{i // 2}_{i}.mp4")
-    found = read_sources(str(tmp_path))
-    assert (len(found.train), len(found.val)) == (6, 2)
-    assert "as given" in found.how["split"]
-    assert len(read_labelled(str(tmp_path)).items) == 2
-
-
-def test_list_with_missing_and_bad_files(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty.mp4").touch()
-    lines = [f"{path},{path.parent.name}" for path in sorted(folder.rglob("*.mp4"))]
-    lines += ["gone.mp4,falling", f"{tmp_path / 'empty.mp4'},growing"]
-    (tmp_path / "list.csv").write_text("path,label\n" + "\n".join(lines))
-    found = read_sources(str(tmp_path / "list.csv"))
-    assert found.labels == ["falling", "growing"]
-    assert len(found.train) + len(found.val) == 12
-    assert [Path(path).name for path, _ in found.skipped] == ["gone.mp4", "empty.mp4"]
-    assert "There is no video file" in found.skipped[0][1]
-    assert "is empty" in found.skipped[1][1]
-
-
-def test_data_that_cannot_be_used(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "one").mkdir()
-    (tmp_path / "one" / "falling").symlink_to(folder / "falling")
-    with pytest.raises(ValueError, match="one class only"):
-        read_sources(str(tmp_path / "one"))
-    (tmp_path / "list.txt").write_text("a.mp4 0\nb.mp4 1\n")
-    with pytest.raises(FileNotFoundError, match=r"None of the 2 videos of .*list.txt exists"):
-        read_sources(str(tmp_path / "list.txt"))
-    for name in ("a", "b"):
-        (tmp_path / "bad" / name).mkdir(parents=True)
-        (tmp_path / "bad" / name / "x.mp4").write_text("no video")
-    with pytest.raises(VideoError, match=r"None of the 2 videos of .* can be read; the first"):
-        read_sources(str(tmp_path / "bad"))
 
 
 # -- configuration ----------------------------------------------------------------------------------------------
@@ -379,58 +261,3 @@ def test_probe_run_freezes_the_trunk(folder: Path, tmp_path: Path) -> None:
     assert summary.history[-1]["train_loss"] < summary.history[0]["train_loss"]
     # the classifier in the model is the one that the history is about
     assert summary.accuracy == pytest.approx(summary.history[-1]["val_accuracy"], abs=0.26)
-
-
-# -- names ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.txt", "run\nwalk\n"),
-        ("a.json", '["run", "walk"]'),
-        ("b.json", '{"\\"walk\\"": 1, "run": 0}'),
-        ("c.json", '{"0": "run", "1": "walk"}'),
-    ],
-)
-def test_names_in_every_form(name: str, content: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(content)
-    assert read_names(tmp_path / name) == ["run", "walk"]
-
-
-def test_names_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no file of class names"):
-        read_names(tmp_path / "none.txt")
-    (tmp_path / "empty.txt").touch()
-    with pytest.raises(ValueError, match="a class name a line"):
-        read_names(tmp_path / "empty.txt")
-    (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(ValueError, match=r"bad.json is no json"):
-        read_names(tmp_path / "bad.json")
-
-
-def test_which_model(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="--run DIR"):
-        load_predictor()
-    with pytest.raises(ValueError, match="but got both"):
-        load_predictor(run=tmp_path, model="x3d_xs")
-    with pytest.raises(FileNotFoundError, match="no file of weights"):
-        load_predictor(model="x3d_xs", weights=tmp_path / "none.pth")
-    weights = tmp_path / "w.pth"
-    torch.save({"model_state": create_model("x3d_xs", num_classes=2).state_dict()}, weights)
-    (tmp_path / "labels.txt").write_text("run\nwalk\n")
-    predictor = load_predictor(model="x3d_xs", weights=weights, labels=tmp_path / "labels.txt")
-    assert predictor.labels == ["run", "walk"]
-
-
-@pytest.mark.slow
-def test_real_weights_name_real_clips(shared_data: Path, shared_weights: Path) -> None:
-    weights = shared_weights / "i3d_inception_rgb_kinetics400.pth"
-    predictor = load_predictor(model="i3d_inception", weights=weights)
-    for name, label in (
-        ("mmaction2_demo_arm_wrestling.mp4", "arm wrestling"),
-        ("decord_kinetics_flipping_a_pancake.mkv", "flipping pancake"),
-        ("sam2_05_default_juggle.mp4", "juggling soccer ball"),
-    ):
-        named = predictor.predict(shared_data / "clips" / name, clips=1, top_k=1)
-        assert named[0][0] == label
