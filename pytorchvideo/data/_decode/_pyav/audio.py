@@ -4,6 +4,7 @@
 import itertools
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import av
@@ -34,7 +35,7 @@ class AudioReader:
         self._exact = (1 / (self._base * self.rate)).denominator == 1
         self._grid = None if self._exact else self._find_grid()
 
-    @property
+    @cached_property
     def end(self) -> Fraction:
         """The end of the last sample, in seconds of the container."""
         stream = self._source.audio
@@ -104,12 +105,13 @@ class AudioReader:
         frames = self._frames()
         head = list(itertools.islice(frames, 1 if from_start else 4))
         position = self._first_position(head)
+        latest = (self.end - self.origin) * self.rate
         for frame in itertools.chain(head, frames):
             if frame.pts is not None:
                 told = self._sample_of(frame)
-                if (
-                    abs(told - position) > 2 * frame.samples + self._base * self.rate
-                ):  # a gap, no jitter
+                jitter = 2 * frame.samples + self._base * self.rate
+                # A gap in the sound, and not the time of a damaged packet far beyond the end.
+                if abs(told - position) > jitter and told <= latest:
                     position = told
             yield position, frame
             position += frame.samples
