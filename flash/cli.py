@@ -92,7 +92,7 @@ def train(
     optimizer: opt.OptimizerName = opt.Optimizer.adamw,
     lr: opt.Rate = None,
     weight_decay: opt.Decay = None,
-    views: opt.TrainViews = 3,
+    views: opt.TrainViews = 2,
     workers: opt.Workers = None,
     frames: opt.Frames = None,
     crop: opt.Crop = None,

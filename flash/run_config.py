@@ -14,9 +14,9 @@ STRATEGIES = ("no_freeze", "freeze", "probe")
 OPTIMIZERS = ("AdamW", "SGD")
 
 # what is taken where the user says nothing: epochs, learning rate from scratch, from weights
-_EPOCHS = {"no_freeze": 10, "freeze": 10, "probe": 100}
+_EPOCHS = {"no_freeze": 10, "freeze": 10, "probe": 300}
 _RATES = {"AdamW": (4e-3, 3e-4), "SGD": (0.05, 0.005)}
-_PROBE_RATE, _PROBE_DECAY = 0.01, 0.1
+_PROBE_RATE, _PROBE_DECAY = 0.003, 1.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class RunConfig:
     groups: str | None = None
     flip: bool = True
     clips: int = 2
-    views: int = 3
+    views: int = 2
     workers: int | None = None
 
     def completed(self) -> "RunConfig":
