@@ -45,7 +45,7 @@ def row(name: str) -> str:
             *scores,
             f"{weights.gflops:.2f}",
             f"{weights.num_parameters / 1e6:.2f}",
-            str(len(weights.labels)),
+            str(len(weights.labels) or "unknown"),
             weights.licence,
             f"{file} |",
         ]

@@ -244,7 +244,7 @@ class VideoClassifier(Task):
     @classmethod
     def available_backbones(cls, head: str | None = None) -> list[str]:
         """Names that ``backbone`` takes; every one of them runs."""
-        return sorted(list_models())
+        return list_models("video classification")
 
     @classmethod
     def available_models(cls) -> list[str]:

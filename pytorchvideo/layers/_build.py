@@ -32,8 +32,8 @@ def build_norm(
     return norm(num_features=channels, eps=eps, momentum=momentum) if norm else None
 
 
-def build_activation(activation: ModuleFactory | None) -> nn.Module | None:
-    """Builds an activation; a softmax runs over the channels; None for none."""
+def build_activation(activation: ModuleFactory | None, dim: int = 1) -> nn.Module | None:
+    """Builds an activation; a softmax runs over the channels, dimension ``dim``; None for none."""
     if activation is None:
         return None
-    return activation(dim=1) if activation in (nn.Softmax, nn.LogSoftmax) else activation()
+    return activation(dim=dim) if activation in (nn.Softmax, nn.LogSoftmax) else activation()

@@ -18,6 +18,7 @@ from pytorchvideo.models.stem import (
     create_conv_patch_embed,
     create_res_basic_stem,
 )
+from pytorchvideo.models.vision_transformers import create_multiscale_vision_transformers
 from pytorchvideo.models.weight_init import init_net_weights
 from pytorchvideo.models.x3d import create_x3d
 
@@ -33,6 +34,7 @@ __all__ = [
     "create_conv_patch_embed",
     "create_i3d_inception",
     "create_model",
+    "create_multiscale_vision_transformers",
     "create_res_basic_head",
     "create_res_basic_stem",
     "create_resnet",

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pytorchvideo._checks import expected
+from pytorchvideo.layers.attention import MultiScaleAttention
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +64,9 @@ def load_checkpoint(
         source, content = str(file_or_state), read_checkpoint(file_or_state)
     own = model.state_dict()
     state = _without_prefix(_tensors(content, source), own)
+    for name, module in model.named_modules():
+        if isinstance(module, MultiScaleAttention):
+            module.canonicalize_state(state, f"{name}." if name else "")
     replaced = _drop_other_classifier(model, state, own)
     _check_fit(state, own, replaced, source, strict=strict)
     fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}

@@ -5,14 +5,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
-from typing import Any
+from typing import Any, Literal, get_args
 
 from torch import nn
 
-from pytorchvideo._checks import near_names
-from pytorchvideo.models import i3d, resnet, x3d
+from pytorchvideo._checks import check_choice, near_names
+from pytorchvideo.models import i3d, resnet, vision_transformers, x3d
 from pytorchvideo.models._weights import Weights, load_checkpoint
 from pytorchvideo.models._zoo import WEIGHTS
+
+Task = Literal["detection", "image classification", "video classification"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class ModelEntry:
         crop_size: their side in pixels.
         size_arguments: the builder's arguments for clips of ``(num_frames, crop_size)``.
         classes_argument: the builder's argument for the number of classes.
+        task: what it is for.
     """
 
     name: str
@@ -36,6 +39,7 @@ class ModelEntry:
     crop_size: int
     size_arguments: Callable[[int, int], dict[str, Any]]
     classes_argument: str = "model_num_class"
+    task: Task = "video classification"
 
     @property
     def weights(self) -> Weights:
@@ -71,6 +75,20 @@ def _x3d(name: str, num_frames: int, crop_size: int) -> ModelEntry:
     return ModelEntry(name, x3d.create_x3d, config, num_frames, crop_size, x3d.clip_sizes)
 
 
+def _mvit(name: str, num_frames: int, task: Task = "video classification") -> ModelEntry:
+    sizes = vision_transformers.picture_sizes if num_frames == 1 else vision_transformers.clip_sizes
+    return ModelEntry(
+        name=name,
+        builder=vision_transformers.create_multiscale_vision_transformers,
+        config=vision_transformers.VARIANTS[name],
+        num_frames=num_frames,
+        crop_size=224,
+        size_arguments=sizes,
+        classes_argument="head_num_classes",
+        task=task,
+    )
+
+
 _ENTRIES = (
     # The pool after their first stage halves the frames.
     _resnet("c2d_r50", temporal_stride=2),
@@ -80,6 +98,9 @@ _ENTRIES = (
     _x3d("x3d_s", 13, 160),
     _x3d("x3d_m", 16, 224),
     _x3d("x3d_l", 16, 312),
+    _mvit("mvit_base_16x4", 16),
+    _mvit("mvit_base_32x3", 32),
+    _mvit("mvit_base_16", 1, "image classification"),
     ModelEntry(
         name="i3d_inception",
         builder=i3d.create_i3d_inception,
@@ -92,13 +113,15 @@ _ENTRIES = (
 _MODELS = {entry.name: entry for entry in _ENTRIES}
 
 
-def list_models() -> list[str]:
-    """Returns the names of all models, sorted.
+def list_models(task: Task | None = None) -> list[str]:
+    """Returns the names of all models, or of those for a task, sorted.
 
     >>> list_models()[:3]
     ['c2d_r50', 'i3d_inception', 'i3d_r50']
     """
-    return sorted(_MODELS)
+    if task is not None:
+        check_choice("task", task, get_args(Task))
+    return sorted(name for name, entry in _MODELS.items() if task in (None, entry.task))
 
 
 def model_entry(name: str) -> ModelEntry:

@@ -5,6 +5,8 @@ Scores, multiply-adds and addresses are those of the model zoo that the weights 
 are counted on our models, as are the multiply-adds of ``i3d_inception``.
 """
 
+from dataclasses import replace
+
 from pytorchvideo.models._labels import class_names
 from pytorchvideo.models._weights import ClipRecipe, Weights
 
@@ -13,6 +15,7 @@ _ZOO_SOURCE = "PyTorchVideo model zoo"
 _30_VIEWS = (
     "Kinetics-400 validation videos, 10 clips x 3 crops a video, scores averaged; as published"
 )
+_5_VIEWS = "Kinetics-400 validation videos, 5 clips x 1 crop a video, scores averaged; as published"
 
 # name: file, frames, sampling rate, side, top-1, top-5, multiply-adds of a view in 10^9, parameters
 _KINETICS400 = {
@@ -23,6 +26,8 @@ _KINETICS400 = {
     "x3d_s": ("X3D_S.pyth", 13, 6, 182, 73.33, 91.27, 2.96, 3_794_274),
     "x3d_m": ("X3D_M.pyth", 16, 5, 256, 75.94, 92.72, 6.72, 3_794_274),
     "x3d_l": ("X3D_L.pyth", 16, 5, 356, 77.44, 93.31, 26.64, 6_153_384),
+    "mvit_base_16x4": ("MVIT_B_16x4.pyth", 16, 4, 224, 78.85, 93.85, 70.80, 36_610_672),
+    "mvit_base_32x3": ("MVIT_B_32x3_f294077834.pyth", 32, 3, 224, 80.30, 94.69, 170.37, 36_611_440),
 }
 
 # The network was trained on 64 frames in a row at 25 a second and tested on whole videos of 10 seconds (arXiv
@@ -48,6 +53,29 @@ _I3D_INCEPTION = Weights(
     source="I3D RGB, ImageNet and Kinetics-400, arXiv 1705.07750, converted from TensorFlow",
 )
 
+# A model of pictures; a picture is taken from a video as a clip of one frame. How many classes the file has, and
+# which, is not published with it.
+_MVIT_IMAGE = Weights(
+    name="mvit_base_16",
+    url=f"{_ZOO}/imagenet/MVIT_B_16_f292487636.pyth",
+    sha256=None,
+    recipe=ClipRecipe(
+        num_frames=1,
+        sampling_rate=1,
+        side_size=256,
+        crop_size=224,
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+    ),
+    labels=(),
+    metrics={"top1": 83.0},
+    protocol="ImageNet validation pictures; as published",
+    gflops=7.84,
+    num_parameters=36_521_296,
+    licence="Apache-2.0",
+    source=_ZOO_SOURCE,
+)
+
 
 def _kinetics400(name: str) -> Weights:
     file, frames, rate, side, top1, top5, gflops, num_parameters = _KINETICS400[name]
@@ -68,3 +96,8 @@ def _kinetics400(name: str) -> Weights:
 
 WEIGHTS: dict[str, Weights] = {name: _kinetics400(name) for name in _KINETICS400}
 WEIGHTS["i3d_inception"] = _I3D_INCEPTION
+WEIGHTS["mvit_base_16"] = _MVIT_IMAGE
+for _name in ("mvit_base_16x4", "mvit_base_32x3"):
+    # arXiv 2104.11227, section 4: one crop of 224 pixels from a short side of 256.
+    _recipe = replace(WEIGHTS[_name].recipe, side_size=256)
+    WEIGHTS[_name] = replace(WEIGHTS[_name], recipe=_recipe, protocol=_5_VIEWS)

@@ -8,7 +8,7 @@ any model can be given other classes.
 import torch
 from torch import nn
 
-from pytorchvideo._checks import expected
+from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation
 from pytorchvideo.models.weight_init import init_linear
 
@@ -195,4 +195,81 @@ def create_res_basic_head(
         proj=nn.Linear(in_features, out_features),
         activation=build_activation(activation),
         output_pool=nn.AdaptiveAvgPool3d(1) if output_with_global_average else None,
+    )
+
+
+class SequencePool(nn.Module):
+    """A sequence of tokens (B, N, C) as one of them, or as their mean.
+
+    Args:
+        mode: "cls" is the first token, "mean" the mean, both (B, C); "none" returns the sequence.
+
+    Raises:
+        ValueError: an unknown mode.
+    """
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        check_choice("mode", mode, ("cls", "mean", "none"))
+        self.mode = mode
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.mode == "none":
+            return x
+        return x[:, 0] if self.mode == "cls" else x.mean(dim=1)
+
+    def extra_repr(self) -> str:
+        return f"mode={self.mode!r}"
+
+
+class VisionTransformerBasicHead(ClassificationHead):
+    """Pool of the tokens, dropout, linear layer, activation; all but the linear layer may be None."""
+
+    def __init__(
+        self,
+        sequence_pool: nn.Module | None = None,
+        dropout: nn.Module | None = None,
+        proj: nn.Module | None = None,
+        activation: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        if proj is None:
+            raise ValueError(expected("proj", "a module", proj))
+        self.sequence_pool = sequence_pool
+        self.dropout = dropout
+        self.proj = proj
+        self.activation = activation
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x if self.sequence_pool is None else self.sequence_pool(x)
+        x = self.proj(x if self.dropout is None else self.dropout(x))
+        return x if self.activation is None else self.activation(x)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        x = x if self.sequence_pool is None else self.sequence_pool(x)
+        return x.mean(dim=1) if x.ndim == 3 else x
+
+
+def create_vit_basic_head(
+    *,
+    in_features: int,
+    out_features: int,
+    seq_pool_type: str = "cls",
+    dropout_rate: float = 0.5,
+    activation: ModuleFactory | None = None,
+) -> VisionTransformerBasicHead:
+    """Builds the head of a vision transformer, (B, N, in_features) -> (B, out_features).
+
+    Args:
+        in_features: channels of the tokens.
+        out_features: number of classes.
+        seq_pool_type: see :class:`SequencePool`; with "none" every token gets scores.
+        dropout_rate: 0 for no dropout.
+        activation: of the scores, e.g. ``nn.Softmax`` (over the classes); None returns logits.
+    """
+    return VisionTransformerBasicHead(
+        sequence_pool=SequencePool(seq_pool_type),
+        dropout=nn.Dropout(dropout_rate) if dropout_rate > 0 else None,
+        proj=nn.Linear(in_features, out_features),
+        activation=build_activation(activation, dim=-1),
     )

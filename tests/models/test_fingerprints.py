@@ -8,8 +8,10 @@
 
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,21 @@ import torch
 from torch import nn
 
 from pytorchvideo.layers import create_conv_2plus1d
-from pytorchvideo.models import create_model, create_res_basic_head, create_resnet
+from pytorchvideo.models import (
+    create_model,
+    create_multiscale_vision_transformers,
+    create_res_basic_head,
+    create_resnet,
+)
+from pytorchvideo.models.head import create_vit_basic_head
 from pytorchvideo.models.x3d import create_x3d
 
 STORED: dict[str, Any] = json.loads(
     (Path(__file__).parent / "data/fingerprints.json").read_text(encoding="utf-8")
 )
 
-HUB_INPUTS = {
+# (frames, side); no frames for a model of pictures.
+HUB_INPUTS: dict[str, tuple[int | None, int]] = {
     "slow_r50": (8, 224),
     "c2d_r50": (8, 224),
     "i3d_r50": (8, 224),
@@ -34,8 +43,40 @@ HUB_INPUTS = {
     "x3d_s": (13, 160),
     "x3d_m": (16, 224),
     "x3d_l": (16, 312),
+    "mvit_base_16x4": (16, 224),
+    "mvit_base_32x3": (32, 224),
+    "mvit_base_16": (None, 224),
 }
-SLOW = {"c2d_r50", "i3d_r50", "x3d_s", "x3d_m", "x3d_l"}
+SLOW = {"mvit_base_16x4", "mvit_base_32x3", "c2d_r50", "i3d_r50", "x3d_s", "x3d_m", "x3d_l"}
+
+MVIT: dict[str, Any] = {
+    "spatial_size": 32,
+    "temporal_size": 4,
+    "depth": 4,
+    "head_num_classes": 10,
+    "patch_embed_dim": 16,
+    "embed_dim_mul": [[1, 2.0]],
+    "atten_head_mul": [[1, 2.0]],
+    "pool_q_stride_size": [[1, 1, 2, 2]],
+    "pool_kv_stride_adaptive": [1, 4, 4],
+    "pool_kvq_kernel": [3, 3, 3],
+}
+MVIT_OPTIONS: dict[str, dict[str, Any]] = {
+    "mvit_small": {},
+    "mvit_joint_pos_no_cls": {"sep_pos_embed": False, "cls_embed_on": False},
+    "mvit_pool_first": {"pool_first": True},
+    "mvit_residual_pool_dim_in_att": {"residual_pool": True, "dim_mul_in_att": True},
+    "mvit_batchnorm": {"norm": "batchnorm"},
+    "mvit_max_pool": {"pooling_mode": "max"},
+    "mvit_joint_qkv_no_bias": {"separate_qkv": False, "bias_on": False, "qkv_bias": False},
+    "mvit_scriptable": {"create_scriptable_model": True, "norm": "batchnorm"},
+    "mvit_no_patch_embed": {
+        "enable_patch_embed": False,
+        "input_channels": 16,
+        "spatial_size": (8, 8),
+        "temporal_size": 2,
+    },
+}
 
 SMALL = (1, 3, 8, 64, 64)
 POOL = {"head_pool_kernel_size": (8, 2, 2)}
@@ -84,7 +125,18 @@ BUILDERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         ),
         (1, 8, 1, 6, 6),
     ),
+    "vit_basic_head": (
+        lambda: create_vit_basic_head(
+            in_features=8, out_features=5, seq_pool_type="mean", activation=nn.Softmax
+        ),
+        (2, 6, 8),
+    ),
 }
+for _name, _options in MVIT_OPTIONS.items():
+    BUILDERS[_name] = (
+        partial(create_multiscale_vision_transformers, **(MVIT | _options)),
+        (1, 128, 16) if _name == "mvit_no_patch_embed" else (1, 3, 4, 32, 32),
+    )
 
 
 def fill(model: nn.Module, seed: int) -> None:
@@ -98,7 +150,7 @@ def fill(model: nn.Module, seed: int) -> None:
             values = rng.uniform(0.5, 1.5, shape)
         elif key.endswith("running_mean"):
             values = 0.1 * rng.standard_normal(shape)
-        elif len(shape) >= 2:
+        elif len(shape) >= 2 and not re.search("pos_embed|cls_token", key):
             values = rng.standard_normal(shape) * np.sqrt(0.7 / np.prod(shape[1:]))
         elif key.endswith("weight"):
             values = 1.0 + 0.1 * rng.standard_normal(shape)
@@ -147,7 +199,8 @@ def test_names_of_hub_models(name: str) -> None:
 def test_values_of_hub_models(name: str) -> None:
     frames, side = HUB_INPUTS[name]
     stored = STORED[name]
-    clip = draw_clip((1, 3, frames, side, side), stored["seed"] + 1)
+    size = (side, side) if frames is None else (frames, side, side)
+    clip = draw_clip((1, 3, *size), stored["seed"] + 1)
     check_values(create_model(name), clip, stored)
 
 

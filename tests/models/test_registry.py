@@ -15,6 +15,15 @@ def head_pool(model: nn.Module) -> nn.AvgPool3d:
     return pool
 
 
+def test_names_of_a_task() -> None:
+    videos, pictures = list_models("video classification"), list_models("image classification")
+    assert "mvit_base_16x4" in videos
+    assert pictures == ["mvit_base_16"]
+    assert not set(videos) & set(pictures)
+    with pytest.raises(ValueError, match="`task` to be one of detection, image classification"):
+        list_models("video")  # type: ignore[arg-type]
+
+
 def test_names() -> None:
     names = list_models()
     assert names == sorted(names)

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Multiscale vision transformers with Kinetics-400 and ImageNet weights.
+
+All take ``pretrained`` (load the published weights), ``progress`` (show a bar while downloading) and the
+arguments of :func:`pytorchvideo.models.create_model` and of
+:func:`pytorchvideo.models.create_multiscale_vision_transformers`.
+"""
+
+from typing import Any
+
+from torch import nn
+
+from pytorchvideo.models._registry import create_model
+
+
+def mvit_base_16x4(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:
+    """MViT-B 16x4 (arXiv 2104.11227), 224x224 pixels: top-1 78.85 on Kinetics-400."""
+    return create_model("mvit_base_16x4", pretrained=pretrained, progress=progress, **kwargs)
+
+
+def mvit_base_32x3(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:
+    """MViT-B 32x3 (arXiv 2104.11227), 224x224 pixels: top-1 80.30 on Kinetics-400."""
+    return create_model("mvit_base_32x3", pretrained=pretrained, progress=progress, **kwargs)
+
+
+def mvit_base_16(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:
+    """MViT-B-16 (arXiv 2104.11227) for pictures (B, 3, 224, 224): top-1 83 on ImageNet."""
+    return create_model("mvit_base_16", pretrained=pretrained, progress=progress, **kwargs)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Encodings of positions against their formulas."""
+
+import numpy as np
+import pytest
+import torch
+
+from pytorchvideo.layers import (
+    PositionalEncoding,
+    ScriptableSpatioTemporalClsPositionalEncoding,
+    SpatioTemporalClsPositionalEncoding,
+)
+from pytorchvideo.layers.positional_encoding import (
+    get_1d_sincos_pos_embed_from_grid,
+    get_2d_sincos_pos_embed,
+    get_3d_sincos_pos_embed,
+)
+
+
+@pytest.mark.parametrize("channels", [6, 7])
+def test_waves(channels: int) -> None:
+    layer = PositionalEncoding(channels, seq_len=10)
+    assert list(layer.state_dict()) == ["pe"]
+    out = layer(torch.zeros(2, 4, channels))
+    assert out.shape == (2, 4, channels)
+    for position in range(4):
+        for channel in range(channels):
+            angle = position / 10_000 ** (channel // 2 * 2 / channels)
+            wanted = np.cos(angle) if channel % 2 else np.sin(angle)
+            assert out[1, position, channel].item() == pytest.approx(wanted, abs=1e-5)
+    with pytest.raises(ValueError, match="at most 10, but got 11"):
+        layer(torch.zeros(1, 11, channels))
+
+
+@pytest.mark.parametrize("has_cls", [True, False])
+@pytest.mark.parametrize("separate", [True, False])
+def test_grid(separate: bool, has_cls: bool) -> None:
+    layer = SpatioTemporalClsPositionalEncoding(4, (2, 3, 5), separate, has_cls)
+    assert layer.patch_embed_shape() == (2, 3, 5)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.normal_()
+        tokens = torch.randn(2, 30, 4)
+        out = layer(tokens)
+    assert out.shape == (2, 30 + has_cls, 4)
+    token = tokens[1, 1 * 15 + 7]
+    if separate:
+        wanted = token + layer.pos_embed_temporal[0, 1] + layer.pos_embed_spatial[0, 7]
+    else:
+        wanted = token + layer.pos_embed[0, 22 + has_cls]
+    torch.testing.assert_close(out[1, 22 + has_cls], wanted)
+    if has_cls:
+        encoding = layer.pos_embed_class if separate else layer.pos_embed
+        torch.testing.assert_close(out[0, 0], layer.cls_token[0, 0] + encoding[0, 0])
+
+
+def test_grid_as_a_property() -> None:
+    layer = ScriptableSpatioTemporalClsPositionalEncoding(4, (2, 3, 5), True, False)
+    assert layer.patch_embed_shape == (2, 3, 5)
+    assert layer(torch.zeros(1, 30, 4)).shape == (1, 30, 4)
+
+
+def test_sines_and_cosines() -> None:
+    one = get_1d_sincos_pos_embed_from_grid(8, np.arange(5))
+    assert one.shape == (5, 8)
+    assert one.dtype == np.float64
+    assert one[3, 1] == pytest.approx(np.sin(3 / 10_000**0.25))
+    assert one[3, 5] == pytest.approx(np.cos(3 / 10_000**0.25))
+
+    two = get_2d_sincos_pos_embed(16, 3, cls_token=True)
+    assert two.shape == (10, 16)
+    assert not two[0].any()
+    columns, rows = two[1:].reshape(3, 3, 2, 8).transpose(2, 0, 1, 3)
+    assert np.array_equal(columns[0], columns[2])
+    assert np.array_equal(rows[:, 0], rows[:, 2])
+    assert np.allclose(columns[1], get_1d_sincos_pos_embed_from_grid(8, np.arange(3)))
+
+    three = get_3d_sincos_pos_embed(32, 3, 4, cls_token=True)
+    assert three.shape == (37, 32)
+    grid = three[1:].reshape(4, 9, 32)
+    assert np.allclose(grid[:, 5, :8], get_1d_sincos_pos_embed_from_grid(8, np.arange(4)))
+    assert np.allclose(grid[2, :, 8:], get_2d_sincos_pos_embed(24, 3))
+
+    with pytest.raises(ValueError, match="multiple of 16, but got 20"):
+        get_3d_sincos_pos_embed(20, 3, 4)
+    with pytest.raises(ValueError, match="even, but got 3"):
+        get_1d_sincos_pos_embed_from_grid(3, np.arange(2))
