@@ -54,7 +54,10 @@ class PyAVDecoder:
                 self._sound.origin = self._frames.origin
             self.info = self._read_info()
         except (av.error.FFmpegError, EOFError) as error:
-            raise VideoError(f"{name} is not a readable video: {reason(error)}.") from error
+            raise VideoError(
+                f"{name} is not a readable video: {reason(error)}. "
+                "It is damaged, cut off, or something else."
+            ) from error
 
     def _read_info(self) -> VideoInfo:
         source, frames, sound = self._source, self._frames, self._sound
