@@ -10,6 +10,8 @@ from pytorchvideo.models import get_weights, list_models
 
 PAGE = Path(__file__).parent / "model_zoo.md"
 
+SCORES = ("top1", "top5", "mAP")
+
 INTRODUCTION = """\
 # Model zoo
 
@@ -24,9 +26,9 @@ model = create_model("x3d_s", pretrained=True)
 transform = get_weights("x3d_s").transforms(key="video")
 ```
 
-Clips are frames x distance between them (in frames of a video of 30 a second). Accuracies are those published with the
-weights, on the protocol named below; multiply-adds are those of one view. A file that is already in
-`$TORCH_HOME/hub/checkpoints` is not downloaded again.
+Clips are frames x distance between them (in frames of a video of 30 a second); of a model with several pathways, those
+of the longest. Accuracies are those published with the weights, on the protocol named below; multiply-adds are those of
+one view. A file that is already in `$TORCH_HOME/hub/checkpoints` is not downloaded again.
 
 """
 
@@ -35,7 +37,7 @@ def row(name: str) -> str:
     """One line of the table."""
     weights = get_weights(name)
     recipe = weights.recipe
-    scores = [f"{weights.metrics[k]:.2f}" if k in weights.metrics else "" for k in ("top1", "top5")]
+    scores = [f"{weights.metrics[k]:.2f}" if k in weights.metrics else "" for k in SCORES]
     file = f"[{weights.file.name}]({weights.url})" if weights.url else weights.file.name
     return " | ".join(
         [
@@ -54,8 +56,12 @@ def row(name: str) -> str:
 
 def page() -> str:
     """The whole page."""
-    header = "| model | clip | crop | top-1 | top-5 | multiply-adds (G) | parameters (M) | classes | licence | file |"
-    lines = [header, "|" + " --- |" * 10, *(row(name) for name in list_models())]
+    columns = (
+        *("model", "clip", "crop", "top-1", "top-5", "mAP", "multiply-adds (G)"),
+        *("parameters (M)", "classes", "licence", "file"),
+    )
+    header = f"| {' | '.join(columns)} |"
+    lines = [header, "|" + " --- |" * len(columns), *(row(name) for name in list_models())]
     protocols: dict[str, list[str]] = {}
     for name in list_models():
         protocols.setdefault(get_weights(name).protocol, []).append(name)

@@ -25,6 +25,15 @@ def size3(size: Size3) -> tuple[int, int, int]:
     return size[0], size[1], size[2]
 
 
+def same_padding(kernel: Size3, dilation: Size3 = (1, 1, 1)) -> tuple[int, ...]:
+    """Returns the padding that keeps the size of an odd kernel at stride 1.
+
+    >>> same_padding((1, 3, 3), (1, 2, 2))
+    (0, 2, 2)
+    """
+    return tuple(size // 2 * step for size, step in zip(kernel, dilation, strict=True))
+
+
 def build_norm(
     norm: ModuleFactory | None, channels: int, eps: float = 1e-5, momentum: float = 0.1
 ) -> nn.Module | None:

@@ -11,8 +11,9 @@ from pytorchvideo.models._registry import (
 from pytorchvideo.models._weights import ClipRecipe, Weights, load_checkpoint
 from pytorchvideo.models.head import ResNetBasicHead, create_res_basic_head
 from pytorchvideo.models.i3d import create_i3d_inception
-from pytorchvideo.models.net import Net
+from pytorchvideo.models.net import MultiPathWayWithFuse, Net
 from pytorchvideo.models.resnet import BottleneckBlock, create_bottleneck_block, create_resnet
+from pytorchvideo.models.slowfast import create_slowfast
 from pytorchvideo.models.stem import (
     ResNetBasicStem,
     create_conv_patch_embed,
@@ -26,6 +27,7 @@ __all__ = [
     "BottleneckBlock",
     "ClipRecipe",
     "ModelEntry",
+    "MultiPathWayWithFuse",
     "Net",
     "ResNetBasicHead",
     "ResNetBasicStem",
@@ -38,6 +40,7 @@ __all__ = [
     "create_res_basic_head",
     "create_res_basic_stem",
     "create_resnet",
+    "create_slowfast",
     "create_x3d",
     "get_weights",
     "init_net_weights",

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from torch import nn
 
 from pytorchvideo._checks import check_choice, near_names
-from pytorchvideo.models import i3d, resnet, vision_transformers, x3d
+from pytorchvideo.models import i3d, resnet, slowfast, vision_transformers, x3d
 from pytorchvideo.models._weights import Weights, load_checkpoint
 from pytorchvideo.models._zoo import WEIGHTS
 
@@ -25,7 +25,7 @@ class ModelEntry:
         name: its name.
         builder: the function of its family that builds it.
         config: the arguments that make this variant.
-        num_frames: frames of the clips that it is built for.
+        num_frames: frames of the clips that it is built for; of several pathways, of the longest.
         crop_size: their side in pixels.
         size_arguments: the builder's arguments for clips of ``(num_frames, crop_size)``.
         classes_argument: the builder's argument for the number of classes.
@@ -65,9 +65,15 @@ class ModelEntry:
         return self.builder(**(arguments | builder_kwargs))
 
 
-def _resnet(name: str, temporal_stride: int = 1) -> ModelEntry:
+def _resnet(name: str, num_frames: int = 8, temporal_stride: int = 1) -> ModelEntry:
     sizes = partial(resnet.head_pool_sizes, temporal_stride=temporal_stride)
-    return ModelEntry(name, resnet.create_resnet, resnet.VARIANTS[name], 8, 224, sizes)
+    return ModelEntry(name, resnet.create_resnet, resnet.VARIANTS[name], num_frames, 224, sizes)
+
+
+def _slowfast(name: str, num_frames: int = 32, alpha: int = 4) -> ModelEntry:
+    sizes = partial(slowfast.head_pool_sizes, alpha=alpha)
+    config = slowfast.VARIANTS[name]
+    return ModelEntry(name, slowfast.create_slowfast, config, num_frames, 224, sizes)
 
 
 def _x3d(name: str, num_frames: int, crop_size: int) -> ModelEntry:
@@ -94,6 +100,15 @@ _ENTRIES = (
     _resnet("c2d_r50", temporal_stride=2),
     _resnet("i3d_r50", temporal_stride=2),
     _resnet("slow_r50"),
+    _resnet("slow_r50_4x16", num_frames=4),
+    _resnet("slow_r50_charades"),
+    _resnet("slow_r50_ssv2"),
+    _slowfast("slowfast_r50"),
+    _slowfast("slowfast_r50_4x16", alpha=8),
+    _slowfast("slowfast_r50_charades"),
+    _slowfast("slowfast_r50_ssv2"),
+    _slowfast("slowfast_r101"),
+    _slowfast("slowfast_16x8_r101_50_50", num_frames=64),
     _x3d("x3d_xs", 4, 160),
     _x3d("x3d_s", 13, 160),
     _x3d("x3d_m", 16, 224),
@@ -160,6 +175,8 @@ def create_model(
     **builder_kwargs: Any,
 ) -> nn.Module:
     """Builds a model by name, (B, C, T, H, W) -> (B, num_classes).
+
+    Where the recipe of its weights has a ``pathway_ratio``, it takes a list of clips, one a pathway.
 
     Args:
         name: one of :func:`list_models`.

@@ -136,6 +136,7 @@ class Weights:
         num_parameters: of the model, with its classifier.
         licence: of the weights.
         source: who published them, where.
+        file_name: name under which the file is kept; None takes it from the address.
     """
 
     name: str
@@ -149,11 +150,13 @@ class Weights:
     num_parameters: int
     licence: str
     source: str
+    file_name: str | None = None
 
     @property
     def file(self) -> Path:
         """Where the file is kept: ``$TORCH_HOME/hub/checkpoints``, as for every PyTorch model."""
         name = f"{self.name}.pth" if self.url is None else self.url.rpartition("/")[2]
+        name = self.file_name or name
         return Path(torch.hub.get_dir()) / "checkpoints" / name
 
     def transforms(self, train: bool = False, key: str | None = None) -> T.Compose:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks: a trunk of blocks and a head, and what every model of this library can do."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -14,12 +16,15 @@ class ClassificationModel(nn.Module):
     A subclass gives :meth:`forward_trunk` and :attr:`classification_head`.
 
     Args:
-        input_channels: channels of the clips that the model takes; None leaves its input unchecked.
+        input_channels: channels of the clips that the model takes; several where it takes a list of
+            inputs, one a pathway; None leaves its input unchecked.
     """
 
-    def __init__(self, input_channels: int | None = None) -> None:
+    def __init__(self, input_channels: int | Sequence[int] | None = None) -> None:
         super().__init__()
-        self.input_channels = input_channels
+        self.input_channels = (
+            tuple(input_channels) if isinstance(input_channels, Sequence) else input_channels
+        )
 
     @property
     def classification_head(self) -> ClassificationHead | None:
@@ -31,12 +36,12 @@ class ClassificationModel(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Returns class scores (B, num_classes) of clips (B, C, T, H, W).
+        """Returns class scores (B, num_classes) of clips (B, C, T, H, W), or of a list with a batch a pathway.
 
         Raises:
             ValueError: the input is not laid out like that.
         """
-        check_clip_batch(x, self.input_channels)
+        check_input(x, self.input_channels)
         x = self.forward_trunk(x)
         head = self.classification_head
         return x if head is None else head(x)
@@ -46,7 +51,7 @@ class ClassificationModel(nn.Module):
 
         Without a head it is the trunk's output, averaged over all positions.
         """
-        check_clip_batch(x, self.input_channels)
+        check_input(x, self.input_channels)
         x = self.forward_trunk(x)
         head = self.classification_head
         return x.flatten(2).mean(dim=2) if head is None else head.features(x)
@@ -83,13 +88,15 @@ class Net(ClassificationModel):
 
     Args:
         blocks: the blocks, an ``nn.ModuleList``; state-dict keys begin ``blocks.0.``.
-        input_channels: channels of the clips that the first block takes; None leaves the input
-            unchecked, for networks of other inputs.
+        input_channels: channels of the clips that the first block takes, several for a list of inputs;
+            None leaves the input unchecked, for networks of other inputs.
 
     The input is never modified.
     """
 
-    def __init__(self, *, blocks: nn.ModuleList, input_channels: int | None = None) -> None:
+    def __init__(
+        self, *, blocks: nn.ModuleList, input_channels: int | Sequence[int] | None = None
+    ) -> None:
         super().__init__(input_channels)
         if not isinstance(blocks, nn.ModuleList):
             raise ValueError(expected("blocks", "an nn.ModuleList", type(blocks).__name__))
@@ -105,6 +112,59 @@ class Net(ClassificationModel):
         for block in blocks if self.classification_head is None else blocks[:-1]:
             x = block(x)
         return x
+
+
+class MultiPathWayWithFuse(nn.Module):
+    """Blocks side by side, one a pathway, then a fusion of their outputs: a list in, a list out.
+
+    Args:
+        multipathway_blocks: a block a pathway; None passes its input on.
+        multipathway_fusion: maps the list of outputs to another; None leaves it as it is.
+        inplace: of no effect: the list that comes in is never modified.
+    """
+
+    def __init__(
+        self,
+        *,
+        multipathway_blocks: nn.ModuleList,
+        multipathway_fusion: nn.Module | None,
+        inplace: bool = True,
+    ) -> None:
+        super().__init__()
+        self.multipathway_blocks = multipathway_blocks
+        self.multipathway_fusion = multipathway_fusion
+
+    def forward(self, x: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        if not isinstance(x, (list, tuple)) or len(x) != len(self.multipathway_blocks):
+            wanted = f"a list of {len(self.multipathway_blocks)} tensors, one a pathway"
+            raise ValueError(expected("x", wanted, _kind(x)))
+        blocks = zip(self.multipathway_blocks, x, strict=True)
+        outputs = [one if block is None else block(one) for block, one in blocks]
+        return outputs if self.multipathway_fusion is None else self.multipathway_fusion(outputs)
+
+
+def check_input(
+    x: torch.Tensor | Sequence[torch.Tensor], channels: int | Sequence[int] | None
+) -> None:
+    """Raises a ValueError unless ``x`` is a batch of clips, or a list of them for several ``channels``.
+
+    >>> check_input([torch.zeros(1, 3, 8, 64, 64)], (3, 3))
+    Traceback (most recent call last):
+    ValueError: Expected `x` to be a list of 2 batches of clips (B, C, T, H, W), one a pathway, but got 1 of them. ...
+    """
+    if channels is None or isinstance(channels, int):
+        check_clip_batch(x, channels)  # type: ignore[arg-type]
+        return
+    if not isinstance(x, (list, tuple)) or len(x) != len(channels):
+        wanted = f"a list of {len(channels)} batches of clips (B, C, T, H, W), one a pathway"
+        advice = "UniformTemporalSubsampleRepeated makes them of one clip."
+        raise ValueError(expected("x", wanted, _kind(x), advice))
+    for one, wanted_channels in zip(x, channels, strict=True):
+        check_clip_batch(one, wanted_channels)
+
+
+def _kind(x: object) -> str:
+    return f"{len(x)} of them" if isinstance(x, (list, tuple)) else type(x).__name__
 
 
 def check_clip_batch(x: torch.Tensor, channels: int | None) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 from torch import nn
 
 from pytorchvideo._checks import expected
-from pytorchvideo.layers._build import ModuleFactory, Size3
+from pytorchvideo.layers._build import ModuleFactory, Size3, same_padding
 from pytorchvideo.models._residual import (
     BottleneckBlock,
     ResBlock,
@@ -104,11 +104,11 @@ def create_resnet(
             out_channels=stem_dim_out,
             conv_kernel_size=stem_conv_kernel_size,
             conv_stride=stem_conv_stride,
-            conv_padding=_same_padding(stem_conv_kernel_size),
+            conv_padding=same_padding(stem_conv_kernel_size),
             pool=stem_pool,
             pool_kernel_size=stem_pool_kernel_size,
             pool_stride=stem_pool_stride,
-            pool_padding=_same_padding(stem_pool_kernel_size),
+            pool_padding=same_padding(stem_pool_kernel_size),
             norm=norm,
             activation=activation,
         )
@@ -121,7 +121,7 @@ def create_resnet(
     dilations = _per_stage(stage_conv_b_dilation)
     dim_in, dim_out = stem_dim_out, stem_dim_out * 4
     for i, depth in enumerate(STAGE_DEPTHS[model_depth]):
-        paddings_a = [_same_padding(kernel) for kernel in size_list(kernels_a[i])]
+        paddings_a = [same_padding(kernel) for kernel in size_list(kernels_a[i])]
         blocks.append(
             create_res_stage(
                 depth=depth,
@@ -134,7 +134,7 @@ def create_resnet(
                 conv_a_padding=paddings_a,
                 conv_b_kernel_size=kernels_b[i],
                 conv_b_stride=(1, stage_spatial_h_stride[i], stage_spatial_w_stride[i]),
-                conv_b_padding=_same_padding(kernels_b[i], dilations[i]),
+                conv_b_padding=same_padding(kernels_b[i], dilations[i]),
                 conv_b_num_groups=stage_conv_b_num_groups[i],
                 conv_b_dilation=dilations[i],
                 norm=norm,
@@ -163,11 +163,6 @@ def create_resnet(
     return model
 
 
-def _same_padding(kernel: Size3, dilation: Size3 = (1, 1, 1)) -> tuple[int, ...]:
-    """The padding that keeps the size of an odd kernel at stride 1."""
-    return tuple(size // 2 * step for size, step in zip(kernel, dilation, strict=True))
-
-
 def _per_stage(sizes: Sequence[Any]) -> list[Any]:
     """One size for all four stages, or a list of four."""
     return [sizes] * 4 if isinstance(sizes[0], int) else list(sizes)
@@ -184,8 +179,12 @@ def head_pool_sizes(num_frames: int, crop_size: int, temporal_stride: int = 1) -
 
 
 # Variants of the papers above: arguments of `create_resnet` that differ from its defaults.
+_SLOW = {"stem_conv_kernel_size": (1, 7, 7), "head_pool_kernel_size": (8, 7, 7)}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "slow_r50": {"stem_conv_kernel_size": (1, 7, 7), "head_pool_kernel_size": (8, 7, 7)},
+    "slow_r50": _SLOW,
+    "slow_r50_4x16": {"stem_conv_kernel_size": (1, 7, 7)},
+    "slow_r50_charades": {**_SLOW, "model_num_class": 157},
+    "slow_r50_ssv2": {**_SLOW, "model_num_class": 174},
     "c2d_r50": {
         "stem_conv_kernel_size": (1, 7, 7),
         "stage1_pool": nn.MaxPool3d,

@@ -6,6 +6,7 @@
 :func:`draw_clip`, from the state-dict keys alone, so that the numbers fix names, layers and wiring.
 """
 
+import copy
 import hashlib
 import json
 import re
@@ -28,17 +29,23 @@ from pytorchvideo.models import (
     create_resnet,
 )
 from pytorchvideo.models.head import create_vit_basic_head
+from pytorchvideo.models.slowfast import create_slowfast
 from pytorchvideo.models.x3d import create_x3d
 
 STORED: dict[str, Any] = json.loads(
     (Path(__file__).parent / "data/fingerprints.json").read_text(encoding="utf-8")
 )
 
-# (frames, side); no frames for a model of pictures.
-HUB_INPUTS: dict[str, tuple[int | None, int]] = {
+Frames = int | tuple[int, ...] | None
+
+# (frames, side); several frames for several pathways, none for a model of pictures.
+HUB_INPUTS: dict[str, tuple[Frames, int]] = {
     "slow_r50": (8, 224),
     "c2d_r50": (8, 224),
     "i3d_r50": (8, 224),
+    "slowfast_r50": ((8, 32), 224),
+    "slowfast_r101": ((8, 32), 224),
+    "slowfast_16x8_r101_50_50": ((16, 64), 224),
     "x3d_xs": (4, 160),
     "x3d_s": (13, 160),
     "x3d_m": (16, 224),
@@ -47,7 +54,7 @@ HUB_INPUTS: dict[str, tuple[int | None, int]] = {
     "mvit_base_32x3": (32, 224),
     "mvit_base_16": (None, 224),
 }
-SLOW = {"mvit_base_16x4", "mvit_base_32x3", "c2d_r50", "i3d_r50", "x3d_s", "x3d_m", "x3d_l"}
+SLOW = set(HUB_INPUTS) - {"slow_r50", "x3d_xs", "mvit_base_16"}
 
 MVIT: dict[str, Any] = {
     "spatial_size": 32,
@@ -78,9 +85,12 @@ MVIT_OPTIONS: dict[str, dict[str, Any]] = {
     },
 }
 
+Shape = tuple[int, ...]
 SMALL = (1, 3, 8, 64, 64)
+PATHWAYS = [(1, 3, 4, 64, 64), (1, 3, 16, 64, 64)]
+PATHWAY_POOLS = {"head_pool_kernel_sizes": ((4, 2, 2), (16, 2, 2))}
 POOL = {"head_pool_kernel_size": (8, 2, 2)}
-BUILDERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+BUILDERS: dict[str, tuple[Callable[[], nn.Module], Shape | list[Shape]]] = {
     "resnet50": (lambda: create_resnet(model_num_class=10, **POOL), SMALL),
     "resnet101": (lambda: create_resnet(model_depth=101, model_num_class=5, head_pool=None), SMALL),
     "resnet_no_head": (lambda: create_resnet(head=None), SMALL),
@@ -99,6 +109,16 @@ BUILDERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
             head_pool_kernel_size=(8, 4, 4),
         ),
         SMALL,
+    ),
+    "slowfast_r50_k5": (
+        lambda: create_slowfast(
+            model_num_class=8, slowfast_fusion_conv_kernel_size=(5, 1, 1), **PATHWAY_POOLS
+        ),
+        PATHWAYS,
+    ),
+    "slowfast_r18": (
+        lambda: create_slowfast(model_depth=18, model_num_class=8, **PATHWAY_POOLS),
+        PATHWAYS,
     ),
     "x3d_small": (
         lambda: create_x3d(input_clip_length=4, input_crop_size=64, model_num_class=5),
@@ -174,16 +194,19 @@ def check_names(model: nn.Module, stored: dict[str, Any]) -> None:
     assert keys_hash(model) == stored["keys_sha256"]
 
 
-def check_values(model: nn.Module, clip: torch.Tensor, stored: dict[str, Any]) -> None:
+Input = torch.Tensor | list[torch.Tensor]
+
+
+def check_values(model: nn.Module, clip: Input, stored: dict[str, Any]) -> None:
     fill(model.eval(), stored["seed"])
-    before = clip.clone()
+    before = copy.deepcopy(clip)
     with torch.inference_mode():
         output = model(clip)
     assert list(output.shape) == stored["output_shape"]
     wanted = torch.tensor(stored["output"])
     error = (output.flatten()[: len(wanted)] - wanted).abs().max()
     assert error <= 1e-4 * wanted.abs().max()
-    assert torch.equal(clip, before), "the input was modified"
+    torch.testing.assert_close(clip, before, rtol=0, atol=0, msg="the input was modified")
 
 
 @pytest.mark.parametrize("name", HUB_INPUTS)
@@ -199,9 +222,15 @@ def test_names_of_hub_models(name: str) -> None:
 def test_values_of_hub_models(name: str) -> None:
     frames, side = HUB_INPUTS[name]
     stored = STORED[name]
+    if isinstance(frames, tuple):
+        # one after the other from one generator
+        numbers = draw_clip((sum(3 * count * side * side for count in frames),), stored["seed"] + 1)
+        flat = numbers.split([3 * count * side * side for count in frames])
+        clips = [one.view(1, 3, -1, side, side) for one in flat]
+        check_values(create_model(name), clips, stored)
+        return
     size = (side, side) if frames is None else (frames, side, side)
-    clip = draw_clip((1, 3, *size), stored["seed"] + 1)
-    check_values(create_model(name), clip, stored)
+    check_values(create_model(name), draw_clip((1, 3, *size), stored["seed"] + 1), stored)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -209,4 +238,8 @@ def test_builders(name: str) -> None:
     build, shape = BUILDERS[name]
     model = build()
     check_names(model, STORED[name])
-    check_values(model, draw_clip(shape, 3), STORED[name])
+    if isinstance(shape, list):
+        clips = [draw_clip(one, 3 + i) for i, one in enumerate(shape)]
+        check_values(model, clips, STORED[name])
+    else:
+        check_values(model, draw_clip(shape, 3), STORED[name])

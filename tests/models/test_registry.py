@@ -77,3 +77,21 @@ def test_file_goes_before_the_download(tmp_path: Path) -> None:
         "x3d_xs", pretrained=True, weights=tmp_path / "a.pth", num_classes=4, depth_factor=0.5
     )
     assert torch.equal(model.classifier.weight, source.classifier.weight)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "kernels"),
+    [
+        ("slowfast_r50", {}, [(8, 7, 7), (32, 7, 7)]),
+        ("slowfast_r50", {"num_frames": 8, "crop_size": 64}, [(2, 2, 2), (8, 2, 2)]),
+        ("slowfast_r50_4x16", {}, [(4, 7, 7), (32, 7, 7)]),
+        ("slowfast_16x8_r101_50_50", {"crop_size": 256}, [(16, 8, 8), (64, 8, 8)]),
+    ],
+)
+def test_sizes_of_pathways(
+    name: str, sizes: dict[str, int], kernels: list[tuple[int, ...]]
+) -> None:
+    with torch.device("meta"):
+        model = create_model(name, **sizes)
+    pools = [m for m in model.modules() if isinstance(m, nn.AvgPool3d)]
+    assert [pool.kernel_size for pool in pools] == kernels

@@ -74,9 +74,12 @@ def test_transform_fits_the_model(name: str) -> None:
     weights = get_weights(name)
     recipe = weights.recipe
     clip = torch.zeros(3, recipe.num_frames, 30, 40)
-    shape = weights.transforms()(clip).shape
-    assert shape == (3, recipe.num_frames, recipe.crop_size, recipe.crop_size)
-    assert repr(weights).startswith(f"Weights({name}, top1=")
+    out = weights.transforms()(clip)
+    pathways = [out] if recipe.pathway_ratio is None else out
+    for ratio, one in zip(recipe.pathway_ratio or (1,), pathways, strict=True):
+        frames = recipe.num_frames // ratio
+        assert one.shape == (3, frames, recipe.crop_size, recipe.crop_size)
+    assert repr(weights).startswith((f"Weights({name}, top1=", f"Weights({name}, mAP="))
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""3-D ResNets with Kinetics-400 weights.
+"""3-D ResNets with weights of Kinetics-400, Something-Something V2 and Charades.
 
 All take ``pretrained`` (load the published weights), ``progress`` (show a bar while downloading) and the
 arguments of :func:`pytorchvideo.models.create_model` and of :func:`pytorchvideo.models.create_resnet`.
@@ -15,6 +15,21 @@ from pytorchvideo.models._registry import create_model
 def slow_r50(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:
     """Slow R50 8x8 (arXiv 1812.03982): top-1 74.58 on Kinetics-400."""
     return create_model("slow_r50", pretrained=pretrained, progress=progress, **kwargs)
+
+
+def slow_r50_4x16(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:
+    """Slow R50 4x16 (arXiv 1812.03982): top-1 72.40 on Kinetics-400."""
+    return create_model("slow_r50_4x16", pretrained=pretrained, progress=progress, **kwargs)
+
+
+def slow_r50_ssv2(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:
+    """Slow R50 8x8, 174 classes: top-1 60.04 on Something-Something V2."""
+    return create_model("slow_r50_ssv2", pretrained=pretrained, progress=progress, **kwargs)
+
+
+def slow_r50_charades(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:
+    """Slow R50 8x8, logits of 157 classes that exclude nothing: mAP 34.72 on Charades."""
+    return create_model("slow_r50_charades", pretrained=pretrained, progress=progress, **kwargs)
 
 
 def c2d_r50(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:
