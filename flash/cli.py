@@ -19,6 +19,7 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from flash import _options as opt
 from flash._errors import BAD_INPUT, Commands, say, sentence_of
@@ -56,7 +57,7 @@ def _progress_console() -> Console:
 
 
 def _answer_console() -> Console:
-    return Console(highlight=False)
+    return Console(highlight=False, markup=False)  # a path may have brackets
 
 
 @app.command()
@@ -329,7 +330,7 @@ def doctor(as_json: opt.AsJson = False) -> None:
         for finding in findings:
             mark = "ok" if finding.works else ("BROKEN" if finding.required else "–")
             style = "green" if finding.works else ("bold red" if finding.required else "dim")
-            table.add_row(f"[{style}]{mark}[/]", finding.name, finding.detail)
+            table.add_row(Text(mark, style=style), finding.name, finding.detail)
         _answer_console().print(table)
     if any(finding.required and not finding.works for finding in findings):
         raise typer.Exit(1)
