@@ -282,7 +282,7 @@ def test_models_that_are_none(video: Path, model_file: Path, tmp_path: Path) -> 
     weights = ("--weights", tmp_path / "text.pth")
     assert_bad(run("predict", video, "--model", "x3d_s", *weights), "text.pth")
     assert_bad(run("predict", video, *weights), "text.pth")
-    assert_bad(run("predict", video, "--weights", tmp_path / "none.pt"), "There is no model file")
+    assert_bad(run("predict", video, "--weights", tmp_path / "none.pt"), "none.pt")
     assert_bad(run("predict", video, "--run", tmp_path), "holds no run")
 
 
