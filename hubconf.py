@@ -5,11 +5,13 @@ dependencies = ["torch", "torchvision", "safetensors"]
 
 from pytorchvideo.models.hub import (  # noqa: E402
     c2d_r50,
+    csn_r101,
     i3d_inception,
     i3d_r50,
     mvit_base_16,
     mvit_base_16x4,
     mvit_base_32x3,
+    r2plus1d_r50,
     slow_r50,
     slow_r50_4x16,
     slow_r50_charades,
@@ -28,11 +30,13 @@ from pytorchvideo.models.hub import (  # noqa: E402
 
 __all__ = [
     "c2d_r50",
+    "csn_r101",
     "i3d_inception",
     "i3d_r50",
     "mvit_base_16",
     "mvit_base_16x4",
     "mvit_base_32x3",
+    "r2plus1d_r50",
     "slow_r50",
     "slow_r50_4x16",
     "slow_r50_charades",

@@ -16,7 +16,7 @@ from flash.sources import Labelled, Skipped, read_labelled
 from flash.video.predict import VideoPredictor
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import VideoError
-from pytorchvideo.models._registry import create_model, get_weights
+from pytorchvideo.models._registry import create_model, get_weights, model_entry
 
 
 def evaluate_videos(
@@ -210,7 +210,11 @@ def load_predictor(
         if weights is not None and not weights.is_file():
             raise FileNotFoundError(f"There is no file of weights {weights}.")
         network = create_model(
-            model, pretrained=weights is None, weights=weights, num_classes=len(names)
+            model,
+            pretrained=weights is None,
+            weights=weights,
+            num_classes=len(names),
+            **model_entry(model).logits_arguments,
         )
         predictor = VideoPredictor(network, published.recipe, names)
     predictor.model.to(memory_format=torch.channels_last_3d)

@@ -101,6 +101,7 @@ class VideoClassifier(Task):
         self.num_classes = num_classes
         self.labels = None if labels is None else [str(label) for label in labels]
         self.backbone_name = backbone if isinstance(backbone, str) else None
+        kwargs = {**_logits_arguments(self.backbone_name), **kwargs}
         self.backbone_kwargs = kwargs
         published = _published_recipe(self.backbone_name)
         if (
@@ -309,6 +310,14 @@ def _published_recipe(name: str | None) -> ClipRecipe | None:
         return None
     _check_name(name)
     return get_weights(name).recipe
+
+
+def _logits_arguments(name: str | None) -> dict[str, Any]:
+    """What makes a named backbone return logits, which losses and predictors take, and not probabilities."""
+    if name is None or name.startswith(_OWN):
+        return {}
+    _check_name(name)
+    return model_entry(name).logits_arguments
 
 
 def _own_module_message(argument: str, stored: str) -> str:

@@ -9,9 +9,11 @@ from pytorchvideo.models._registry import (
     model_entry,
 )
 from pytorchvideo.models._weights import ClipRecipe, Weights, load_checkpoint
+from pytorchvideo.models.csn import create_csn
 from pytorchvideo.models.head import ResNetBasicHead, create_res_basic_head
 from pytorchvideo.models.i3d import create_i3d_inception
 from pytorchvideo.models.net import MultiPathWayWithFuse, Net
+from pytorchvideo.models.r2plus1d import create_r2plus1d
 from pytorchvideo.models.resnet import BottleneckBlock, create_bottleneck_block, create_resnet
 from pytorchvideo.models.slowfast import create_slowfast
 from pytorchvideo.models.stem import (
@@ -34,9 +36,11 @@ __all__ = [
     "Weights",
     "create_bottleneck_block",
     "create_conv_patch_embed",
+    "create_csn",
     "create_i3d_inception",
     "create_model",
     "create_multiscale_vision_transformers",
+    "create_r2plus1d",
     "create_res_basic_head",
     "create_res_basic_stem",
     "create_resnet",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All models by name: how each is built, for which clips, and its published weights."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any, Literal, get_args
 from torch import nn
 
 from pytorchvideo._checks import check_choice, near_names
-from pytorchvideo.models import i3d, resnet, slowfast, vision_transformers, x3d
+from pytorchvideo.models import csn, i3d, r2plus1d, resnet, slowfast, vision_transformers, x3d
 from pytorchvideo.models._weights import Weights, load_checkpoint
 from pytorchvideo.models._zoo import WEIGHTS
 
@@ -45,6 +46,16 @@ class ModelEntry:
     def weights(self) -> Weights:
         """Its published weights."""
         return WEIGHTS[self.name]
+
+    @property
+    def logits_arguments(self) -> dict[str, Any]:
+        """The builder's arguments for logits, empty where it returns them anyway.
+
+        >>> model_entry("slow_r50").logits_arguments, model_entry("r2plus1d_r50").logits_arguments
+        ({}, {'head_activation': None})
+        """
+        activation = inspect.signature(self.builder).parameters.get("head_activation")
+        return {} if activation is None or activation.default is None else {"head_activation": None}
 
     def build(
         self,
@@ -109,6 +120,15 @@ _ENTRIES = (
     _slowfast("slowfast_r50_ssv2"),
     _slowfast("slowfast_r101"),
     _slowfast("slowfast_16x8_r101_50_50", num_frames=64),
+    ModelEntry("csn_r101", csn.create_csn, csn.VARIANTS["csn_r101"], 32, 224, csn.head_pool_sizes),
+    ModelEntry(
+        name="r2plus1d_r50",
+        builder=r2plus1d.create_r2plus1d,
+        config=r2plus1d.VARIANTS["r2plus1d_r50"],
+        num_frames=16,
+        crop_size=224,
+        size_arguments=r2plus1d.head_pool_sizes,
+    ),
     _x3d("x3d_xs", 4, 160),
     _x3d("x3d_s", 13, 160),
     _x3d("x3d_m", 16, 224),
@@ -132,7 +152,7 @@ def list_models(task: Task | None = None) -> list[str]:
     """Returns the names of all models, or of those for a task, sorted.
 
     >>> list_models()[:3]
-    ['c2d_r50', 'i3d_inception', 'i3d_r50']
+    ['c2d_r50', 'csn_r101', 'i3d_inception']
     """
     if task is not None:
         check_choice("task", task, get_args(Task))

@@ -38,7 +38,13 @@ def models() -> dict[str, nn.Module]:
     with torch.random.fork_rng(devices=[]):
         for name in VIDEO:
             torch.manual_seed(1)
-            built[name] = create_model(name, num_classes=5, num_frames=8, crop_size=64).eval()
+            built[name] = create_model(
+                name,
+                num_classes=5,
+                num_frames=8,
+                crop_size=64,
+                **model_entry(name).logits_arguments,
+            ).eval()
     return built
 
 

@@ -28,7 +28,9 @@ from pytorchvideo.models import (
     create_res_basic_head,
     create_resnet,
 )
+from pytorchvideo.models.csn import create_csn
 from pytorchvideo.models.head import create_vit_basic_head
+from pytorchvideo.models.r2plus1d import create_r2plus1d
 from pytorchvideo.models.slowfast import create_slowfast
 from pytorchvideo.models.x3d import create_x3d
 
@@ -43,6 +45,8 @@ HUB_INPUTS: dict[str, tuple[Frames, int]] = {
     "slow_r50": (8, 224),
     "c2d_r50": (8, 224),
     "i3d_r50": (8, 224),
+    "csn_r101": (32, 224),
+    "r2plus1d_r50": (16, 224),
     "slowfast_r50": ((8, 32), 224),
     "slowfast_r101": ((8, 32), 224),
     "slowfast_16x8_r101_50_50": ((16, 64), 224),
@@ -109,6 +113,11 @@ BUILDERS: dict[str, tuple[Callable[[], nn.Module], Shape | list[Shape]]] = {
             head_pool_kernel_size=(8, 4, 4),
         ),
         SMALL,
+    ),
+    "csn_r50": (lambda: create_csn(model_num_class=5, head_pool_kernel_size=(1, 2, 2)), SMALL),
+    "r2plus1d_small": (
+        lambda: create_r2plus1d(model_num_class=5, head_pool_kernel_size=(4, 1, 1)),
+        (1, 3, 16, 32, 32),
     ),
     "slowfast_r50_k5": (
         lambda: create_slowfast(

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Entry points: every model with published weights, by name."""
 
+from pytorchvideo.models.hub.csn import csn_r101
 from pytorchvideo.models.hub.i3d import (
     i3d_inception,
 )
+from pytorchvideo.models.hub.r2plus1d import r2plus1d_r50
 from pytorchvideo.models.hub.resnet import (
     c2d_r50,
     i3d_r50,
@@ -34,11 +36,13 @@ from pytorchvideo.models.hub.x3d import (
 
 __all__ = [
     "c2d_r50",
+    "csn_r101",
     "i3d_inception",
     "i3d_r50",
     "mvit_base_16",
     "mvit_base_16x4",
     "mvit_base_32x3",
+    "r2plus1d_r50",
     "slow_r50",
     "slow_r50_4x16",
     "slow_r50_charades",

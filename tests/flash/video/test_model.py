@@ -14,7 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, default_collate
 
 import flash
 from flash.data_module import DataModule
@@ -356,3 +356,22 @@ def test_it_learns_from_video_files(two_classes: Path, make_video: Callable[...,
     ((label, score),) = model.predictor().predict(video, top_k=1)
     assert label == "darker"
     assert score > 0.5
+
+
+@pytest.mark.parametrize("name", ["slowfast_r50", "csn_r101", "r2plus1d_r50"])
+def test_backbones_with_pathways_or_a_softmax_train_on_logits(name: str, tmp_path: Path) -> None:
+    """A class score can be negative, and a saved model gives the same scores."""
+    sizes = {"num_frames": 8, "crop_size": 32}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model = VideoClassifier(2, backbone=name, pretrained=False, backbone_kwargs=sizes).eval()
+    recipe = dataclasses.replace(model.predictor().recipe, num_frames=8, side_size=32, crop_size=32)
+    inputs = default_collate([recipe.transforms()(torch.full((3, 9, 40, 40), 200.0))] * 2)
+    with torch.inference_mode():
+        scores = model(inputs)
+    assert scores.shape == (2, 2)
+    assert float((scores.sum(dim=1) - 1).abs().max()) > 1e-3
+    model.save(tmp_path / "model.pt")
+    again = VideoPredictor.from_file(tmp_path / "model.pt").model
+    with torch.inference_mode():
+        torch.testing.assert_close(again(inputs), scores)
