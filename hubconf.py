@@ -6,6 +6,8 @@ dependencies = ["torch", "torchvision", "safetensors"]
 from pytorchvideo.models.hub import (  # noqa: E402
     c2d_r50,
     csn_r101,
+    efficient_x3d_s,
+    efficient_x3d_xs,
     i3d_inception,
     i3d_r50,
     mvit_base_16,
@@ -31,6 +33,8 @@ from pytorchvideo.models.hub import (  # noqa: E402
 __all__ = [
     "c2d_r50",
     "csn_r101",
+    "efficient_x3d_s",
+    "efficient_x3d_xs",
     "i3d_inception",
     "i3d_r50",
     "mvit_base_16",

@@ -4,6 +4,8 @@
 import torch
 from torch import nn
 
+from pytorchvideo.layers._build import ModuleFactory
+
 
 class SqueezeExcitation(nn.Module):
     """Weights the channels of (B, C, T, H, W) by a gate in (0, 1) computed from their means.
@@ -11,19 +13,29 @@ class SqueezeExcitation(nn.Module):
     Args:
         num_channels: C.
         num_channels_reduced: channels of the hidden layer.
+        is_3d: clips (B, C, T, H, W); otherwise pictures (B, C, H, W).
+        activation: class of the activation between the layers.
 
-    The gate is ``block``: 1x1x1 convolution, ReLU, 1x1x1 convolution, sigmoid; its state-dict keys are
+    The gate is ``block``: 1x1x1 convolution, activation, 1x1x1 convolution, sigmoid; its state-dict keys are
     ``block.0`` and ``block.2``.
     """
 
-    def __init__(self, num_channels: int, num_channels_reduced: int) -> None:
+    def __init__(
+        self,
+        num_channels: int,
+        num_channels_reduced: int,
+        *,
+        is_3d: bool = True,
+        activation: ModuleFactory = nn.ReLU,
+    ) -> None:
         super().__init__()
+        conv: ModuleFactory = nn.Conv3d if is_3d else nn.Conv2d
         self.block = nn.Sequential(
-            nn.Conv3d(num_channels, num_channels_reduced, kernel_size=1),
-            nn.ReLU(),
-            nn.Conv3d(num_channels_reduced, num_channels, kernel_size=1),
+            conv(num_channels, num_channels_reduced, kernel_size=1),
+            activation(),
+            conv(num_channels_reduced, num_channels, kernel_size=1),
             nn.Sigmoid(),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.block(x.mean(dim=(2, 3, 4), keepdim=True))
+        return x * self.block(x.mean(dim=tuple(range(2, x.ndim)), keepdim=True))

@@ -14,6 +14,7 @@ from pytorchvideo._checks import check_choice, near_names
 from pytorchvideo.models import csn, i3d, r2plus1d, resnet, slowfast, vision_transformers, x3d
 from pytorchvideo.models._weights import Weights, load_checkpoint
 from pytorchvideo.models._zoo import WEIGHTS
+from pytorchvideo.models.accelerator.mobile_cpu import efficient_x3d
 
 Task = Literal["detection", "image classification", "video classification"]
 
@@ -106,6 +107,18 @@ def _mvit(name: str, num_frames: int, task: Task = "video classification") -> Mo
     )
 
 
+def _efficient_x3d(name: str, num_frames: int) -> ModelEntry:
+    return ModelEntry(
+        name=name,
+        builder=efficient_x3d.create_x3d,
+        config=efficient_x3d.VARIANTS[name],
+        num_frames=num_frames,
+        crop_size=160,
+        size_arguments=efficient_x3d.any_size,
+        classes_argument="num_classes",
+    )
+
+
 _ENTRIES = (
     # The pool after their first stage halves the frames.
     _resnet("c2d_r50", temporal_stride=2),
@@ -133,6 +146,8 @@ _ENTRIES = (
     _x3d("x3d_s", 13, 160),
     _x3d("x3d_m", 16, 224),
     _x3d("x3d_l", 16, 312),
+    _efficient_x3d("efficient_x3d_xs", 4),
+    _efficient_x3d("efficient_x3d_s", 13),
     _mvit("mvit_base_16x4", 16),
     _mvit("mvit_base_32x3", 32),
     _mvit("mvit_base_16", 1, "image classification"),
@@ -152,7 +167,7 @@ def list_models(task: Task | None = None) -> list[str]:
     """Returns the names of all models, or of those for a task, sorted.
 
     >>> list_models()[:3]
-    ['c2d_r50', 'csn_r101', 'i3d_inception']
+    ['c2d_r50', 'csn_r101', 'efficient_x3d_s']
     """
     if task is not None:
         check_choice("task", task, get_args(Task))

@@ -13,6 +13,7 @@ from pytorchvideo.models._weights import ClipRecipe, Weights
 _ZOO = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo"
 _ZOO_SOURCE = "PyTorchVideo model zoo"
 _PROTOCOLS = {
+    "kinetics400, unknown views": "Kinetics-400 validation videos, views not published",
     "kinetics400, 5 views": "Kinetics-400 validation videos, 5 clips x 1 crop a video, scores averaged; as published",
     "kinetics400": "Kinetics-400 validation videos, 10 clips x 3 crops a video, scores averaged; as published",
     "ssv2": "Something-Something V2 validation videos, 1 clip x 3 crops a video, scores averaged; as published",
@@ -78,6 +79,14 @@ _KINETICS400_5_VIEWS = {
         170.37,
         36_611_440,
         crop_size=224,
+    ),
+}
+_KINETICS400_UNKNOWN_VIEWS = {
+    "efficient_x3d_xs": _Row(
+        "efficient_x3d_xs_original_form.pyth", 4, 12, 160, _top(68.5, 88.0), 0.63, 3_794_322
+    ),
+    "efficient_x3d_s": _Row(
+        "efficient_x3d_s_original_form.pyth", 13, 6, 160, _top(73.0, 90.6), 2.03, 3_794_322
     ),
 }
 _SSV2 = {
@@ -167,6 +176,7 @@ def _weights(name: str, row: _Row, dataset: str, folder: str) -> Weights:
 _TABLES = (
     ("kinetics400", "kinetics", _KINETICS400),
     ("kinetics400, 5 views", "kinetics", _KINETICS400_5_VIEWS),
+    ("kinetics400, unknown views", "kinetics", _KINETICS400_UNKNOWN_VIEWS),
     ("ssv2", "ssv2", _SSV2),
     ("charades", "charades", _CHARADES),
 )

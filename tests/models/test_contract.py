@@ -20,7 +20,7 @@ from pytorchvideo.transforms.functional import uniform_temporal_subsample_repeat
 
 # One of each family, for what takes seconds a model.
 POOLED = ["c2d_r50", "i3d_inception", "x3d_xs"]
-FAMILIES = [*POOLED, "mvit_base_16x4"]
+FAMILIES = [*POOLED, "mvit_base_16x4", "efficient_x3d_xs"]
 VIDEO = list_models("video classification")
 # Recording a graph takes seconds a model: the smallest graph always, the others in the long run.
 RECORDED = [

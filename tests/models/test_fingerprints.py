@@ -28,6 +28,7 @@ from pytorchvideo.models import (
     create_res_basic_head,
     create_resnet,
 )
+from pytorchvideo.models.accelerator.mobile_cpu.efficient_x3d import EfficientX3d
 from pytorchvideo.models.csn import create_csn
 from pytorchvideo.models.head import create_vit_basic_head
 from pytorchvideo.models.r2plus1d import create_r2plus1d
@@ -54,11 +55,13 @@ HUB_INPUTS: dict[str, tuple[Frames, int]] = {
     "x3d_s": (13, 160),
     "x3d_m": (16, 224),
     "x3d_l": (16, 312),
+    "efficient_x3d_xs": (4, 160),
+    "efficient_x3d_s": (13, 160),
     "mvit_base_16x4": (16, 224),
     "mvit_base_32x3": (32, 224),
     "mvit_base_16": (None, 224),
 }
-SLOW = set(HUB_INPUTS) - {"slow_r50", "x3d_xs", "mvit_base_16"}
+SLOW = set(HUB_INPUTS) - {"slow_r50", "x3d_xs", "mvit_base_16", "efficient_x3d_xs"}
 
 MVIT: dict[str, Any] = {
     "spatial_size": 32,
@@ -154,6 +157,7 @@ BUILDERS: dict[str, tuple[Callable[[], nn.Module], Shape | list[Shape]]] = {
         ),
         (1, 8, 1, 6, 6),
     ),
+    "efficient_x3d_5_classes": (lambda: EfficientX3d(num_classes=5), (1, 3, 4, 96, 96)),
     "vit_basic_head": (
         lambda: create_vit_basic_head(
             in_features=8, out_features=5, seq_pool_type="mean", activation=nn.Softmax

@@ -2,6 +2,7 @@
 """Entry points: every model with published weights, by name."""
 
 from pytorchvideo.models.hub.csn import csn_r101
+from pytorchvideo.models.hub.efficient_x3d_mobile_cpu import efficient_x3d_s, efficient_x3d_xs
 from pytorchvideo.models.hub.i3d import (
     i3d_inception,
 )
@@ -37,6 +38,8 @@ from pytorchvideo.models.hub.x3d import (
 __all__ = [
     "c2d_r50",
     "csn_r101",
+    "efficient_x3d_s",
+    "efficient_x3d_xs",
     "i3d_inception",
     "i3d_r50",
     "mvit_base_16",

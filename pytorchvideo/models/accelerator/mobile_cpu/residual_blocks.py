@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The residual block of EfficientX3D."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from pytorchvideo.layers.accelerator.mobile_cpu.activation_functions import make_activation
+from pytorchvideo.layers.accelerator.mobile_cpu.attention import SqueezeExcitation
+from pytorchvideo.layers.accelerator.mobile_cpu.convolutions import (
+    Conv3d3x3x3DwBnAct,
+    Conv3dPwBnAct,
+    Conv3dTemporalKernel1BnAct,
+)
+from pytorchvideo.layers.utils import round_width
+
+
+class X3dBottleneckBlock(nn.Module):
+    """An inverted bottleneck with squeeze-excitation (arXiv 2004.04730, figure 2).
+
+    Args:
+        in_channels: channels of the input.
+        mid_channels: channels of the depthwise convolution.
+        out_channels: channels of the output.
+        use_residual: add the input, projected where the block changes its shape.
+        spatial_stride: of the depthwise convolution.
+        se_ratio: hidden channels of the squeeze-excitation over ``mid_channels``; 0 for none.
+        act_functions: names of the activations after the first convolution, after the squeeze-excitation,
+            and of the result.
+        bias: whether each of the three convolutions has a bias.
+        use_bn: whether each has a batch norm; the projection has one where the last has.
+        norm_eps: eps of the norms.
+        norm_momentum: momentum of the norms.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        mid_channels: int,
+        out_channels: int,
+        use_residual: bool = True,
+        spatial_stride: int = 1,
+        se_ratio: float = 0.0625,
+        act_functions: Sequence[str] = ("relu", "relu", "relu"),
+        bias: Sequence[bool] = (False, False, False),
+        use_bn: Sequence[bool] = (True, True, True),
+        norm_eps: float = 1e-5,
+        norm_momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+        norms: dict[str, Any] = {"norm_eps": norm_eps, "norm_momentum": norm_momentum}
+        conv_0 = Conv3dPwBnAct(
+            in_channels, mid_channels, bias[0], act_functions[0], use_bn[0], **norms
+        )
+        conv_1 = Conv3d3x3x3DwBnAct(
+            mid_channels, spatial_stride, bias[1], "identity", use_bn[1], **norms
+        )
+        conv_2 = Conv3dPwBnAct(mid_channels, out_channels, bias[2], "identity", use_bn[2], **norms)
+        self.layers = nn.Sequential()
+        self.layers.add_module("conv_0", conv_0)
+        self.layers.add_module("conv_1", conv_1)
+        if se_ratio > 0:
+            reduced = round_width(mid_channels, se_ratio)
+            self.layers.add_module("se", SqueezeExcitation(mid_channels, reduced, is_3d=True))
+        self.layers.add_module("act_func_1", make_activation(act_functions[1]))
+        self.layers.add_module("conv_2", conv_2)
+        self.use_residual = use_residual
+        self._res_proj = None
+        if use_residual and (spatial_stride != 1 or in_channels != out_channels):
+            self._res_proj = Conv3dTemporalKernel1BnAct(
+                in_channels,
+                out_channels,
+                bias=bias[2],
+                spatial_stride=spatial_stride,
+                activation="identity",
+                use_bn=use_bn[2],
+                **norms,
+            )
+        self.final_act = make_activation(act_functions[2])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = self.layers(x)
+        if self.use_residual:
+            out = out + (x if self._res_proj is None else self._res_proj(x))
+        return self.final_act(out)
