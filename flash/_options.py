@@ -92,10 +92,11 @@ Pretrained = Annotated[
     bool, _option("--pretrained", help="Start from the published weights.", panel=_FROM)
 ]
 StrategyName = Annotated[
-    Strategy,
+    Strategy | None,
     _option(
         "--strategy",
-        help="Train everything; the classifier and BatchNorm; or the classifier on cached features.",
+        help="Train everything; the classifier and BatchNorm; or the classifier on cached features, which is what "
+        "is done with trained weights where there is no GPU.",
         panel=_TRAINING,
     ),
 ]

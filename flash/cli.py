@@ -87,7 +87,7 @@ def train(
     model: opt.StartModel = "x3d_xs",
     weights: opt.StartWeights = None,
     pretrained: opt.Pretrained = False,
-    strategy: opt.StrategyName = opt.Strategy.no_freeze,
+    strategy: opt.StrategyName = None,
     epochs: opt.Epochs = None,
     batch_size: opt.BatchSize = 8,
     optimizer: opt.OptimizerName = opt.Optimizer.adamw,

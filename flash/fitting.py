@@ -141,7 +141,7 @@ def fit(
         trainer.finetune(
             classifier,
             datamodule=data,
-            strategy=config.strategy,
+            strategy=config.strategy or "no_freeze",
             ckpt_path=str(checkpoint) if done else None,
         )
     skipped = [(clip.path, clip.reason) for clip in data.skipped]

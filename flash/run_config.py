@@ -29,7 +29,8 @@ class RunConfig:
         weights: file of weights to start from.
         pretrained: start from the published weights instead.
         strategy: ``"no_freeze"`` trains everything, ``"freeze"`` the classifier and the BatchNorm layers,
-            ``"probe"`` the classifier on cached features.
+            ``"probe"`` the classifier on cached features. None probes a trained trunk where there is no GPU, and
+            trains everything otherwise.
         epochs: passes over the training videos.
         frames: frames of a clip.
         crop: side of a clip in pixels.
@@ -55,7 +56,7 @@ class RunConfig:
     model: str = "x3d_xs"
     weights: str | None = None
     pretrained: bool = False
-    strategy: str = "no_freeze"
+    strategy: str | None = None
     epochs: int | None = None
     frames: int | None = None
     crop: int | None = None
@@ -79,11 +80,12 @@ class RunConfig:
         Raises:
             ValueError: for a value out of range, or an unknown name.
         """
-        check_choice("strategy", self.strategy, STRATEGIES)
+        started = self.weights is not None or self.pretrained
+        strategy = _default_strategy(started) if self.strategy is None else self.strategy
+        check_choice("strategy", strategy, STRATEGIES)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         recipe = get_weights(self.model).recipe
-        started = self.weights is not None or self.pretrained
-        probes = self.strategy == "probe"
+        probes = strategy == "probe"
         if probes and not started:
             raise ValueError(
                 "The strategy 'probe' needs a trained trunk: give --weights FILE, or --pretrained."
@@ -93,7 +95,8 @@ class RunConfig:
         decay = _PROBE_DECAY if probes else (0.01 if self.optimizer == "AdamW" else 1e-4)
         filled = replace(
             self,
-            epochs=_EPOCHS[self.strategy] if self.epochs is None else self.epochs,
+            strategy=strategy,
+            epochs=_EPOCHS[strategy] if self.epochs is None else self.epochs,
             frames=frames,
             crop=recipe.crop_size if self.crop is None else self.crop,
             lr=rate if self.lr is None else self.lr,
@@ -134,6 +137,12 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields, for json."""
         return asdict(self)
+
+
+def _default_strategy(started: bool) -> str:
+    import torch
+
+    return "probe" if started and not torch.cuda.is_available() else "no_freeze"
 
 
 def _default_workers() -> int:

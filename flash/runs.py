@@ -273,7 +273,8 @@ def _probe(
 
 def write_run_report(summary: RunSummary, config: RunConfig, sources: Sources) -> Path:
     """Writes the report of a run into its folder."""
-    parts = {"no_freeze": "everything trained", "freeze": "trunk frozen", "probe": "linear probe"}
+    parts = {"freeze": "Trunk frozen", "probe": "Linear probe"}
+    trained = parts.get(config.strategy or "", "Everything trained")
     start = config.weights or ("published weights" if config.pretrained else "random weights")
     recipe = config.recipe()
     settings = {**config.to_dict(), "seconds a clip": f"{recipe.clip_duration_sec:g}"}
@@ -286,7 +287,7 @@ def write_run_report(summary: RunSummary, config: RunConfig, sources: Sources) -
     return write_report(
         Report(
             title=f"{config.model} on {Path(config.data).name}",
-            subtitle=f"{parts[config.strategy].capitalize()}, starting from {start}.",
+            subtitle=f"{trained}, starting from {start}.",
             labels=summary.labels,
             results=summary.results,
             history=summary.history,

@@ -38,6 +38,22 @@ def test_defaults_are_filled_in() -> None:
     assert recipe.clip_duration_sec == pytest.approx(2.0)
 
 
+def test_strategy_follows_from_weights_and_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "weights.pth"
+    weights.touch()
+    for has_gpu, given, strategy in [
+        (False, None, "no_freeze"),
+        (False, str(weights), "probe"),
+        (True, str(weights), "no_freeze"),
+    ]:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda has_gpu=has_gpu: has_gpu)
+        assert RunConfig("data", weights=given).completed().strategy == strategy
+    asked = RunConfig("data", weights=str(weights), strategy="freeze").completed()
+    assert asked.strategy == "freeze"
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
