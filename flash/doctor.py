@@ -175,12 +175,9 @@ def _cuda() -> str:
 
 
 def _pyav() -> str:
-    import av
+    from pytorchvideo.data._decode._pyav import versions
 
-    libraries = ", ".join(
-        f"{name} {'.'.join(map(str, numbers))}" for name, numbers in av.library_versions.items()
-    )
-    return f"{av.__version__} with FFmpeg's {libraries}"
+    return versions()
 
 
 def _write_video(path: Path) -> str:

@@ -19,7 +19,7 @@ from pytorchvideo.data._decode._types import (
     VideoInfo,
 )
 
-__all__ = ["PyAVDecoder"]
+__all__ = ["PyAVDecoder", "versions"]
 
 
 class PyAVDecoder:
@@ -95,3 +95,11 @@ class PyAVDecoder:
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
         self._source.close()
+
+
+def versions() -> str:
+    """Returns the versions of PyAV and of the FFmpeg libraries that it carries."""
+    libraries = ", ".join(
+        f"{name} {'.'.join(map(str, numbers))}" for name, numbers in av.library_versions.items()
+    )
+    return f"{av.__version__} with FFmpeg's {libraries}"
