@@ -17,7 +17,7 @@ _PROTOCOLS = {
     "kinetics400, 5 views": "Kinetics-400 validation videos, 5 clips x 1 crop a video, scores averaged; as published",
     "kinetics400": "Kinetics-400 validation videos, 10 clips x 3 crops a video, scores averaged; as published",
     "ssv2": "Something-Something V2 validation videos, 1 clip x 3 crops a video, scores averaged; as published",
-    "charades": "Charades validation videos, 10 clips x 3 crops a video, largest scores; as published",
+    "charades": "Charades validation videos, 10 clips x 3 crops a video; as published",
 }
 
 
