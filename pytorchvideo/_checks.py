@@ -21,16 +21,16 @@ def expected(name: str, wanted: str, got: object, advice: str = "") -> str:
     return f"{sentence} {advice}" if advice else sentence
 
 
-def near_names(name: str, known: Iterable[str], limit: int = 3) -> str:
+def near_names(name: str, known: Iterable[str]) -> str:
     """Returns a sentence with the names closest to a misspelt one, for an error message.
 
-    >>> near_names("x3d_sx", ["x3d_xs", "x3d_s", "slow_r50"], limit=2)
-    'Did you mean x3d_xs, x3d_s?'
+    >>> near_names("x3d_sx", ["x3d_xs", "x3d_s", "slow_r50"])
+    'Did you mean x3d_s, x3d_xs?'
     >>> near_names("zebra", ["x3d_xs", "slow_r50"])
     'Known names: slow_r50, x3d_xs.'
     """
     choices = sorted(known)
-    close = difflib.get_close_matches(name, choices, n=limit, cutoff=0.6)
+    close = difflib.get_close_matches(name, choices, n=3, cutoff=0.6)
     return f"Did you mean {', '.join(close)}?" if close else f"Known names: {', '.join(choices)}."
 
 

@@ -150,7 +150,7 @@ def check_input(
 
     >>> check_input([torch.zeros(1, 3, 8, 64, 64)], (3, 3))
     Traceback (most recent call last):
-    ValueError: Expected `x` to be a list of 2 batches of clips (B, C, T, H, W), one a pathway, but got 1 of them. ...
+    ValueError: Expected `x` to be a list of 2 batches of clips (B, C, T, H, W), one a pathway, but got [(1, 3, 8, 64, 64)]. ...
     """
     if channels is None or isinstance(channels, int):
         check_clip_batch(x, channels)  # type: ignore[arg-type]
@@ -163,8 +163,11 @@ def check_input(
         check_clip_batch(one, wanted_channels)
 
 
-def _kind(x: object) -> str:
-    return f"{len(x)} of them" if isinstance(x, (list, tuple)) else type(x).__name__
+def _kind(x: object) -> object:
+    """What an error says of an input: the shapes of a list, the type of anything else."""
+    if not isinstance(x, (list, tuple)):
+        return type(x).__name__
+    return [tuple(one.shape) if isinstance(one, torch.Tensor) else type(one).__name__ for one in x]
 
 
 def check_clip_batch(x: torch.Tensor, channels: int | None) -> None:
