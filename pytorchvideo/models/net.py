@@ -150,7 +150,7 @@ def check_input(
 
     >>> check_input([torch.zeros(1, 3, 8, 64, 64)], (3, 3))
     Traceback (most recent call last):
-    ValueError: Expected `x` to be a list of 2 batches of clips (B, C, T, H, W), one a pathway, but got [(1, 3, 8, 64, 64)]. ...
+    ValueError: Expected `x` to be a list of 2 batches of clips (B, C, T, H, W), one a pathway, but got [(1, ...
     """
     if channels is None or isinstance(channels, int):
         check_clip_batch(x, channels)  # type: ignore[arg-type]
