@@ -3,9 +3,9 @@
 
 For each video: three clips of two seconds, evenly spaced, 8 frames of each, one thread. "whole" decodes every frame of
 the clip to RGB and then picks, through PyAV alone; "ours" is ``EncodedVideo.get_clip`` with a ``frame_filter``. Both
-should give the same pixels, which is checked for each clip. They do not where "whole" is wrong: it sorts by time stamp, which
-three of the reference clips get wrong (MPEG-4 with B-frames in AVI, an mp4 with copied times), and cannot seek in MPEG-PS.
-The tests compare with a decode of the whole file in display order instead.
+should give the same pixels, which is checked for each clip. They do not where "whole" is wrong: it sorts by time
+stamp, which three of the reference clips get wrong (MPEG-4 with B-frames in AVI, an mp4 with copied times), and cannot
+seek in MPEG-PS. The tests compare with a decode of the whole file in display order instead.
 
     python benchmarks/decode.py FOLDER_OR_VIDEO... [--repeats 5]
 """
