@@ -150,8 +150,7 @@ def test_every_video_is_opened_and_closed_once() -> None:
         (i, c) for i in range(3) for c in range(2)
     ]
     assert Counter(dataset.video_path_handler.log) == {"open": 3, "decode": 6, "close": 3}
-    with pytest.raises(StopIteration):
-        next(dataset)
+    assert next(dataset, None) is None
     assert not hasattr(dataset, "__len__")
     assert dataset.num_videos == 3
 
