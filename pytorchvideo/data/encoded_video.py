@@ -12,7 +12,7 @@ import fsspec
 import torch
 
 from pytorchvideo._checks import check_choice
-from pytorchvideo.data._decode import FrameFilter, VideoError, check_window
+from pytorchvideo.data._decode import FrameFilter, VideoError, check_file, check_window
 from pytorchvideo.data._decode._pyav import PyAVDecoder
 from pytorchvideo.data.video import Video
 
@@ -90,15 +90,7 @@ class EncodedVideo(Video):
             name = Path(str(file_path)).name
             return cls(remote, name, decode_video, decode_audio, decoder, **other_args)
         path = Path(file_path)
-        if path.is_dir():
-            raise IsADirectoryError(
-                f"{path} is a directory, but a video file was expected. "
-                "A folder of frames is read by FrameVideo.from_directory."
-            )
-        if not path.exists():
-            raise FileNotFoundError(f"There is no video file {path}.")
-        if path.stat().st_size == 0:
-            raise VideoError(f"{path} is empty (0 bytes), so it is not a readable video.")
+        check_file(path)
         return cls(path, None, decode_video, decode_audio, decoder, **other_args)
 
     @classmethod

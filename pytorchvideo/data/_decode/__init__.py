@@ -14,6 +14,7 @@ from pytorchvideo.data._decode._types import (
     VideoError,
     VideoInfo,
     ceil_ticks,
+    check_file,
     check_window,
     select_frames,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "VideoError",
     "VideoInfo",
     "ceil_ticks",
+    "check_file",
     "check_window",
     "select_frames",
 ]

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -108,6 +109,25 @@ def ceil_ticks(time_sec: Time, time_base: Fraction) -> float:
         nearest = round(ticks)
         return nearest if abs(ticks - nearest) < 1e-6 else math.ceil(ticks)
     return math.ceil(Fraction(time_sec) / time_base)
+
+
+def check_file(path: Path) -> None:
+    """Raises unless a path is a file with something in it.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        IsADirectoryError: it is a directory.
+        VideoError: the file is empty.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"{path} is a directory, but a video file was expected. "
+            "A folder of frames is read by FrameVideo.from_directory."
+        )
+    if not path.exists():
+        raise FileNotFoundError(f"There is no video file {path}.")
+    if path.stat().st_size == 0:
+        raise VideoError(f"{path} is empty (0 bytes), so it is not a readable video.")
 
 
 def check_window(start_sec: Time, end_sec: Time, name: str, duration: Fraction) -> None:

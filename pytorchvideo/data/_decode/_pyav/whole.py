@@ -9,7 +9,7 @@ from typing import Any
 import av
 
 from pytorchvideo.data._decode._pyav.source import Source, reason
-from pytorchvideo.data._decode._types import VideoError
+from pytorchvideo.data._decode._types import VideoError, check_file
 
 _SLACK_SEC = Fraction(1, 2)  # headers round, and the sound may outlast the pictures
 
@@ -45,12 +45,7 @@ def read_whole(path: str | Path) -> WholeVideo:
             header promises.
     """
     file = Path(path)
-    if file.is_dir():
-        raise IsADirectoryError(f"{file} is a directory, but a video file was expected.")
-    if not file.exists():
-        raise FileNotFoundError(f"There is no video file {file}.")
-    if file.stat().st_size == 0:
-        raise VideoError(f"{file} is empty (0 bytes), so it is not a readable video.")
+    check_file(file)
     try:
         source = Source(file, str(file), video=True, audio=True)
     except (av.error.FFmpegError, EOFError) as error:
