@@ -100,10 +100,12 @@ class FrameReader:
         return Fraction((first + stream.duration) * self._base)
 
     def _decode(self, packets: Iterator[Any]) -> Iterator[Any]:
-        """Frames of packets in display order, drained at the end."""
+        """Frames of packets in display order, drained at the end and at every None, which stands for a gap."""
         context = self._source.video.codec_context
         for packet in packets:
             yield from context.decode(packet)
+            if packet is None:
+                context.flush_buffers()
         yield from context.decode(None)
 
     def read(
@@ -225,8 +227,8 @@ class FrameReader:
                 if not keep[index]:
                     skipped = True
                     continue
-                if skipped:  # a new group after a gap: nothing of the old one may be referred to
-                    context.flush_buffers()
+                if skipped:  # what follows may not refer to what was before, whose last frames are still to be shown
+                    yield None
                     skipped = False
                 if drops:
                     context.skip_frame = "DEFAULT" if entry.pts in wanted else "NONREF"
@@ -245,9 +247,7 @@ class FrameReader:
         for channel, plane in zip((1, 2, 0), planar.planes, strict=True):
             rows = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)
             picture[channel] = torch.from_numpy(rows[:, :width].copy())
-        turns = (
-            round(frame.rotation / 90) % 4
-        )  # counter-clockwise quarter turns of the display matrix
+        turns = round(frame.rotation / 90) % 4  # of the display matrix, counter-clockwise
         return torch.rot90(picture, turns, dims=(1, 2)) if turns else picture
 
 
