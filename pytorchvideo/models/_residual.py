@@ -2,20 +2,14 @@
 """Residual stages of bottleneck blocks (arXiv 1512.03385, section 3 and figure 5), in three dimensions."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import nn
 
-from pytorchvideo._checks import expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm
-
-BranchFusion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-def _trivial_sum(shortcut: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
-    return shortcut + residual
+from pytorchvideo.layers._residual import BranchFusion, ResBlock, add_branches
 
 
 class BottleneckBlock(nn.Module):
@@ -46,45 +40,6 @@ class BottleneckBlock(nn.Module):
         ):
             x = x if layer is None else layer(x)
         return x
-
-
-class ResBlock(nn.Module):
-    """A residual block: shortcut and ``branch2`` are fused, then activated.
-
-    Args:
-        branch1_conv: convolution of the shortcut; None for the identity.
-        branch1_norm: norm after it, or None.
-        branch2: the residual branch.
-        activation: of the result, or None.
-        branch_fusion: called with shortcut and residual; None adds them. A module-level function keeps
-            the network picklable.
-    """
-
-    def __init__(
-        self,
-        branch1_conv: nn.Module | None = None,
-        branch1_norm: nn.Module | None = None,
-        branch2: nn.Module | None = None,
-        activation: nn.Module | None = None,
-        branch_fusion: BranchFusion | None = None,
-    ) -> None:
-        super().__init__()
-        if branch2 is None:
-            raise ValueError(expected("branch2", "a module", branch2))
-        self.branch1_conv = branch1_conv
-        self.branch1_norm = branch1_norm
-        self.branch2 = branch2
-        self.activation = activation
-        self.branch_fusion = _trivial_sum if branch_fusion is None else branch_fusion
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        shortcut = x
-        if self.branch1_conv is not None:
-            shortcut = self.branch1_conv(x)
-            if self.branch1_norm is not None:
-                shortcut = self.branch1_norm(shortcut)
-        x = self.branch_fusion(shortcut, self.branch2(x))
-        return x if self.activation is None else self.activation(x)
 
 
 class ResStage(nn.Module):
@@ -165,7 +120,7 @@ def create_res_block(
     dim_out: int,
     bottleneck: ModuleFactory,
     use_shortcut: bool = False,
-    branch_fusion: BranchFusion = _trivial_sum,
+    branch_fusion: BranchFusion = add_branches,
     conv_a_kernel_size: Size3 = (3, 1, 1),
     conv_a_stride: Size3 = (2, 1, 1),
     conv_a_padding: Size3 = (1, 0, 0),

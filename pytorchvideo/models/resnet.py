@@ -24,9 +24,9 @@ from torch import nn
 
 from pytorchvideo._checks import expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, same_padding
+from pytorchvideo.layers._residual import ResBlock
 from pytorchvideo.models._residual import (
     BottleneckBlock,
-    ResBlock,
     ResStage,
     create_bottleneck_block,
     create_res_block,
