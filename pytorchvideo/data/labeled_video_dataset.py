@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, RandomSampler, Sampler, get_worker_info
 
+from pytorchvideo.data._decode import FrameFilter
 from pytorchvideo.data._skipped import SkipLog, SkippedClip
 from pytorchvideo.data.clip_sampling import ClipInfo, ClipInfoList, ClipSampler
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
@@ -23,6 +24,7 @@ __all__ = ["LabeledVideoDataset", "SkippedClip", "labeled_video_dataset"]
 _BAD_FILE = (OSError, RuntimeError, ValueError)
 
 Transform = Callable[[dict[str, Any]], Any]
+Describe = Callable[[dict[str, Any], ClipInfo | ClipInfoList, dict[str, Any]], dict[str, Any]]
 
 
 class LabeledVideos(Protocol):
@@ -67,6 +69,11 @@ class LabeledVideoDataset(IterableDataset):
         decode_audio: whether samples have ``audio``.
         decode_video: without it samples have no ``video``.
         decoder: see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`.
+        fps: frames per second of folders of frames.
+        frame_filter: indices of the frames of a clip -> those to load; by default all.
+        describe: ``(info, window, clip)`` -> what a sample says besides its frames and sound; by
+            default the info dict. ``window`` is what the clip sampler returned, ``clip`` what the
+            reader returned for it.
 
     Attributes:
         video_path_handler: opens a path; may be replaced by any object with ``video_from_path``.
@@ -81,6 +88,10 @@ class LabeledVideoDataset(IterableDataset):
         decode_audio: bool = True,
         decode_video: bool = True,
         decoder: str = "pyav",
+        *,
+        fps: float = 30.0,
+        frame_filter: FrameFilter | None = None,
+        describe: Describe | None = None,
     ) -> None:
         self._labeled_videos = labeled_video_paths
         self._clip_sampler = clip_sampler
@@ -89,7 +100,9 @@ class LabeledVideoDataset(IterableDataset):
         self._decode_audio = decode_audio
         self._decode_video = decode_video
         self._decoder = decoder
-        self.video_path_handler: Any = VideoPathHandler()
+        self._own_filter = frame_filter
+        self._describe = describe
+        self.video_path_handler: Any = VideoPathHandler(fps=fps)
         self._skip_log = SkipLog()
         self._samples: Generator[dict[str, Any], None, None] | None = None
         self._order_seeds: tuple[int, torch.Generator] | None = None
@@ -218,7 +231,7 @@ class LabeledVideoDataset(IterableDataset):
             )
         clips = []
         for start, end in zip(window.clip_start_sec, window.clip_end_sec, strict=True):
-            clip = self._decode_one(video, path, start, end, None)
+            clip = self._decode_one(video, path, start, end, self._own_filter)
             if clip is None:
                 return None
             clips.append(clip)
@@ -226,10 +239,12 @@ class LabeledVideoDataset(IterableDataset):
         return {k: None if any(v is None for v in vs) else vs for k, vs in joined.items()}
 
     def _frame_filter(self, video: Video) -> Any:
-        """The filter that the transform of this moment allows, if the reader takes one."""
-        keep = temporal_frame_filter(self._transform)
+        """The dataset's own filter, then that which the transform of this moment allows."""
+        own, keep = self._own_filter, temporal_frame_filter(self._transform)
+        if own is not None and keep is not None:
+            return lambda indices: keep(list(own(indices)))
         takes_filter = keep and "frame_filter" in inspect.signature(video.get_clip).parameters
-        return keep if takes_filter else None
+        return keep if takes_filter else own
 
     def _decode_one(
         self, video: Video, path: str, start: Any, end: Any, frame_filter: Any
@@ -260,7 +275,7 @@ class LabeledVideoDataset(IterableDataset):
             "video_index": index,
             "clip_index": window.clip_index,
             "aug_index": window.aug_index,
-            **info,
+            **(info if self._describe is None else self._describe(info, window, clip)),
         }
         if clip.get("audio") is not None:
             sample["audio"] = clip["audio"]
@@ -321,6 +336,8 @@ def labeled_video_dataset(
     video_path_prefix: str = "",
     decode_audio: bool = True,
     decoder: str = "pyav",
+    *,
+    fps: float = 30.0,
 ) -> LabeledVideoDataset:
     """Makes a :class:`LabeledVideoDataset` from a list file or a folder.
 
@@ -332,6 +349,7 @@ def labeled_video_dataset(
         video_path_prefix: put before every path.
         decode_audio: whether samples have ``audio``.
         decoder: see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`.
+        fps: frames per second of folders of frames.
 
     Raises:
         FileNotFoundError: no such path, or a list in which no video exists.
@@ -347,4 +365,5 @@ def labeled_video_dataset(
         transform,
         decode_audio=decode_audio,
         decoder=decoder,
+        fps=fps,
     )

@@ -31,9 +31,14 @@ class Video(ABC):
 
 
 class VideoPathHandler:
-    """Opens whatever a path names: a file through FFmpeg, a directory as a folder of frames."""
+    """Opens whatever a path names: a file through FFmpeg, a directory as a folder of frames.
 
-    def __init__(self) -> None:
+    Args:
+        fps: frames per second of a directory, where a call does not say otherwise.
+    """
+
+    def __init__(self, *, fps: float = 30.0) -> None:
+        self._fps = fps
         self.path_order_cache: dict[str, list[str]] = {}
 
     def video_from_path(
@@ -42,7 +47,7 @@ class VideoPathHandler:
         decode_video: bool = True,
         decode_audio: bool = False,
         decoder: str = "pyav",
-        fps: float = 30,
+        fps: float | None = None,
     ) -> Video:
         """Returns a reader for a path.
 
@@ -51,7 +56,7 @@ class VideoPathHandler:
             decode_video: whether clips carry frames.
             decode_audio: whether clips carry sound; a directory has none.
             decoder: see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`.
-            fps: frames per second of a directory.
+            fps: frames per second of a directory; by default those of the handler.
 
         Raises:
             FileNotFoundError: if there is neither a file nor a directory.
@@ -61,7 +66,8 @@ class VideoPathHandler:
         from pytorchvideo.data.frame_video import FrameVideo
 
         if Path(filepath).is_dir():
-            return FrameVideo.from_directory(filepath, fps, path_order_cache=self.path_order_cache)
+            rate = self._fps if fps is None else fps
+            return FrameVideo.from_directory(filepath, rate, path_order_cache=self.path_order_cache)
         return EncodedVideo.from_path(
             filepath, decode_video=decode_video, decode_audio=decode_audio, decoder=decoder
         )
