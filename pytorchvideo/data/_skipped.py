@@ -8,7 +8,12 @@ import uuid
 import warnings
 import weakref
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
+
+from pytorchvideo._checks import check_choice
+
+OnError = Literal["skip", "raise"]
+"""What a bad video does: it is skipped, warned of and recorded, or the first one ends everything."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,14 @@ class SkipLog:
 
     ``DataLoader`` workers hold copies of the dataset, so the log is a file of json lines in the
     temporary folder, which appears with the first bad video and goes with the dataset.
+
+    Args:
+        on_error: with "raise" nothing is warned of, since the dataset is going to raise.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_error: OnError = "skip") -> None:
+        check_choice("on_error", on_error, get_args(OnError))
+        self.on_error = on_error
         name = f"pytorchvideo-skipped-{uuid.uuid4().hex}.jsonl"
         self._file = os.path.join(tempfile.gettempdir(), name)
         self._found: dict[str, SkippedClip] = {}
@@ -43,7 +53,7 @@ class SkipLog:
         # Forked workers inherit the finalizer: only the process that made the log may remove it.
         weakref.finalize(self, _remove, self._file, os.getpid())
 
-    def add(self, clip: SkippedClip) -> None:
+    def add(self, clip: SkippedClip, *, quietly: bool = False) -> None:
         """Records a clip and warns, unless its path is recorded already, here or in a worker."""
         if clip.path in self.clips():
             return
@@ -54,7 +64,8 @@ class SkipLog:
             os.write(handle, line)
         finally:
             os.close(handle)
-        warnings.warn(f"Skipping {clip.path}: {clip.reason}", UserWarning, stacklevel=2)
+        if self.on_error == "skip" and not quietly:
+            warnings.warn(f"Skipping {clip.path}: {clip.reason}", UserWarning, stacklevel=2)
 
     def clips(self) -> dict[str, SkippedClip]:
         """Everything recorded so far by any process, by path: the first entry of each."""
@@ -73,7 +84,7 @@ class SkipLog:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy in another process reads and writes the same file."""
-        return {"_file": self._file, "_found": {}, "_read_up_to": 0}
+        return {**self.__dict__, "_found": {}, "_read_up_to": 0}
 
 
 def _remove(file: str, owner: int) -> None:

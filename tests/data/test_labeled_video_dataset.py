@@ -135,7 +135,7 @@ def test_audio_only_where_there_is_some() -> None:
 
 def test_info_may_override_and_several_clips_are_lists() -> None:
     dataset = make(["a.mp4"], ("random_multi", 1, 3))
-    dataset._labeled_videos = [("a.mp4", {"video_index": "mine", "score": 2.5})]
+    dataset.reader.videos = [("a.mp4", {"video_index": "mine", "score": 2.5})]
     (sample,) = dataset
     assert sample["video_index"] == "mine"
     assert sample["score"] == 2.5
@@ -377,7 +377,7 @@ def test_a_worker_with_bad_files_only_knows_that_others_have_good_ones() -> None
 
 def test_the_record_goes_with_its_dataset() -> None:
     dataset = make(["missing.mp4", "good.mp4"], ("random", 1))
-    file = dataset._skip_log._file
+    file = dataset.reader.skip_log._file
     assert not os.path.exists(file)
     with pytest.warns(UserWarning, match=r"missing\.mp4"):
         list(dataset)
@@ -449,7 +449,7 @@ def test_sparse_decoding_changes_no_sample(
         return list(labeled_video_dataset(folder, clips, SequentialSampler, TRANSFORM))
 
     sparse = epoch()
-    module = importlib.import_module("pytorchvideo.data.labeled_video_dataset")
+    module = importlib.import_module("pytorchvideo.data._clip_reader")
     monkeypatch.setattr(module, "temporal_frame_filter", lambda transform: None)
     full = epoch()
     assert len(sparse) == len(full) > 0
@@ -482,7 +482,7 @@ def test_only_the_frames_of_the_current_transform_are_decoded(
     list(dataset)
     assert set(loaded_frames) == {8}
     loaded_frames.clear()
-    dataset._transform = see
+    dataset.reader.transform = see
     list(dataset)
     assert min(loaded_frames) >= 29
 

@@ -389,7 +389,7 @@ def test_the_sparse_decode_is_on(root: Path) -> None:
     from pytorchvideo.transforms._pushdown import temporal_frame_filter
 
     module = data(root)
-    keep = temporal_frame_filter(module.train_dataset._transform)
+    keep = temporal_frame_filter(module.train_dataset.reader.transform)
     assert keep is not None
     assert keep(list(range(10))) == [0, 3, 6, 9]
 

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From one labelled video to its samples: the part that all datasets share."""
+
+import inspect
+import os
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from pytorchvideo.data._decode import FrameFilter, VideoError
+from pytorchvideo.data._skipped import OnError, SkipLog, SkippedClip
+from pytorchvideo.data.clip_sampling import ClipInfo, ClipInfoList, ClipSampler
+from pytorchvideo.data.video import Video, VideoPathHandler
+from pytorchvideo.transforms._pushdown import temporal_frame_filter
+
+# What readers raise for a file that is missing, damaged or no video.
+_BAD_FILE = (OSError, RuntimeError, ValueError)
+
+Window = ClipInfo | ClipInfoList
+Transform = Callable[[dict[str, Any]], Any]
+Quarantine = str | os.PathLike[str] | Collection[str]
+Describe = Callable[[dict[str, Any], Window, dict[str, Any]], dict[str, Any]]
+
+
+class LabeledVideos(Protocol):
+    """Anything with a length whose items are ``(path, info)``: a list, or LabeledVideoPaths."""
+
+    def __getitem__(self, index: int, /) -> tuple[str, dict[str, Any]]: ...
+
+    def __len__(self) -> int: ...
+
+
+class ClipReader:
+    """Opens labelled videos, asks a clip sampler for windows, decodes them and makes samples.
+
+    For the arguments see :class:`~pytorchvideo.data.labeled_video_dataset.LabeledVideoDataset`.
+
+    Attributes:
+        videos: of ``(path, info)``.
+        transform: its beginning says which frames need not be decoded; the datasets apply it.
+        skip_log: the bad videos.
+        video_path_handler: opens a path; may be replaced by any object with ``video_from_path``.
+    """
+
+    def __init__(
+        self,
+        videos: LabeledVideos,
+        clip_sampler: ClipSampler,
+        transform: Transform | None = None,
+        *,
+        decode_audio: bool = True,
+        decode_video: bool = True,
+        decoder: str = "pyav",
+        fps: float = 30.0,
+        frame_filter: FrameFilter | None = None,
+        describe: Describe | None = None,
+        on_error: OnError = "skip",
+        quarantine: Quarantine = (),
+    ) -> None:
+        self.videos = videos
+        self.clip_sampler = clip_sampler
+        self.transform = transform
+        self.skip_log = SkipLog(on_error)
+        self.video_path_handler: Any = VideoPathHandler(fps=fps)
+        self._decode_audio = decode_audio
+        self._decode_video = decode_video
+        self._decoder = decoder
+        self._own_filter = frame_filter
+        self._describe = describe
+        self._quarantine = read_quarantine(quarantine)
+
+    def open(self, path: str) -> Video:
+        """Opens a video.
+
+        Raises:
+            VideoError: it cannot be opened, or is in quarantine; it is in the log.
+        """
+        if os.path.abspath(path) in self._quarantine:
+            known = SkippedClip(str(path), "it is in the quarantine list.")
+            raise self._skip(known, quietly=True)
+        try:
+            video: Video = self.video_path_handler.video_from_path(
+                path,
+                decode_audio=self._decode_audio,
+                decode_video=self._decode_video,
+                decoder=self._decoder,
+            )
+            _ = video.duration
+        except _BAD_FILE as error:
+            raise self._skip(SkippedClip(str(path), _reason(error))) from error
+        return video
+
+    def windows(self, duration: Any, info: dict[str, Any]) -> Iterator[tuple[Window, bool]]:
+        """All windows of a video, and whether the one after is another view of the same clip."""
+        sampler = self.clip_sampler
+        sampler.reset()
+        try:
+            window = sampler(None, duration, info)
+            while not np.all(window.is_last_clip):
+                end = window.clip_end_sec
+                following = sampler(end[-1] if isinstance(end, list) else end, duration, info)
+                yield window, bool(np.max(following.aug_index) > 0)
+                window = following
+            yield window, False
+        finally:
+            sampler.reset()
+
+    def decode(self, video: Video, path: str, window: Window) -> dict[str, Any]:
+        """``{"video": ..., "audio": ...}`` of one window, or lists for a window of several.
+
+        Raises:
+            VideoError: the clip, or one of several, cannot be read; it is in the log.
+        """
+        keep = self._frame_filter(video)
+        if not isinstance(window.clip_start_sec, list):
+            return self._decode_one(video, path, window.clip_start_sec, window.clip_end_sec, keep)
+        times = zip(window.clip_start_sec, window.clip_end_sec, strict=True)  # type: ignore[arg-type]
+        clips = [
+            self._decode_one(video, path, start, end, self._own_filter) for start, end in times
+        ]
+        joined = {key: [clip.get(key) for clip in clips] for key in ("video", "audio")}
+        return {k: None if any(v is None for v in vs) else vs for k, vs in joined.items()}
+
+    def sample(
+        self, clip: dict[str, Any], name: str, index: int, window: Window, info: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The sample of a decoded clip, before the transform."""
+        sample = {"video": clip["video"]} if self._decode_video else {}
+        sample |= {
+            "video_name": name,
+            "video_index": index,
+            "clip_index": window.clip_index,
+            "aug_index": window.aug_index,
+            **(info if self._describe is None else self._describe(info, window, clip)),
+        }
+        if clip.get("audio") is not None:
+            sample["audio"] = clip["audio"]
+        return sample
+
+    def none_readable(self) -> str:
+        """What to say where no video gave a clip."""
+        skipped = self.skip_log.clips().values()
+        first = "; ".join(f"{clip.path}: {clip.reason}" for clip in list(skipped)[:3])
+        return (
+            f"None of the {len(self.videos)} videos could be read. The first: {first} "
+            "All are in `dataset.skipped`."
+        )
+
+    def _frame_filter(self, video: Video) -> Any:
+        """The dataset's own filter, then that which the transform of this moment allows."""
+        own, keep = self._own_filter, temporal_frame_filter(self.transform)
+        if own is not None and keep is not None:
+            return lambda indices: keep(list(own(indices)))
+        takes_filter = keep and "frame_filter" in inspect.signature(video.get_clip).parameters
+        return keep if takes_filter else own
+
+    def _decode_one(
+        self, video: Video, path: str, start: Any, end: Any, frame_filter: Any
+    ) -> dict[str, Any]:
+        options = {} if frame_filter is None else {"frame_filter": frame_filter}
+        cause: Exception | None = None
+        try:
+            clip = video.get_clip(start, end, **options)
+            reason = f"it has no frames from {float(start):g} to {float(end):g} s."
+        except _BAD_FILE as error:
+            clip, reason, cause = None, _reason(error), error
+        wanted = "video" if self._decode_video else "audio"
+        if clip is not None and clip.get(wanted) is not None:
+            return clip
+        raise self._skip(SkippedClip(str(path), reason, float(start), float(end))) from cause
+
+    def _skip(self, clip: SkippedClip, *, quietly: bool = False) -> VideoError:
+        """Logs a bad clip, and returns the error to raise."""
+        self.skip_log.add(clip, quietly=quietly)
+        said = clip.reason if clip.path in clip.reason else f"{clip.path}: {clip.reason}"
+        return VideoError(said)
+
+
+def read_quarantine(quarantine: Quarantine) -> frozenset[str]:
+    """The absolute paths of a collection of paths, or of a text file with one at the start of each line.
+
+    A tab ends the path; what follows, the reason, is for people.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if isinstance(quarantine, (str, os.PathLike)):
+        lines = Path(quarantine).read_text(encoding="utf-8").splitlines()
+        quarantine = [line.split("\t")[0] for line in lines if line.strip()]
+    return frozenset(os.path.abspath(path) for path in quarantine)
+
+
+def copy_clip(clip: dict[str, Any]) -> dict[str, Any]:
+    """A clip with memory of its own: a transform may work in place."""
+    return {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in clip.items()}
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
