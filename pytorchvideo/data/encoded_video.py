@@ -12,7 +12,13 @@ import fsspec
 import torch
 
 from pytorchvideo._checks import check_choice
-from pytorchvideo.data._decode import FrameFilter, VideoError, check_file, check_window
+from pytorchvideo.data._decode import (
+    FrameFilter,
+    FrameResize,
+    VideoError,
+    check_file,
+    check_window,
+)
 from pytorchvideo.data._decode._pyav import PyAVDecoder
 from pytorchvideo.data.video import Video
 
@@ -144,6 +150,7 @@ class EncodedVideo(Video):
         start_sec: float | Fraction,
         end_sec: float | Fraction,
         frame_filter: FrameFilter | None = None,
+        resize: FrameResize | None = None,
     ) -> dict[str, torch.Tensor | None]:
         """Returns the clip ``[start_sec, end_sec)``, cut at the end of the file.
 
@@ -152,6 +159,9 @@ class EncodedVideo(Video):
             end_sec: where it ends, the frame at this very time not included.
             frame_filter: gets the list ``[0, ..., T-1]`` of the clip's frames and returns the indices to load; only
                 those are converted, and frames that no other depends on are not decoded at all.
+            resize: gets the (height, width) of an upright frame and returns those wanted: FFmpeg then scales while it
+                converts, which takes an average of all pixels that fall into one, so that fine patterns do not flicker.
+                :func:`~pytorchvideo.transforms.functional.short_side_scale` looks at four pixels only.
 
         Returns:
             ``{"video": float32 (3, T, H, W) in 0..255, "audio": float32 (S,)}``, None for what the file lacks there.
@@ -161,7 +171,7 @@ class EncodedVideo(Video):
             VideoError: (a RuntimeError) if the file is damaged there; the message says where.
         """
         check_window(start_sec, end_sec, self._name, self.duration)
-        frames = self._decoder.frames(start_sec, end_sec, frame_filter)
+        frames = self._decoder.frames(start_sec, end_sec, frame_filter, resize)
         sound = self._decoder.audio(start_sec, end_sec)
         return {
             "video": None if frames is None else frames.data.to(torch.float32),

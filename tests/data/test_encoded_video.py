@@ -174,9 +174,29 @@ def test_memory_holds_the_wanted_frames_only(make_video: Callable[..., Path]) ->
     path = make_video("memory.mp4", frames=pictures, options={"g": "30"})
     held = []
     with EncodedVideo.from_path(path, decode_audio=False) as video:
-        reader = video._decoder._frames
-        assert reader is not None
-        original = reader._picture
-        reader._picture = lambda frame: held.append(1) or original(frame)  # type: ignore[method-assign,func-returns-value]
-        video.get_clip(0, 3, lambda indices: indices[:: len(indices) // 4][:4])
+        video.get_clip(
+            0,
+            3,
+            lambda indices: indices[:: len(indices) // 4][:4],
+            resize=lambda height, width: held.append(1) or (height, width),  # type: ignore[func-returns-value]
+        )
     assert len(held) == 4
+
+
+def test_frames_scaled_while_they_are_converted(make_video: Callable[..., Path]) -> None:
+    asked = []
+
+    def halve(height: int, width: int) -> tuple[int, int]:
+        asked.append((height, width))
+        return height // 2, width // 2
+
+    with EncodedVideo.from_path(make_video("large.mp4", height=96, width=130)) as video:
+        whole = video.get_clip(0, 1)["video"]
+        small = video.get_clip(0, 1, lambda indices: indices[::10], resize=halve)["video"]
+        same = video.get_clip(0, 1, resize=lambda height, width: (height, width))["video"]
+    assert whole is not None and small is not None and same is not None
+    assert set(asked) == {(96, 130)}
+    assert small.shape == (3, 3, 48, 65)
+    assert torch.equal(same, whole)
+    mean_of_four = torch.nn.functional.avg_pool2d(whole[:, ::10], 2)
+    assert (small - mean_of_four).abs().mean() < 2

@@ -18,6 +18,9 @@ Time = float | Fraction
 FrameFilter = Callable[[list[int]], Sequence[int]]
 """Gets the indices ``0 .. T-1`` of the frames of a clip and returns the indices to load, in that order."""
 
+FrameResize = Callable[[int, int], tuple[int, int]]
+"""Gets the (height, width) of an upright frame and returns those to scale it to."""
+
 
 class VideoError(RuntimeError):
     """A file that cannot be read as a video; the message names the file and says why."""
@@ -82,6 +85,7 @@ class Decoder(Protocol):
         start_sec: float | Fraction,
         end_sec: float | Fraction,
         frame_filter: FrameFilter | None,
+        resize: FrameResize | None = None,
     ) -> Frames | None:
         """Returns the frames with ``start_sec <= t < end_sec``, or None where there are none."""
 

@@ -13,6 +13,7 @@ from pytorchvideo.data._decode._pyav.video import FrameReader
 from pytorchvideo.data._decode._types import (
     AudioSamples,
     FrameFilter,
+    FrameResize,
     Frames,
     Time,
     VideoError,
@@ -83,10 +84,14 @@ class PyAVDecoder:
         )
 
     def frames(
-        self, start_sec: Time, end_sec: Time, frame_filter: FrameFilter | None = None
+        self,
+        start_sec: Time,
+        end_sec: Time,
+        frame_filter: FrameFilter | None = None,
+        resize: FrameResize | None = None,
     ) -> Frames | None:
         """See :meth:`FrameReader.read`; None also where no frames were asked for."""
-        return self._frames.read(start_sec, end_sec, frame_filter) if self._frames else None
+        return self._frames.read(start_sec, end_sec, frame_filter, resize) if self._frames else None
 
     def audio(self, start_sec: Time, end_sec: Time) -> AudioSamples | None:
         """See :meth:`AudioReader.read`; None also where there is no sound."""

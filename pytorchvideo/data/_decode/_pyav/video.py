@@ -26,6 +26,7 @@ from av.video.reformatter import VideoReformatter
 from pytorchvideo.data._decode._pyav.source import Source, reason
 from pytorchvideo.data._decode._types import (
     FrameFilter,
+    FrameResize,
     Frames,
     Time,
     VideoError,
@@ -109,10 +110,15 @@ class FrameReader:
         yield from context.decode(None)
 
     def read(
-        self, start_sec: Time, end_sec: Time, frame_filter: FrameFilter | None = None
+        self,
+        start_sec: Time,
+        end_sec: Time,
+        frame_filter: FrameFilter | None = None,
+        resize: FrameResize | None = None,
     ) -> Frames | None:
         """Returns the upright RGB frames with ``start_sec <= t < end_sec`` that a filter picks, all without one.
 
+        With ``resize`` FFmpeg scales them while it turns them into RGB (bilinear over all pixels that fall into one).
         Returns None where the window holds no frame because the video stream ends before it.
 
         Raises:
@@ -126,10 +132,11 @@ class FrameReader:
             span = self._span(low, high)
             indices = select_frames(frame_filter, len(span.shown), self._source.name)
             sparse = self._trusted and frame_filter is not None
-            pictures = self._pictures(span, {span.shown[i] for i in indices}, sparse)
+            wanted = {span.shown[i] for i in indices}
+            pictures = self._pictures(span, wanted, sparse, resize)
             missing = [i for i in indices if span.shown[i] not in pictures]
             if missing:  # a packet without a picture: count what there really is
-                pictures = self._pictures(span, set(span.shown), sparse=False)
+                pictures = self._pictures(span, set(span.shown), False, resize)
                 shown = sorted(pictures)
                 indices = select_frames(frame_filter, len(shown), self._source.name)
                 span = _Span(span.seek_pts, span.packets, shown)
@@ -193,7 +200,9 @@ class FrameReader:
         shown = sorted({p.pts for p in packets if low <= p.pts < high})
         return _Span(seek_pts, packets, shown)
 
-    def _pictures(self, span: _Span, wanted: set[int], sparse: bool) -> dict[int, torch.Tensor]:
+    def _pictures(
+        self, span: _Span, wanted: set[int], sparse: bool, resize: FrameResize | None
+    ) -> dict[int, torch.Tensor]:
         """Second pass: wanted times -> pictures uint8 (3, H, W)."""
         if not wanted:
             return {}
@@ -207,7 +216,7 @@ class FrameReader:
         for frame in self._decode(self._needed(span, wanted, sparse)):
             pts = frame.pts if self._trusted else next(order, None)
             if pts in wanted and pts not in found:
-                found[pts] = self._picture(frame)
+                found[pts] = self._picture(frame, resize)
             if len(found) == len(wanted) or (pts is not None and pts > last):
                 break
         return found
@@ -236,10 +245,14 @@ class FrameReader:
         finally:
             context.skip_frame = "DEFAULT"
 
-    def _picture(self, frame: Any) -> torch.Tensor:
+    def _picture(self, frame: Any, resize: FrameResize | None) -> torch.Tensor:
         """An upright RGB picture uint8 (3, H, W), equal to PyAV's own ``rgb24`` conversion pixel by pixel."""
         to_rgb, to_planes = self._reformatters
-        packed = to_rgb.reformat(frame, format="rgb24", threads=1)
+        turns = round(frame.rotation / 90) % 4  # of the display matrix, counter-clockwise
+        size = frame.height, frame.width
+        if resize is not None:
+            size = resize(*size) if turns % 2 == 0 else resize(*size[::-1])[::-1]
+        packed = to_rgb.reformat(frame, size[1], size[0], format="rgb24", threads=1)
         # rgb24 -> gbrp only sorts bytes, much faster than a strided copy would.
         planar = to_planes.reformat(packed, format="gbrp", threads=1)
         height, width = planar.height, planar.width
@@ -247,7 +260,6 @@ class FrameReader:
         for channel, plane in zip((1, 2, 0), planar.planes, strict=True):
             rows = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)
             picture[channel] = torch.from_numpy(rows[:, :width].copy())
-        turns = round(frame.rotation / 90) % 4  # of the display matrix, counter-clockwise
         return torch.rot90(picture, turns, dims=(1, 2)) if turns else picture
 
 
