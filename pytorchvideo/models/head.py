@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Heads: from the last feature map of a network to class scores.
 
-Every head keeps its last learnt layer in a child that :attr:`ClassificationHead.classifier` names, so that
+Every head keeps its last learnt layer in a child that :attr:`ReplaceableClassifier.classifier` names, so that
 any model can be given other classes.
 """
 
@@ -10,62 +10,31 @@ from torch import nn
 
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation
-from pytorchvideo.models.weight_init import init_linear
+from pytorchvideo.models._head_parts import (
+    ClassificationHead,
+    PoolAndProject,
+    ReplaceableClassifier,
+    check_pool_fits,
+    make_pool,
+)
+from pytorchvideo.models._roi_head import ResNetRoIHead, create_res_roi_pooling_head
 
-_ADAPTIVE_POOLS = (nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool3d)
-
-
-class ClassificationHead(nn.Module):
-    """A head whose last learnt layer can be replaced.
-
-    A subclass keeps that layer, a linear layer or a 1x1x1 convolution, in the child ``classifier_name``
-    and computes in :meth:`features` what the layer sees.
-    """
-
-    classifier_name = "proj"
-
-    @property
-    def classifier(self) -> nn.Module:
-        """The layer that turns features into scores."""
-        return self.get_submodule(self.classifier_name)
-
-    @property
-    def num_features(self) -> int:
-        """Channels that the classifier sees."""
-        layer = self._known_classifier()
-        return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
-
-    def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Returns what the classifier sees, averaged over its positions: (B, num_features)."""
-        raise NotImplementedError
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Puts a new classifier, freshly initialised, in the place of the old one.
-
-        Raises:
-            ValueError: ``num_classes`` is not positive, or the classifier is of an unknown kind.
-        """
-        if num_classes < 1:
-            raise ValueError(expected("num_classes", ">= 1", num_classes))
-        old = self._known_classifier()
-        with_bias = old.bias is not None
-        new: nn.Linear | nn.Conv3d
-        if isinstance(old, nn.Linear):
-            new = nn.Linear(old.in_features, num_classes, bias=with_bias)
-        else:
-            new = nn.Conv3d(old.in_channels, num_classes, kernel_size=1, bias=with_bias)
-        init_linear(new)
-        setattr(self, self.classifier_name, new.to(old.weight.device, old.weight.dtype))
-
-    def _known_classifier(self) -> nn.Linear | nn.Conv3d:
-        layer = self.classifier
-        if not isinstance(layer, (nn.Linear, nn.Conv3d)):
-            kind = type(layer).__name__
-            raise ValueError(expected("classifier", "a Linear or a Conv3d layer", kind))
-        return layer
+__all__ = [
+    "ClassificationHead",
+    "ReplaceableClassifier",
+    "ResNetBasicHead",
+    "ResNetRoIHead",
+    "SequencePool",
+    "VisionTransformerBasicHead",
+    "check_pool_fits",
+    "create_res_basic_head",
+    "create_res_roi_pooling_head",
+    "create_vit_basic_head",
+    "make_pool",
+]
 
 
-class ResNetBasicHead(ClassificationHead):
+class ResNetBasicHead(PoolAndProject, ClassificationHead):
     """Pool, dropout, linear layer at every position left, activation, average over the positions.
 
     Args:
@@ -78,81 +47,11 @@ class ResNetBasicHead(ClassificationHead):
     A clip larger than the pool expects gives more positions, whose scores are averaged.
     """
 
-    def __init__(
-        self,
-        pool: nn.Module | None = None,
-        dropout: nn.Module | None = None,
-        proj: nn.Module | None = None,
-        activation: nn.Module | None = None,
-        output_pool: nn.Module | None = None,
-    ) -> None:
-        super().__init__()
-        if proj is None:
-            raise ValueError(expected("proj", "a module", proj))
-        self.pool = pool
-        self.dropout = dropout
-        self.proj = proj
-        self.activation = activation
-        self.output_pool = output_pool
-
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self._pooled(x)
-        x = x if self.dropout is None else self.dropout(x)
-        # (B, C, T, H, W) -> (B, T, H, W, C) -> (B, num_classes, T, H, W)
-        x = self.proj(x.permute(0, 2, 3, 4, 1)).permute(0, 4, 1, 2, 3)
-        x = x if self.activation is None else self.activation(x)
-        return x if self.output_pool is None else self.output_pool(x).flatten(1)
+        return self.scores(self.pooled(x))
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        return self._pooled(x).mean(dim=(2, 3, 4))
-
-    def _pooled(self, x: torch.Tensor) -> torch.Tensor:
-        if self.pool is None:
-            return x
-        check_pool_fits(x, getattr(self.pool, "pool", self.pool))
-        pooled: torch.Tensor = self.pool(x)
-        return pooled
-
-
-def check_pool_fits(x: torch.Tensor, pool: nn.Module) -> None:
-    """Raises a ValueError where an average pool is larger than the feature map (B, C, T, H, W).
-
-    The comparison is left out while a graph is recorded, so that sizes stay free there.
-    """
-    if not isinstance(pool, nn.AvgPool3d):
-        return
-    if torch.jit.is_tracing() or torch.compiler.is_compiling():
-        return
-    kernel, padding = _three(pool.kernel_size), _three(pool.padding)
-    sizes = zip(x.shape[2:], kernel, padding, strict=True)
-    if any(size + 2 * pad < k for size, k, pad in sizes):
-        raise ValueError(
-            f"Expected at least {kernel} positions (T, H, W) before the head's pool, but got "
-            f"{tuple(x.shape[2:])}. Use a longer or larger clip, or build the model for this one: "
-            "create_model(name, num_frames=..., crop_size=...)."
-        )
-
-
-def _three(size: int | tuple[int, ...]) -> tuple[int, ...]:
-    return (size,) * 3 if isinstance(size, int) else tuple(size)
-
-
-def make_pool(
-    pool: ModuleFactory | None,
-    *,
-    output_size: Size3,
-    kernel_size: Size3 | None,
-    stride: Size3,
-    padding: Size3,
-) -> nn.Module | None:
-    """Builds a head's pool: an adaptive one by its output size, any other by its kernel."""
-    if pool is None:
-        return None
-    if pool in _ADAPTIVE_POOLS:
-        return pool(output_size=tuple(output_size))
-    if kernel_size is None:
-        raise ValueError(expected("pool_kernel_size", "three numbers (T, H, W)", kernel_size))
-    return pool(kernel_size=tuple(kernel_size), stride=tuple(stride), padding=tuple(padding))
+        return self.pooled(x).mean(dim=(2, 3, 4))
 
 
 def create_res_basic_head(

@@ -7,11 +7,36 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import expected
-from pytorchvideo.models.head import ClassificationHead
+from pytorchvideo.models.head import ClassificationHead, ReplaceableClassifier, ResNetRoIHead
 
 
-class ClassificationModel(nn.Module):
-    """What every model here has: features, a head that can be replaced, and a check of its input.
+class _ModelWithClassifier(nn.Module):
+    """What every model here has of its head: its classifier, which can be replaced."""
+
+    def _head_or_error(self) -> ReplaceableClassifier:
+        raise NotImplementedError
+
+    @property
+    def num_features(self) -> int:
+        """Length of the vectors that ``forward_features`` returns."""
+        return self._head_or_error().num_features
+
+    @property
+    def classifier(self) -> nn.Module:
+        """The layer that turns features into scores."""
+        return self._head_or_error().classifier
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Puts a new classifier for ``num_classes`` classes in the place of the old one.
+
+        Raises:
+            ValueError: the network has no head with a classifier, or ``num_classes`` is not positive.
+        """
+        self._head_or_error().reset_classifier(num_classes)
+
+
+class ClassificationModel(_ModelWithClassifier):
+    """What every model of whole clips has: features, a head that can be replaced, and a check of its input.
 
     A subclass gives :meth:`forward_trunk` and :attr:`classification_head`.
 
@@ -56,24 +81,6 @@ class ClassificationModel(nn.Module):
         head = self.classification_head
         return x.flatten(2).mean(dim=2) if head is None else head.features(x)
 
-    @property
-    def num_features(self) -> int:
-        """Length of the vector that :meth:`forward_features` returns."""
-        return self._head_or_error().num_features
-
-    @property
-    def classifier(self) -> nn.Module:
-        """The layer that turns features into scores."""
-        return self._head_or_error().classifier
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Puts a new classifier for ``num_classes`` classes in the place of the old one.
-
-        Raises:
-            ValueError: the network has no classification head, or ``num_classes`` is not positive.
-        """
-        self._head_or_error().reset_classifier(num_classes)
-
     def _head_or_error(self) -> ClassificationHead:
         head = self.classification_head
         if head is None:
@@ -112,6 +119,56 @@ class Net(ClassificationModel):
         for block in blocks if self.classification_head is None else blocks[:-1]:
             x = block(x)
         return x
+
+
+class DetectionBBoxNetwork(_ModelWithClassifier):
+    """A trunk and a head that scores boxes: what the people in them do.
+
+    Args:
+        model: clips, or a list with a batch a pathway -> a feature map (B, C, T, H, W); state-dict keys begin
+            ``model.``.
+        detection_head: called with the map and the boxes, e.g. :class:`ResNetRoIHead`; keys begin
+            ``detection_head.``.
+
+    The input is never modified.
+    """
+
+    def __init__(self, model: nn.Module, detection_head: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.detection_head = detection_head
+
+    def forward(
+        self, x: torch.Tensor | Sequence[torch.Tensor], bboxes: torch.Tensor
+    ) -> torch.Tensor:
+        """Returns the scores of boxes, (N, num_classes).
+
+        Args:
+            x: clips (B, C, T, H, W), or a list with a batch a pathway.
+            bboxes: (N, 5), a row a box: the index of its clip in the batch, then x1, y1, x2, y2 in pixels of the
+                clip. There may be none, or several of one clip, in any order.
+
+        Raises:
+            ValueError: clips or boxes are not laid out like that, or have another length than the head pools.
+        """
+        scores: torch.Tensor = self.detection_head(self.model(x), bboxes)
+        # a head without an average returns the map (N, num_classes, 1, 1, 1)
+        return scores.flatten(1)
+
+    def forward_features(
+        self, x: torch.Tensor | Sequence[torch.Tensor], bboxes: torch.Tensor
+    ) -> torch.Tensor:
+        """Returns one vector a box, (N, num_features): the classifier's input, averaged over positions."""
+        features: torch.Tensor = self._head_or_error().features(self.model(x), bboxes)
+        return features
+
+    def _head_or_error(self) -> ResNetRoIHead:
+        if not isinstance(self.detection_head, ResNetRoIHead):
+            kind = type(self.detection_head).__name__
+            raise ValueError(
+                expected("detection_head", "a ResNetRoIHead, to have a classifier", kind)
+            )
+        return self.detection_head
 
 
 class MultiPathWayWithFuse(nn.Module):
