@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytorchvideo._checks import expected
+from pytorchvideo.data._tables import bad_line, read_text
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 
@@ -163,12 +163,7 @@ def _videos_below(folder: Path) -> Iterator[str]:
 
 def _rows(file: Path) -> Iterator[_Row]:
     """The lines of a list file as text; blank ones and a header are skipped."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{file} is not a text file in UTF-8. Expected a list with one `path label` per line."
-        ) from error
+    text = read_text(file, "a list with one `path label` per line")
     lines = [(n, line.strip()) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not lines:
         return
@@ -180,7 +175,7 @@ def _rows(file: Path) -> Iterator[_Row]:
         if position == 0 and _is_header([row.path.lower(), row.label.lower()]):
             continue
         if re.search(r",\s*-?\d+$", line):
-            raise _bad_line(file, number, line, "a path and a label without a comma, as before")
+            raise bad_line(file, number, line, "a path and a label without a comma, as before")
         yield row
 
 
@@ -209,11 +204,11 @@ def _comma_rows(file: Path, lines: list[tuple[int, str]]) -> Iterator[_Row]:
         label_at = next(i for i, name in enumerate(header) if name in _LABEL_COLUMNS)
         lines = lines[1:]
     elif columns != 2:
-        raise _bad_line(file, lines[0][0], lines[0][1], "two columns, or a header `path,label`")
+        raise bad_line(file, lines[0][0], lines[0][1], "two columns, or a header `path,label`")
     for number, line in lines:
         fields = _fields(line)
         if len(fields) != columns or not fields[path_at]:
-            raise _bad_line(file, number, line, f"{columns} columns with a path")
+            raise bad_line(file, number, line, f"{columns} columns with a path")
         yield _Row(number, fields[path_at], fields[label_at])
 
 
@@ -229,10 +224,6 @@ def _is_video(text: str) -> bool:
     return text.lower().endswith(VIDEO_SUFFIXES)
 
 
-def _bad_line(file: Path, number: int, line: str, wanted: str) -> ValueError:
-    return ValueError(f"{file}, line {number}: " + expected("line", wanted, line))
-
-
 def _class_ids(file: Path, rows: list[_Row]) -> tuple[list[int], list[str] | None]:
     """Labels as ids, and the names behind them where the file has names."""
     labelled = [row for row in rows if row.label]
@@ -240,7 +231,7 @@ def _class_ids(file: Path, rows: list[_Row]) -> tuple[list[int], list[str] | Non
     for row in labelled:
         if _is_integer(row.label) != numeric or _is_number(row.label) != numeric:
             wanted = "a class number, as before" if numeric else "a class name, as before"
-            raise _bad_line(file, row.line, f"{row.path} {row.label}", wanted)
+            raise bad_line(file, row.line, f"{row.path} {row.label}", wanted)
     if numeric or not labelled:
         return [int(row.label) if row.label else NO_LABEL for row in rows], None
     names = sorted({row.label for row in labelled})
