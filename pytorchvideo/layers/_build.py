@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What builders take, sizes and module classes, and how they make modules of them."""
 
+import operator
 from collections.abc import Callable, Sequence
 
 from torch import nn
@@ -23,6 +24,25 @@ def size3(size: Size3) -> tuple[int, int, int]:
     if len(size) != 3:
         raise ValueError(expected("size", "three numbers (T, H, W)", tuple(size)))
     return size[0], size[1], size[2]
+
+
+def whole_numbers(name: str, values: Sequence[int]) -> tuple[int, ...]:
+    """Returns whole numbers >= 1 of any type, NumPy's for instance, as a tuple of ``int``.
+
+    Raises:
+        ValueError: there is none, or one of them is something else.
+
+    >>> whole_numbers("feature_dims", [8, 0])
+    Traceback (most recent call last):
+    ValueError: Expected `feature_dims` to be whole numbers >= 1, but got [8, 0].
+    """
+    try:
+        numbers = tuple(operator.index(value) for value in values)
+    except TypeError as error:
+        raise ValueError(expected(name, "whole numbers >= 1", values)) from error
+    if not numbers or min(numbers) < 1:
+        raise ValueError(expected(name, "whole numbers >= 1", values))
+    return numbers
 
 
 def same_padding(kernel: Size3, dilation: Size3 = (1, 1, 1)) -> tuple[int, ...]:
