@@ -1,11 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A 3-D convolution factored into a temporal and a spatial one (R(2+1)D, arXiv 1711.11248)."""
+"""Convolutions made of several: one after the other (R(2+1)D, arXiv 1711.11248), or side by side."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from pytorchvideo._checks import expected
+from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm, size3
+
+REDUCTIONS = ("sum", "cat")
+
+
+def reduce_maps(maps: Sequence[torch.Tensor], method: str) -> torch.Tensor:
+    """Adds feature maps of one shape, or joins their channels for ``method="cat"``."""
+    return torch.cat(list(maps), dim=1) if method == "cat" else functools.reduce(torch.add, maps)
+
+
+class ConvReduce3D(nn.Module):
+    """Convolutions side by side on one input, their results added or joined.
+
+    (B, in_channels, T, H, W) -> (B, out_channels, T', H', W'), with as many times the channels for "cat" as there
+    are convolutions. State-dict keys begin ``convs.0.``.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels after each convolution.
+        kernel_size: a size for each convolution, one number or (T, H, W).
+        stride: a stride for each; None here, or in place of an entry, is the default of ``nn.Conv3d``. The same
+            holds for the arguments that follow.
+        padding: a padding for each.
+        padding_mode: a mode for each.
+        dilation: a dilation for each.
+        groups: a number of groups for each.
+        bias: for each, whether it has a bias.
+        reduction_method: "sum" or "cat".
+
+    Raises:
+        ValueError: an argument has not an entry a kernel, or an unknown reduction.
+
+    >>> kernels, paddings = ((9, 1, 1), (1, 1, 9)), ((4, 0, 0), (0, 0, 4))
+    >>> conv = ConvReduce3D(in_channels=1, out_channels=4, kernel_size=kernels, padding=paddings)
+    >>> conv(torch.zeros(2, 1, 64, 1, 80)).shape
+    torch.Size([2, 4, 64, 1, 80])
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sequence[int | Size3],
+        stride: Sequence[int | Size3 | None] | None = None,
+        padding: Sequence[int | Size3 | str | None] | None = None,
+        padding_mode: Sequence[str | None] | None = None,
+        dilation: Sequence[int | Size3 | None] | None = None,
+        groups: Sequence[int | None] | None = None,
+        bias: Sequence[bool | None] | None = None,
+        reduction_method: Literal["sum", "cat"] = "sum",
+    ) -> None:
+        super().__init__()
+        check_choice("reduction_method", reduction_method, REDUCTIONS)
+        self.reduction_method = reduction_method
+        arguments: dict[str, Sequence[Any] | None] = {
+            "kernel_size": kernel_size,
+            "stride": stride,
+            "padding": padding,
+            "padding_mode": padding_mode,
+            "dilation": dilation,
+            "groups": groups,
+            "bias": bias,
+        }
+        given = {name: entries for name, entries in arguments.items() if entries is not None}
+        for name, entries in given.items():
+            if (
+                not isinstance(entries, (list, tuple))
+                or len(entries) != len(kernel_size)
+                or not entries
+            ):
+                raise ValueError(expected(name, "a list with an entry for each kernel", entries))
+        self.convs = nn.ModuleList()
+        for i in range(len(kernel_size)):
+            own = {name: entries[i] for name, entries in given.items() if entries[i] is not None}
+            self.convs.append(nn.Conv3d(in_channels, out_channels, **own))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return reduce_maps([conv(x) for conv in self.convs], self.reduction_method)
 
 
 class Conv2plus1d(nn.Module):

@@ -3,13 +3,15 @@
 
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
 
+from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm
 from pytorchvideo.layers._residual import BranchFusion, ResBlock, add_branches
+from pytorchvideo.layers.convolutions import REDUCTIONS, reduce_maps
 
 
 class BottleneckBlock(nn.Module):
@@ -33,13 +35,65 @@ class BottleneckBlock(nn.Module):
         self.conv_c, self.norm_c = conv_c, norm_c
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for layer in (
-            *(self.conv_a, self.norm_a, self.act_a),
-            *(self.conv_b, self.norm_b, self.act_b),
-            *(self.conv_c, self.norm_c),
-        ):
-            x = x if layer is None else layer(x)
-        return x
+        x = run_chain((self.conv_a, self.norm_a, self.act_a), x)
+        x = run_chain((self.conv_b, self.norm_b, self.act_b), x)
+        return run_chain((self.conv_c, self.norm_c), x)
+
+
+class SeparableBottleneckBlock(nn.Module):
+    """A bottleneck whose middle has several convolutions side by side, their results added or joined.
+
+    Args:
+        conv_a: the first convolution; it and every other layer may be None.
+        norm_a: after it.
+        act_a: after the norm.
+        conv_b: an ``nn.ModuleList`` of the convolutions in the middle; state-dict keys begin ``conv_b.0.``.
+        norm_b: an ``nn.ModuleList`` with a norm for each of them.
+        act_b: an ``nn.ModuleList`` with an activation for each.
+        conv_c: the last convolution; for "cat" it takes the channels of all that are in the middle.
+        norm_c: after it.
+        reduce_method: "sum" or "cat".
+
+    Raises:
+        ValueError: an unknown method, or lists of different lengths.
+    """
+
+    def __init__(
+        self,
+        *,
+        conv_a: nn.Module | None,
+        norm_a: nn.Module | None,
+        act_a: nn.Module | None,
+        conv_b: nn.ModuleList,
+        norm_b: nn.ModuleList | None,
+        act_b: nn.ModuleList | None,
+        conv_c: nn.Module | None,
+        norm_c: nn.Module | None,
+        reduce_method: Literal["sum", "cat"] = "sum",
+    ) -> None:
+        super().__init__()
+        check_choice("reduce_method", reduce_method, REDUCTIONS)
+        for name, layers in (("conv_b", conv_b), ("norm_b", norm_b), ("act_b", act_b)):
+            if layers is not None and len(layers) != len(conv_b):
+                wanted = f"a list with a layer for each of the {len(conv_b)} convolutions"
+                raise ValueError(expected(name, wanted, len(layers)))
+        self.conv_a, self.norm_a, self.act_a = conv_a, norm_a, act_a
+        self.conv_b, self.norm_b, self.act_b = conv_b, norm_b, act_b
+        self.conv_c, self.norm_c = conv_c, norm_c
+        self.reduce_method = reduce_method
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = run_chain((self.conv_a, self.norm_a, self.act_a), x)
+        none = [None] * len(self.conv_b)
+        rows = zip(self.conv_b, self.norm_b or none, self.act_b or none, strict=True)
+        x = reduce_maps([run_chain(row, x) for row in rows], self.reduce_method)
+        return run_chain((self.conv_c, self.norm_c), x)
+
+
+def run_chain(layers: Sequence[nn.Module | None], x: torch.Tensor) -> torch.Tensor:
+    for layer in layers:
+        x = x if layer is None else layer(x)
+    return x
 
 
 class ResStage(nn.Module):
@@ -111,6 +165,81 @@ def create_bottleneck_block(
         ),
         norm_c=build_norm(norm, dim_out, **norm_args),
     )
+
+
+def create_acoustic_bottleneck_block(
+    *,
+    dim_in: int,
+    dim_inner: int,
+    dim_out: int,
+    conv_a_kernel_size: Size3 = (3, 1, 1),
+    conv_a_stride: Size3 = (2, 1, 1),
+    conv_a_padding: Size3 = (1, 0, 0),
+    conv_a: ModuleFactory = nn.Conv3d,
+    conv_b_kernel_size: Size3 = (1, 1, 1),
+    conv_b_stride: Size3 = (1, 1, 1),
+    conv_b_padding: Size3 = (0, 0, 0),
+    conv_b_num_groups: int = 1,
+    conv_b_dilation: Size3 = (1, 1, 1),
+    conv_b: ModuleFactory = nn.Conv3d,
+    conv_c: ModuleFactory = nn.Conv3d,
+    norm: ModuleFactory | None = nn.BatchNorm3d,
+    norm_eps: float = 1e-5,
+    norm_momentum: float = 0.1,
+    activation: ModuleFactory | None = nn.ReLU,
+) -> SeparableBottleneckBlock:
+    """Builds a bottleneck for spectrograms (arXiv 2001.08740), (B, dim_in, T, 1, F) -> (B, dim_out, T', 1, F').
+
+    Arguments are those of :func:`create_bottleneck_block`. In the middle a convolution over space, here frequency,
+    and one over time run side by side, both with ``conv_b_stride``: a kernel (T, H, W) becomes (1, H, W), index 0,
+    and (T, 1, 1), index 1. Their results are added.
+    """
+    sizes = (conv_b_kernel_size, conv_b_padding, conv_b_dilation)
+    (kernel, *kernels), (pad, *pads), (dilation, *dilations) = sizes
+    spatial: Any = create_bottleneck_block(
+        dim_in=dim_in,
+        dim_inner=dim_inner,
+        dim_out=dim_out,
+        conv_a_kernel_size=conv_a_kernel_size,
+        conv_a_stride=conv_a_stride,
+        conv_a_padding=conv_a_padding,
+        conv_a=conv_a,
+        conv_b_kernel_size=(1, *kernels),
+        conv_b_stride=conv_b_stride,
+        conv_b_padding=(0, *pads),
+        conv_b_num_groups=conv_b_num_groups,
+        conv_b_dilation=(1, *dilations),
+        conv_b=conv_b,
+        conv_c=conv_c,
+        norm=norm,
+        norm_eps=norm_eps,
+        norm_momentum=norm_momentum,
+        activation=activation,
+    )
+    temporal = conv_b(
+        in_channels=dim_inner,
+        out_channels=dim_inner,
+        kernel_size=(kernel, 1, 1),
+        stride=tuple(conv_b_stride),
+        padding=(pad, 0, 0),
+        bias=False,
+        groups=conv_b_num_groups,
+        dilation=(dilation, 1, 1),
+    )
+    return SeparableBottleneckBlock(
+        conv_a=spatial.conv_a,
+        norm_a=spatial.norm_a,
+        act_a=spatial.act_a,
+        conv_b=nn.ModuleList([spatial.conv_b, temporal]),
+        norm_b=_pair(spatial.norm_b, build_norm(norm, dim_inner, norm_eps, norm_momentum)),
+        act_b=_pair(spatial.act_b, build_activation(activation)),
+        conv_c=spatial.conv_c,
+        norm_c=spatial.norm_c,
+    )
+
+
+def _pair(first: nn.Module | None, second: nn.Module | None) -> nn.ModuleList | None:
+    return None if first is None or second is None else nn.ModuleList([first, second])
 
 
 def create_res_block(

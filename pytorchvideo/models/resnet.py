@@ -28,6 +28,8 @@ from pytorchvideo.layers._residual import ResBlock
 from pytorchvideo.models._residual import (
     BottleneckBlock,
     ResStage,
+    SeparableBottleneckBlock,
+    create_acoustic_bottleneck_block,
     create_bottleneck_block,
     create_res_block,
     create_res_stage,
@@ -35,7 +37,7 @@ from pytorchvideo.models._residual import (
 )
 from pytorchvideo.models.head import create_res_basic_head
 from pytorchvideo.models.net import Net
-from pytorchvideo.models.stem import create_res_basic_stem
+from pytorchvideo.models.stem import create_acoustic_res_basic_stem, create_res_basic_stem
 from pytorchvideo.models.weight_init import init_net_weights
 
 __all__ = [
@@ -44,6 +46,9 @@ __all__ = [
     "BottleneckBlock",
     "ResBlock",
     "ResStage",
+    "SeparableBottleneckBlock",
+    "create_acoustic_bottleneck_block",
+    "create_acoustic_resnet",
     "create_bottleneck_block",
     "create_res_block",
     "create_res_stage",
@@ -161,6 +166,79 @@ def create_resnet(
     model = Net(blocks=nn.ModuleList(blocks), input_channels=input_channel)
     init_net_weights(model)
     return model
+
+
+def create_acoustic_resnet(
+    *,
+    input_channel: int = 1,
+    model_depth: int = 50,
+    model_num_class: int = 400,
+    dropout_rate: float = 0.5,
+    norm: ModuleFactory | None = nn.BatchNorm3d,
+    activation: ModuleFactory | None = nn.ReLU,
+    stem_dim_out: int = 64,
+    stem_conv_kernel_size: Size3 = (9, 1, 9),
+    stem_conv_stride: Size3 = (1, 1, 3),
+    stem_pool: ModuleFactory | None = None,
+    stem_pool_kernel_size: Size3 = (3, 1, 3),
+    stem_pool_stride: Size3 = (2, 1, 2),
+    stem: ModuleFactory = create_acoustic_res_basic_stem,
+    stage1_pool: ModuleFactory | None = None,
+    stage1_pool_kernel_size: Size3 = (2, 1, 1),
+    stage_conv_a_kernel_size: Sequence[Any] = (3, 1, 1),
+    stage_conv_b_kernel_size: Sequence[Any] = (3, 1, 3),
+    stage_conv_b_num_groups: Sequence[int] = (1, 1, 1, 1),
+    stage_conv_b_dilation: Sequence[Any] = (1, 1, 1),
+    stage_spatial_h_stride: Sequence[int] = (1, 1, 1, 1),
+    stage_spatial_w_stride: Sequence[int] = (1, 2, 2, 2),
+    stage_temporal_stride: Sequence[int] = (1, 2, 2, 2),
+    bottleneck: ModuleFactory | Sequence[ModuleFactory] = (
+        create_acoustic_bottleneck_block,
+        create_acoustic_bottleneck_block,
+        create_bottleneck_block,
+        create_bottleneck_block,
+    ),
+    head_pool: ModuleFactory | None = nn.AvgPool3d,
+    head_pool_kernel_size: Size3 = (4, 1, 2),
+    head_output_size: Size3 = (1, 1, 1),
+    head_activation: ModuleFactory | None = None,
+    head_output_with_global_average: bool = True,
+) -> Net:
+    """Builds a ResNet for sound, log-mel spectrograms (B, input_channel, T, 1, F) -> (B, model_num_class).
+
+    It is :func:`create_resnet`, whose arguments these are, with convolutions over time (T) and frequency (F) that run
+    side by side in the stem and in the first two stages (arXiv 2001.08740, section 3.1).
+    """
+    return create_resnet(
+        input_channel=input_channel,
+        model_depth=model_depth,
+        model_num_class=model_num_class,
+        dropout_rate=dropout_rate,
+        norm=norm,
+        activation=activation,
+        stem_dim_out=stem_dim_out,
+        stem_conv_kernel_size=stem_conv_kernel_size,
+        stem_conv_stride=stem_conv_stride,
+        stem_pool=stem_pool,
+        stem_pool_kernel_size=stem_pool_kernel_size,
+        stem_pool_stride=stem_pool_stride,
+        stem=stem,
+        stage1_pool=stage1_pool,
+        stage1_pool_kernel_size=stage1_pool_kernel_size,
+        stage_conv_a_kernel_size=stage_conv_a_kernel_size,
+        stage_conv_b_kernel_size=stage_conv_b_kernel_size,
+        stage_conv_b_num_groups=stage_conv_b_num_groups,
+        stage_conv_b_dilation=stage_conv_b_dilation,
+        stage_spatial_h_stride=stage_spatial_h_stride,
+        stage_spatial_w_stride=stage_spatial_w_stride,
+        stage_temporal_stride=stage_temporal_stride,
+        bottleneck=bottleneck,
+        head_pool=head_pool,
+        head_pool_kernel_size=head_pool_kernel_size,
+        head_output_size=head_output_size,
+        head_activation=head_activation,
+        head_output_with_global_average=head_output_with_global_average,
+    )
 
 
 def _per_stage(sizes: Sequence[Any]) -> list[Any]:

@@ -163,7 +163,7 @@ class FastToSlowFusionBuilder:
             return nn.Identity()
         fast = fusion_dim_in // self.slowfast_channel_reduction_ratio
         channels = int(fast * self.conv_fusion_channel_ratio)
-        kernel, stride = _temporal(self.conv_kernel_size), _temporal(self.conv_stride)
+        kernel, stride = temporal_size(self.conv_kernel_size), temporal_size(self.conv_stride)
         return FuseFastToSlow(
             conv_fast_to_slow=nn.Conv3d(
                 fast,
@@ -178,7 +178,8 @@ class FastToSlowFusionBuilder:
         )
 
 
-def _temporal(size: int | Size3) -> tuple[int, int, int]:
+def temporal_size(size: int | Size3) -> tuple[int, int, int]:
+    """A number of frames, or a size (T, H, W), as such a size."""
     return (size, 1, 1) if isinstance(size, int) else size3(size)
 
 

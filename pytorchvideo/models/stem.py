@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import expected
-from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm
+from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm, size3
+from pytorchvideo.layers.convolutions import ConvReduce3D
 
 
 class ResNetBasicStem(nn.Module):
@@ -89,6 +90,60 @@ def create_res_basic_stem(
         )
         if pool
         else None,
+    )
+
+
+def create_acoustic_res_basic_stem(
+    *,
+    in_channels: int,
+    out_channels: int,
+    conv_kernel_size: Size3 = (3, 7, 7),
+    conv_stride: Size3 = (1, 1, 1),
+    conv_padding: Size3 = (1, 3, 3),
+    conv_bias: bool = False,
+    pool: ModuleFactory | None = nn.MaxPool3d,
+    pool_kernel_size: Size3 = (1, 3, 3),
+    pool_stride: Size3 = (1, 2, 2),
+    pool_padding: Size3 = (0, 1, 1),
+    norm: ModuleFactory | None = nn.BatchNorm3d,
+    norm_eps: float = 1e-5,
+    norm_momentum: float = 0.1,
+    activation: ModuleFactory | None = nn.ReLU,
+) -> ResNetBasicStem:
+    """Builds the stem for spectrograms (arXiv 2001.08740), (B, in_channels, T, 1, F) -> (B, out_channels, T', 1, F').
+
+    It is the stem of :func:`create_res_basic_stem` with the sum of two convolutions, one over time and one over
+    frequency: a kernel (T, H, F) becomes (T, 1, 1) and (1, H, F), both with ``conv_stride``.
+    """
+
+    (kernel, *kernels), (pad, *pads) = conv_kernel_size, conv_padding
+
+    def side_by_side(*, in_channels: int, out_channels: int, **_: object) -> ConvReduce3D:
+        return ConvReduce3D(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            kernel_size=((kernel, 1, 1), size3((1, *kernels))),
+            stride=(size3(conv_stride),) * 2,
+            padding=((pad, 0, 0), size3((0, *pads))),
+            bias=(conv_bias,) * 2,
+        )
+
+    return create_res_basic_stem(
+        in_channels=in_channels,
+        out_channels=out_channels,
+        conv_kernel_size=conv_kernel_size,
+        conv_stride=conv_stride,
+        conv_padding=conv_padding,
+        conv_bias=conv_bias,
+        conv=side_by_side,
+        pool=pool,
+        pool_kernel_size=pool_kernel_size,
+        pool_stride=pool_stride,
+        pool_padding=pool_padding,
+        norm=norm,
+        norm_eps=norm_eps,
+        norm_momentum=norm_momentum,
+        activation=activation,
     )
 
 
