@@ -8,7 +8,7 @@ from pytorchvideo.layers.batch_norm import (
     NaiveSyncBatchNorm2d,
     NaiveSyncBatchNorm3d,
 )
-from pytorchvideo.layers.convolutions import Conv2plus1d, create_conv_2plus1d
+from pytorchvideo.layers.convolutions import Conv2plus1d, ConvReduce3D, create_conv_2plus1d
 from pytorchvideo.layers.drop_path import DropPath
 from pytorchvideo.layers.fusion import (
     ConcatFusion,
@@ -17,6 +17,7 @@ from pytorchvideo.layers.fusion import (
     make_fusion_layer,
 )
 from pytorchvideo.layers.mlp import make_multilayer_perceptron
+from pytorchvideo.layers.nonlocal_net import NonLocal, create_nonlocal
 from pytorchvideo.layers.positional_encoding import (
     PositionalEncoding,
     SpatioTemporalClsPositionalEncoding,
@@ -24,12 +25,17 @@ from pytorchvideo.layers.positional_encoding import (
 from pytorchvideo.layers.positional_encoding_torchscript import (
     ScriptableSpatioTemporalClsPositionalEncoding,
 )
-from pytorchvideo.layers.squeeze_excitation import SqueezeExcitation
+from pytorchvideo.layers.squeeze_excitation import (
+    SqueezeAndExcitationLayer2D,
+    SqueezeExcitation,
+    create_audio_2d_squeeze_excitation_block,
+)
 from pytorchvideo.layers.swish import Swish
 
 __all__ = [
     "ConcatFusion",
     "Conv2plus1d",
+    "ConvReduce3D",
     "DropPath",
     "Mlp",
     "MultiScaleAttention",
@@ -37,15 +43,19 @@ __all__ = [
     "NaiveSyncBatchNorm1d",
     "NaiveSyncBatchNorm2d",
     "NaiveSyncBatchNorm3d",
+    "NonLocal",
     "PositionalEncoding",
     "ReduceFusion",
     "ScriptableMultiScaleBlock",
     "ScriptableSpatioTemporalClsPositionalEncoding",
     "SpatioTemporalClsPositionalEncoding",
+    "SqueezeAndExcitationLayer2D",
     "SqueezeExcitation",
     "Swish",
     "TemporalConcatFusion",
+    "create_audio_2d_squeeze_excitation_block",
     "create_conv_2plus1d",
+    "create_nonlocal",
     "make_fusion_layer",
     "make_multilayer_perceptron",
 ]

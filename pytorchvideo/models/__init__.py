@@ -9,15 +9,24 @@ from pytorchvideo.models._registry import (
     model_entry,
 )
 from pytorchvideo.models._weights import ClipRecipe, Weights, load_checkpoint
+from pytorchvideo.models.audio_visual_slowfast import create_audio_visual_slowfast
 from pytorchvideo.models.csn import create_csn
 from pytorchvideo.models.head import ResNetBasicHead, create_res_basic_head
 from pytorchvideo.models.i3d import create_i3d_inception
 from pytorchvideo.models.net import MultiPathWayWithFuse, Net
 from pytorchvideo.models.r2plus1d import create_r2plus1d
-from pytorchvideo.models.resnet import BottleneckBlock, create_bottleneck_block, create_resnet
+from pytorchvideo.models.resnet import (
+    BottleneckBlock,
+    SeparableBottleneckBlock,
+    create_acoustic_bottleneck_block,
+    create_acoustic_resnet,
+    create_bottleneck_block,
+    create_resnet,
+)
 from pytorchvideo.models.slowfast import create_slowfast
 from pytorchvideo.models.stem import (
     ResNetBasicStem,
+    create_acoustic_res_basic_stem,
     create_conv_patch_embed,
     create_res_basic_stem,
 )
@@ -33,7 +42,12 @@ __all__ = [
     "Net",
     "ResNetBasicHead",
     "ResNetBasicStem",
+    "SeparableBottleneckBlock",
     "Weights",
+    "create_acoustic_bottleneck_block",
+    "create_acoustic_res_basic_stem",
+    "create_acoustic_resnet",
+    "create_audio_visual_slowfast",
     "create_bottleneck_block",
     "create_conv_patch_embed",
     "create_csn",
