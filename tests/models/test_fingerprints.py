@@ -21,8 +21,14 @@ import pytest
 import torch
 from torch import nn
 
-from pytorchvideo.layers import create_conv_2plus1d
+from pytorchvideo.layers import (
+    create_audio_2d_squeeze_excitation_block,
+    create_conv_2plus1d,
+    create_nonlocal,
+)
 from pytorchvideo.models import (
+    create_acoustic_resnet,
+    create_audio_visual_slowfast,
     create_model,
     create_multiscale_vision_transformers,
     create_res_basic_head,
@@ -146,6 +152,26 @@ BUILDERS: dict[str, tuple[Callable[[], nn.Module], Shape | list[Shape]]] = {
             se_ratio=0.125,
         ),
         (1, 3, 4, 64, 64),
+    ),
+    "acoustic_resnet": (
+        lambda: create_acoustic_resnet(model_num_class=9, head_pool_kernel_size=(8, 1, 4)),
+        (1, 1, 64, 1, 80),
+    ),
+    "audio_visual_slowfast": (
+        lambda: create_audio_visual_slowfast(model_num_class=6),
+        [(1, 3, 8, 224, 224), (1, 3, 32, 224, 224), (1, 1, 128, 1, 80)],
+    ),
+    "nonlocal": (
+        lambda: create_nonlocal(dim_in=16, dim_inner=8, pool_size=(1, 2, 2)),
+        (1, 16, 2, 8, 8),
+    ),
+    "nonlocal_dot_product": (
+        lambda: create_nonlocal(dim_in=16, dim_inner=8, instantiation="dot_product"),
+        (1, 16, 2, 8, 8),
+    ),
+    "audio_2d_squeeze_excitation": (
+        lambda: create_audio_2d_squeeze_excitation_block(16, 16, use_se=True),
+        (1, 16, 10, 12),
     ),
     "conv_2plus1d": (
         lambda: create_conv_2plus1d(in_channels=4, out_channels=6, inner_channels=5),
