@@ -209,7 +209,7 @@ def check_values(clip: torch.Tensor, max_value: float) -> None:
     if clip.ndim < 3 or clip.shape[-3] not in (1, 3):
         raise ValueError(
             f"Expected frames (T, C, H, W) with 1 or 3 channels, but got shape {tuple(clip.shape)}. "
-            "Use Permute((1, 0, 2, 3)) before and after for a clip (C, T, H, W)."
+            "Wrap the transform in OnFrames for a clip (C, T, H, W)."
         )
     if clip.dtype == torch.uint8:
         return

@@ -88,8 +88,7 @@ class RandomErasing(RandomTransform):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(T, C, H, W) -> a new tensor of the same shape, dtype and device."""
         if x.ndim != 4:
-            wanted = "a clip (T, C, H, W)"
-            raise ValueError(expected("x", wanted, tuple(x.shape), "Use Permute((1, 0, 2, 3))."))
+            raise ValueError(expected("x", "a clip (T, C, H, W)", tuple(x.shape)))
         if self.mode != "const" and not x.is_floating_point():
             advice = 'Use mode="const", or erase after Normalize.'
             raise ValueError(expected("x", f'float for mode="{self.mode}"', x.dtype, advice))

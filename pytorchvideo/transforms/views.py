@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several inputs from one sample: repeated augmentation, and the pathways of SlowFast."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch.utils.data import default_collate
 
 from pytorchvideo._checks import expected
 from pytorchvideo.transforms import functional
+from pytorchvideo.transforms.transforms import ApplyTransformToKey
 
 __all__ = [
     "ApplyTransformToKeyOnList",
@@ -46,7 +47,7 @@ class RepeatandConverttoList(nn.Module):
         return f"repeat_num={self.repeat_num}"
 
 
-class ApplyTransformToKeyOnList:
+class ApplyTransformToKeyOnList(ApplyTransformToKey):
     """Applies a transform to every item of a list in a sample, which is changed and returned.
 
     Args:
@@ -60,21 +61,12 @@ class ApplyTransformToKeyOnList:
     {'label': ['3', '4']}
     """
 
-    def __init__(self, key: str, transform: Callable[[Any], Any]) -> None:
-        self.key = key
-        self.transform = transform
-
     def __call__(self, x: dict[str, Any]) -> dict[str, Any]:
         """Returns the same dict with each item of ``x[key]`` transformed."""
-        if self.key not in x:
-            raise KeyError(f"Expected the key {self.key!r} in the sample, but it has {list(x)}.")
-        x[self.key] = [self.transform(item) for item in x[self.key]]
-        return x
+        return ApplyTransformToKey(self.key, self._each)(x)
 
-    def __repr__(self) -> str:
-        """The key and the transform, indented where it has several lines."""
-        inner = repr(self.transform).replace("\n", "\n    ")
-        return f"{type(self).__name__}(\n    key={self.key!r},\n    transform={inner},\n)"
+    def _each(self, items: Iterable[Any]) -> list[Any]:
+        return [self.transform(item) for item in items]
 
 
 def multiple_samples_collate(batch: Sequence[dict[str, list[Any]]]) -> Any:
