@@ -4,44 +4,24 @@
 from collections.abc import Callable
 from typing import Any
 
-import torchvision.transforms
-import torchvision.transforms.v2
-from torch import nn
-
+from pytorchvideo.transforms._clip import UniformTemporalSubsample
+from pytorchvideo.transforms._sample import ApplyTransformToKey, RemoveKey
+from pytorchvideo.transforms._steps import steps
 from pytorchvideo.transforms.functional import temporal_subsample_indices
-from pytorchvideo.transforms.transforms import (
-    ApplyTransformToKey,
-    RemoveKey,
-    UniformTemporalSubsample,
-)
 
 FrameFilter = Callable[[list[int]], list[int]]
 
 
-def _steps(transform: Any) -> list[Any]:
-    """The transforms that a container runs one after the other; a list of itself for any other.
-
-    Types must match exactly: a subclass may do something else before.
-    """
-    if type(transform) in (torchvision.transforms.Compose, torchvision.transforms.v2.Compose):
-        parts = list(transform.transforms)
-    elif type(transform) is nn.Sequential:
-        parts = list(transform)
-    else:
-        return [transform]
-    return [step for part in parts for step in _steps(part)]
-
-
 def _first_step(transform: Any, key: str) -> Any:
     """What a sample transform does first to one entry, or None where that cannot be told."""
-    for step in _steps(transform):
+    for step in steps(transform):
         if type(step) is RemoveKey and step.key != key:
             continue
         if type(step) is not ApplyTransformToKey:
             return None
         if step.key != key:
             continue
-        inner = _steps(step.transform)
+        inner = steps(step.transform)
         # An empty container leaves the clip as it is, and the next step is the first.
         if inner:
             return inner[0]

@@ -18,6 +18,8 @@ class RandomTransform(nn.Module):
             its seed and the worker's.
     """
 
+    __jit_unused_properties__ = ("generator",)
+
     def __init__(self, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self._generator = generator
@@ -49,7 +51,7 @@ def happens(probability: float, generator: torch.Generator | None = None) -> boo
 
 def integer(low: int, high: int, generator: torch.Generator | None = None) -> int:
     """A whole number in ``[low, high]``, both included."""
-    return int(torch.randint(low, high + 1, (), generator=generator).item())
+    return int(torch.randint(low, high + 1, (1,), generator=generator).item())
 
 
 def _log_gamma_variate(shape: float, generator: torch.Generator | None) -> float:

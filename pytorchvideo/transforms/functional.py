@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transforms of one clip as plain functions: same parameters for every frame and every box.
 
-A clip is a tensor (C, T, H, W); boxes are (N, 4) tensors or arrays ``x1, y1, x2, y2`` in pixels.
-Nothing here changes its arguments. What is random draws from torch's global generator.
+A clip is a tensor (C, T, H, W), a batch (B, C, T, H, W), float or uint8, contiguous or not; boxes are
+(N, 4) tensors or arrays ``x1, y1, x2, y2`` in pixels. Nothing here changes its arguments; results may
+share memory with them. What is random draws from torch's global generator, or from ``generator=``.
 """
 
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pytorchvideo._checks import check_choice, expected
+from pytorchvideo._checks import expected
 from pytorchvideo.transforms._boxes import (
     Boxes,
     clip_boxes_to_image,
@@ -20,6 +20,9 @@ from pytorchvideo.transforms._boxes import (
     flip_boxes,
     scale_boxes,
 )
+from pytorchvideo.transforms._random import happens, integer
+from pytorchvideo.transforms._resized_crop import random_resized_crop
+from pytorchvideo.transforms._scale import short_side_scale
 
 __all__ = [
     "clip_boxes_to_image",
@@ -37,16 +40,6 @@ __all__ = [
     "uniform_temporal_subsample",
     "uniform_temporal_subsample_repeated",
 ]
-
-_INTERPOLATIONS = (
-    "nearest",
-    "nearest-exact",
-    "linear",
-    "bilinear",
-    "trilinear",
-    "bicubic",
-    "area",
-)
 
 
 def _check_subsample(num_frames: int, num_samples: int) -> None:
@@ -68,7 +61,7 @@ def uniform_temporal_subsample(
     """Picks frames at equal distances, the first and the last included.
 
     The positions are truncated, not rounded, as the published models were trained; with fewer frames
-    than asked for, frames are repeated.
+    than asked for, frames are repeated. A clip with just as many is returned as it is.
 
     Args:
         x: a clip of any dtype.
@@ -84,6 +77,8 @@ def uniform_temporal_subsample(
     num_frames = x.shape[temporal_dim]
     if not torch.jit.is_scripting():
         _check_subsample(num_frames, num_samples)
+    if num_frames == num_samples:
+        return x
     indices = temporal_subsample_indices(num_frames, num_samples).to(x.device)
     return torch.index_select(x, temporal_dim, indices)
 
@@ -107,89 +102,6 @@ def uniform_temporal_subsample_repeated(
         uniform_temporal_subsample(frames, num_frames // ratio, temporal_dim)
         for ratio in frame_ratios
     ]
-
-
-def _check_clip(x: torch.Tensor, interpolation: str, backend: str) -> None:
-    if x.ndim != 4 or not x.is_floating_point():
-        raise ValueError(
-            f"Expected a float clip (C, T, H, W), but got {x.dtype} of shape {tuple(x.shape)}. "
-            "Convert uint8 with ConvertUint8ToFloat or .float() first."
-        )
-    check_choice("backend", backend, ("pytorch", "opencv"))
-    check_choice("interpolation", interpolation, _INTERPOLATIONS)
-
-
-def _interpolate(x: torch.Tensor, height: int, width: int, interpolation: str) -> torch.Tensor:
-    """Resizes (C, T, H, W) without antialiasing, as the published models were trained."""
-    # Frames in rows of one plane are several times faster to resize than strided ones.
-    x = x.contiguous()
-    # Time is not resized, and over (H, W) alone linear and trilinear are bilinear.
-    if interpolation in ("linear", "bilinear", "trilinear"):
-        return F.interpolate(x, size=(height, width), mode="bilinear", align_corners=False)
-    if interpolation == "bicubic":
-        return F.interpolate(x, size=(height, width), mode="bicubic", align_corners=False)
-    return F.interpolate(x, size=(height, width), mode=interpolation)
-
-
-@torch.jit.unused
-def _interpolate_opencv(
-    x: torch.Tensor, height: int, width: int, interpolation: str
-) -> torch.Tensor:
-    """The same through OpenCV, frame by frame."""
-    try:
-        import cv2
-    except ImportError as error:
-        raise ImportError(
-            'backend="opencv" needs OpenCV: pip install opencv-python-headless, '
-            'or use backend="pytorch".'
-        ) from error
-    flags = {
-        "nearest": cv2.INTER_NEAREST,
-        "linear": cv2.INTER_LINEAR,
-        "bilinear": cv2.INTER_LINEAR,
-        "bicubic": cv2.INTER_CUBIC,
-    }
-    check_choice("interpolation", interpolation, flags)
-    frames = x.permute(1, 2, 3, 0).contiguous().cpu().numpy()  # (T, H, W, C)
-    resized = [cv2.resize(f, (width, height), interpolation=flags[interpolation]) for f in frames]
-    stacked = np.stack(resized).reshape(len(frames), height, width, -1)  # C = 1 loses its axis
-    return torch.from_numpy(stacked).permute(3, 0, 1, 2).contiguous().to(x.device)
-
-
-def _scaled_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """The (height, width) whose short side is ``size``, the long one rounded down."""
-    if size < 1:
-        raise ValueError("Expected `size` to be >= 1 pixel.")
-    if width < height:
-        return height * size // width, size
-    return size, width * size // height
-
-
-def short_side_scale(
-    x: torch.Tensor, size: int, interpolation: str = "bilinear", backend: str = "pytorch"
-) -> torch.Tensor:
-    """Scales a clip so that its shorter side becomes ``size`` pixels, keeping the aspect ratio.
-
-    Args:
-        x: float clip (C, T, H, W).
-        size: pixels of the shorter side.
-        interpolation: nearest, nearest-exact, bilinear (also called linear or trilinear, as time is
-            not scaled), bicubic, area; with OpenCV nearest, bilinear (linear) or bicubic.
-        backend: ``"pytorch"``, or ``"opencv"`` if it is installed.
-
-    Raises:
-        ValueError: not a float clip of four axes, or an unknown name.
-        ImportError: ``backend="opencv"`` without OpenCV.
-
-    >>> short_side_scale(torch.zeros(3, 2, 240, 320), 64).shape
-    torch.Size([3, 2, 64, 85])
-    """
-    if not torch.jit.is_scripting():
-        _check_clip(x, interpolation, backend)
-    height, width = _scaled_size(x.shape[2], x.shape[3], size)
-    if backend == "opencv":
-        return _interpolate_opencv(x, height, width, interpolation)
-    return _interpolate(x, height, width, interpolation)
 
 
 def convert_to_one_hot(
@@ -226,11 +138,6 @@ def div_255(x: torch.Tensor) -> torch.Tensor:
     return x / 255.0
 
 
-def random_size(min_size: int, max_size: int) -> int:
-    """A whole number in ``[min_size, max_size]``, both included."""
-    return int(torch.randint(min_size, max_size + 1, (1,)).item())
-
-
 def short_side_scale_with_boxes(
     images: torch.Tensor,
     boxes: Boxes,
@@ -238,7 +145,7 @@ def short_side_scale_with_boxes(
     interpolation: str = "bilinear",
     backend: str = "pytorch",
 ) -> tuple[torch.Tensor, Boxes]:
-    """:func:`short_side_scale` of a clip (C, T, H, W) and its boxes.
+    """:func:`short_side_scale` of a clip and its boxes.
 
     Boxes are scaled by the ratio of the long sides, whose rounding down keeps them inside.
     """
@@ -253,11 +160,13 @@ def random_short_side_scale_with_boxes(
     max_size: int,
     interpolation: str = "bilinear",
     backend: str = "pytorch",
+    *,
+    generator: torch.Generator | None = None,
 ) -> tuple[torch.Tensor, Boxes]:
     """:func:`short_side_scale_with_boxes` to a size in ``[min_size, max_size]``, both included."""
     if not 1 <= min_size <= max_size:
         raise ValueError(expected("min_size, max_size", "1 <= min <= max", (min_size, max_size)))
-    size = random_size(min_size, max_size)
+    size = integer(min_size, max_size, generator)
     return short_side_scale_with_boxes(images, boxes, size, interpolation, backend)
 
 
@@ -280,7 +189,11 @@ def _crop_with_boxes(
 
 
 def random_crop_with_boxes(
-    images: torch.Tensor, size: int, boxes: Boxes
+    images: torch.Tensor,
+    size: int,
+    boxes: Boxes,
+    *,
+    generator: torch.Generator | None = None,
 ) -> tuple[torch.Tensor, Boxes]:
     """Cuts the same random ``size`` x ``size`` square out of all frames; boxes are clipped to it.
 
@@ -288,9 +201,10 @@ def random_crop_with_boxes(
         images: a clip (..., H, W).
         size: pixels; every position inside the picture is equally likely.
         boxes: (N, 4).
+        generator: where random numbers come from; None is torch's global generator.
     """
     height, width = _check_crop(images, size)
-    y, x = random_size(0, height - size), random_size(0, width - size)
+    y, x = integer(0, height - size, generator), integer(0, width - size, generator)
     return _crop_with_boxes(images, boxes, size, y, x)
 
 
@@ -331,93 +245,15 @@ def uniform_crop_with_boxes(
 
 
 def horizontal_flip_with_boxes(
-    prob: float, images: torch.Tensor, boxes: Boxes
+    prob: float,
+    images: torch.Tensor,
+    boxes: Boxes,
+    *,
+    generator: torch.Generator | None = None,
 ) -> tuple[torch.Tensor, Boxes]:
     """Mirrors all frames (..., H, W) left to right, and the boxes, with probability ``prob``."""
     if not 0 <= prob <= 1:
         raise ValueError(expected("prob", "in [0, 1]", prob))
-    if float(torch.rand(())) >= prob:
+    if not happens(prob, generator):
         return images, boxes
     return images.flip(-1), flip_boxes(boxes, images.shape[-1])
-
-
-def _between(limits: tuple[float, float], log: bool = False) -> float:
-    low, high = (math.log(limits[0]), math.log(limits[1])) if log else limits
-    drawn = low + (high - low) * float(torch.rand(()))
-    return math.exp(drawn) if log else drawn
-
-
-def _random_crop_box(
-    height: int,
-    width: int,
-    scale: tuple[float, float],
-    aspect_ratio: tuple[float, float],
-    log_uniform_ratio: bool,
-    num_tries: int,
-) -> tuple[int, int, int, int]:
-    """(y, x, h, w) of the crop of Inception (Szegedy et al., arXiv 1409.4842, section 6)."""
-    for _ in range(num_tries):
-        area = height * width * _between(scale)
-        ratio = _between(aspect_ratio, log=log_uniform_ratio)
-        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 1 <= w <= width and 1 <= h <= height:
-            return random_size(0, height - h), random_size(0, width - w), h, w
-    # Nothing fitted: the largest centred crop with a ratio that is allowed.
-    ratio = min(max(width / height, aspect_ratio[0]), aspect_ratio[1])
-    w, h = min(width, round(height * ratio)), min(height, round(width / ratio))
-    return (height - h) // 2, (width - w) // 2, h, w
-
-
-def random_resized_crop(
-    frames: torch.Tensor,
-    target_height: int,
-    target_width: int,
-    scale: tuple[float, float],
-    aspect_ratio: tuple[float, float],
-    shift: bool = False,
-    log_uniform_ratio: bool = True,
-    interpolation: str = "bilinear",
-    num_tries: int = 10,
-) -> torch.Tensor:
-    """Cuts out a random part of a clip and resizes it.
-
-    Args:
-        frames: float clip (C, T, H, W).
-        target_height: pixels of the result.
-        target_width: pixels of the result.
-        scale: smallest and largest share of the area to cut out.
-        aspect_ratio: smallest and largest width / height of the part.
-        shift: draw two parts, and move from the first to the second over time.
-        log_uniform_ratio: draw the ratio uniformly on a log scale.
-        interpolation: see :func:`short_side_scale`.
-        num_tries: after so many parts that do not fit, the largest centred one is taken.
-
-    Raises:
-        ValueError: not a float clip of four axes, or limits that are not ``0 < low <= high``.
-    """
-    _check_clip(frames, interpolation, "pytorch")
-    for name, limits in (("scale", scale), ("aspect_ratio", aspect_ratio)):
-        if len(limits) != 2 or not 0 < limits[0] <= limits[1]:
-            raise ValueError(expected(name, "(low, high) with 0 < low <= high", limits))
-    if target_height < 1 or target_width < 1:
-        got = (target_height, target_width)
-        raise ValueError(expected("target_height, target_width", ">= 1 pixel", got))
-    num_frames, height, width = frames.shape[-3:]
-
-    def box() -> tuple[int, int, int, int]:
-        return _random_crop_box(height, width, scale, aspect_ratio, log_uniform_ratio, num_tries)
-
-    y, x, h, w = box()
-    if not shift:
-        part = frames[..., y : y + h, x : x + w]
-        return _interpolate(part, target_height, target_width, interpolation)
-    path = torch.stack(
-        [torch.linspace(a, b, num_frames) for a, b in zip((y, x, h, w), box(), strict=True)], dim=1
-    )
-    moved = [
-        _interpolate(
-            frames[:, t : t + 1, y : y + h, x : x + w], target_height, target_width, interpolation
-        )
-        for t, (y, x, h, w) in enumerate(path.long().tolist())
-    ]
-    return torch.cat(moved, dim=1)

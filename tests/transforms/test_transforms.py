@@ -56,6 +56,7 @@ EVERY: list[tuple[Any, str]] = [
         "OpSampler(transforms_list=[<built-in function abs>], transforms_prob=[1.0], "
         "num_sample_op=1, randomly_sample_depth=False, replacement=False)",
     ),
+    (T.OnFrames(abs), "OnFrames(transform=<built-in function abs>)"),
 ]
 
 

@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transforms of clips as modules: they keep the parameters, draw what is random, call ``functional``.
+
+Clips are (C, T, H, W), batches (B, C, T, H, W).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torchvision.transforms
+from torch import nn
+
+from pytorchvideo._checks import expected
+from pytorchvideo.transforms import functional
+from pytorchvideo.transforms._random import RandomTransform, integer
+
+
+class UniformTemporalSubsample(nn.Module):
+    """Picks frames at equal distances; see :func:`functional.uniform_temporal_subsample`.
+
+    A dataset whose transform begins with this module decodes only the frames that it picks.
+    """
+
+    def __init__(self, num_samples: int, temporal_dim: int = -3) -> None:
+        super().__init__()
+        if num_samples < 1:
+            raise ValueError(expected("num_samples", ">= 1 frame", num_samples))
+        self.num_samples = num_samples
+        self.temporal_dim = temporal_dim
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., T, H, W) -> (..., num_samples, H, W)."""
+        return functional.uniform_temporal_subsample(x, self.num_samples, self.temporal_dim)
+
+    def extra_repr(self) -> str:
+        return f"num_samples={self.num_samples}, temporal_dim={self.temporal_dim}"
+
+
+class UniformTemporalSubsampleRepeated(nn.Module):
+    """One subsample per ratio; see :func:`functional.uniform_temporal_subsample_repeated`."""
+
+    def __init__(self, frame_ratios: Sequence[int], temporal_dim: int = -3) -> None:
+        super().__init__()
+        self.frame_ratios = tuple(frame_ratios)
+        self.temporal_dim = temporal_dim
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """(..., T, H, W) -> a list of (..., T // ratio, H, W)."""
+        return functional.uniform_temporal_subsample_repeated(
+            x, self.frame_ratios, self.temporal_dim
+        )
+
+    def extra_repr(self) -> str:
+        return f"frame_ratios={self.frame_ratios}, temporal_dim={self.temporal_dim}"
+
+
+class ShortSideScale(nn.Module):
+    """Scales the shorter side to ``size`` pixels; see :func:`functional.short_side_scale`."""
+
+    def __init__(
+        self, size: int, interpolation: str = "bilinear", backend: str = "pytorch"
+    ) -> None:
+        super().__init__()
+        self.size = size
+        self.interpolation = interpolation
+        self.backend = backend
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., C, T, H, W) -> (..., C, T, H', W')."""
+        return functional.short_side_scale(x, self.size, self.interpolation, self.backend)
+
+    def extra_repr(self) -> str:
+        return f"size={self.size}, interpolation={self.interpolation!r}, backend={self.backend!r}"
+
+
+class RandomShortSideScale(RandomTransform):
+    """Scales the shorter side to a random size in ``[min_size, max_size]``, both included.
+
+    All clips of a batch get the same size. ``generator`` is where it comes from; None is torch's
+    global generator.
+    """
+
+    def __init__(
+        self,
+        min_size: int,
+        max_size: int,
+        interpolation: str = "bilinear",
+        backend: str = "pytorch",
+        *,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(generator)
+        if not 1 <= min_size <= max_size:
+            got = (min_size, max_size)
+            raise ValueError(expected("min_size, max_size", "1 <= min <= max", got))
+        self.min_size = min_size
+        self.max_size = max_size
+        self.interpolation = interpolation
+        self.backend = backend
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., C, T, H, W) -> (..., C, T, H', W')."""
+        return functional.short_side_scale(x, self.draw(), self.interpolation, self.backend)
+
+    def draw(self) -> int:
+        """The next random size, in pixels."""
+        if torch.jit.is_scripting():
+            return integer(self.min_size, self.max_size)
+        return integer(self.min_size, self.max_size, self.generator)
+
+    def extra_repr(self) -> str:
+        return (
+            f"min_size={self.min_size}, max_size={self.max_size}, "
+            f"interpolation={self.interpolation!r}, backend={self.backend!r}"
+        )
+
+
+class Normalize(torchvision.transforms.Normalize):
+    """Subtracts a mean and divides by a standard deviation per channel of (C, T, H, W).
+
+    ``torchvision.transforms.Normalize`` expects the channels on the third axis from the end, which
+    is time in a clip; here they are on the fourth.
+
+    Args:
+        mean: one value per channel, in the range of the clip: 0..1 after :class:`Div255`.
+        std: one value per channel, not 0.
+        inplace: change the clip itself.
+
+    Raises:
+        ValueError: integers, another number of channels, or a standard deviation of 0.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], inplace: bool = False) -> None:
+        super().__init__(mean, std, inplace)
+        if not all(std):
+            raise ValueError(expected("std", "different from 0 in every channel", std))
+
+    def forward(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Float (..., C, T, H, W) -> the same shape and dtype."""
+        if tensor.ndim < 4 or not tensor.is_floating_point():
+            raise ValueError(
+                f"Expected a float clip (C, T, H, W), but got {tensor.dtype} of shape "
+                f"{tuple(tensor.shape)}. Convert uint8 with ConvertUint8ToFloat or Div255 first."
+            )
+        if not {len(self.mean), len(self.std)} <= {1, tensor.shape[-4]}:
+            raise ValueError(
+                f"Expected a clip with {max(len(self.mean), len(self.std))} channels, but got shape "
+                f"{tuple(tensor.shape)}. Use a mean and std for every channel of (C, T, H, W)."
+            )
+        mean = torch.as_tensor(self.mean, dtype=tensor.dtype, device=tensor.device)
+        std = torch.as_tensor(self.std, dtype=tensor.dtype, device=tensor.device)
+        mean, std = mean.view(-1, 1, 1, 1), std.view(-1, 1, 1, 1)
+        if self.inplace:
+            return tensor.sub_(mean).div_(std)
+        if tensor.is_contiguous():
+            return tensor.sub(mean).div_(std)
+        # Channels that are interleaved cost more to broadcast over than to copy into planes.
+        planes = tensor.clone(memory_format=torch.contiguous_format)
+        return planes.sub_(mean).div_(std)
+
+
+class Div255(nn.Module):
+    """Divides by 255; see :func:`functional.div_255`."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Any shape -> float of the same shape."""
+        return functional.div_255(x)
+
+
+class ConvertUint8ToFloat(nn.Module):
+    """uint8 in 0..255 -> float32 in 0..1."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Any shape -> the same shape."""
+        if x.dtype != torch.uint8:
+            raise ValueError(expected("x", "uint8", x.dtype, "Use Div255 for float clips."))
+        return x.float().div_(255)
+
+
+class ConvertFloatToUint8(nn.Module):
+    """Float in 0..1 -> uint8 in 0..255, every value as likely as any other for uniform input."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Any shape -> the same shape."""
+        if not x.is_floating_point():
+            raise ValueError(expected("x", "float in 0..1", x.dtype))
+        # 255.999 rather than 255: the step to 255 is not reached by 1.0 alone.
+        return x.float().mul(255.999).to(torch.uint8)
+
+
+class MoveChannelRear(nn.Module):
+    """(..., C, X, Y, Z) -> (..., X, Y, Z, C), a view."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Moves the fourth axis from the end to the end."""
+        return x.movedim(-4, -1)
+
+
+class MoveChannelFront(nn.Module):
+    """(..., X, Y, Z, C) -> (..., C, X, Y, Z), a view."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Moves the last axis before the three others."""
+        return x.movedim(-1, -4)
+
+
+class RandomResizedCrop(RandomTransform):
+    """Cuts out a random part and resizes it; see :func:`functional.random_resized_crop`."""
+
+    def __init__(
+        self,
+        target_height: int,
+        target_width: int,
+        scale: tuple[float, float],
+        aspect_ratio: tuple[float, float],
+        shift: bool = False,
+        log_uniform_ratio: bool = True,
+        interpolation: str = "bilinear",
+        num_tries: int = 10,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(generator)
+        self.target_height = target_height
+        self.target_width = target_width
+        self.scale = scale
+        self.aspect_ratio = aspect_ratio
+        self.shift = shift
+        self.log_uniform_ratio = log_uniform_ratio
+        self.interpolation = interpolation
+        self.num_tries = num_tries
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., C, T, H, W) -> (..., C, T, target_height, target_width)."""
+        return functional.random_resized_crop(
+            x,
+            self.target_height,
+            self.target_width,
+            self.scale,
+            self.aspect_ratio,
+            self.shift,
+            self.log_uniform_ratio,
+            self.interpolation,
+            self.num_tries,
+            generator=self.generator,
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"target_height={self.target_height}, target_width={self.target_width}, "
+            f"scale={self.scale}, aspect_ratio={self.aspect_ratio}, shift={self.shift}, "
+            f"log_uniform_ratio={self.log_uniform_ratio}, "
+            f"interpolation={self.interpolation!r}, num_tries={self.num_tries}"
+        )
+
+
+class Permute(nn.Module):
+    """Reorders the axes, a view.
+
+    Args:
+        dims: every axis once, counted from 0.
+
+    Raises:
+        ValueError: ``dims`` is no such order.
+    """
+
+    def __init__(self, dims: Sequence[int]) -> None:
+        super().__init__()
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(len(self.dims))):
+            raise ValueError(expected("dims", "every axis from 0 on, once each", self.dims))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Axis ``dims[i]`` becomes axis ``i``."""
+        return x.permute(*self.dims)
+
+    def extra_repr(self) -> str:
+        return f"dims={self.dims}"
+
+
+class OpSampler(RandomTransform):
+    """Applies a random choice of transforms, one after the other.
+
+    Args:
+        transforms_list: the transforms to choose from.
+        transforms_prob: a weight > 0 for each; equal by default.
+        num_sample_op: how many to apply, at most so many with ``randomly_sample_depth``.
+        randomly_sample_depth: draw the number from 1 to ``num_sample_op``.
+        replacement: whether one may be chosen more than once.
+        generator: where the choice comes from; None is torch's global generator.
+
+    Raises:
+        ValueError: an empty list, weights that are not positive or do not match it, or more
+            transforms than there are without ``replacement``.
+    """
+
+    def __init__(
+        self,
+        transforms_list: Sequence[Callable[[Any], Any]],
+        transforms_prob: Sequence[float] | None = None,
+        num_sample_op: int = 1,
+        randomly_sample_depth: bool = False,
+        replacement: bool = False,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(generator)
+        count = len(transforms_list)
+        most = "a whole number >= 1" if replacement else f"between 1 and {count}"
+        if count == 0:
+            raise ValueError(expected("transforms_list", "one transform at least", transforms_list))
+        if num_sample_op < 1 or (num_sample_op > count and not replacement):
+            raise ValueError(expected("num_sample_op", most, num_sample_op))
+        weights = [1.0] * count if transforms_prob is None else list(transforms_prob)
+        if len(weights) != count or min(weights) <= 0:
+            raise ValueError(expected("transforms_prob", f"{count} weights > 0", transforms_prob))
+        self.transforms_list = list(transforms_list)
+        self.transforms_prob = torch.tensor(weights, dtype=torch.float)
+        self.num_sample_op = num_sample_op
+        self.randomly_sample_depth = randomly_sample_depth
+        self.replacement = replacement
+
+    def forward(self, x: Any) -> Any:
+        """Whatever the transforms take and return."""
+        depth = self.num_sample_op
+        if self.randomly_sample_depth:
+            depth = integer(1, self.num_sample_op, self.generator)
+        chosen = torch.multinomial(
+            self.transforms_prob, depth, self.replacement, generator=self.generator
+        )
+        for index in chosen.tolist():
+            x = self.transforms_list[index](x)
+        return x
+
+    def extra_repr(self) -> str:
+        return (
+            f"transforms_list={self.transforms_list}, "
+            f"transforms_prob={self.transforms_prob.tolist()}, "
+            f"num_sample_op={self.num_sample_op}, "
+            f"randomly_sample_depth={self.randomly_sample_depth}, replacement={self.replacement}"
+        )
+
+
+class OnFrames(nn.Module):
+    """Applies a transform of pictures to the frames of a clip.
+
+    torchvision and kornia look for channels on the third axis from the end, where a clip (C, T, H, W)
+    has time. Transforms that only move pixels work on clips all the same; those that look at colours
+    need the frames as (T, C, H, W), which this wrapper gives them. torchvision's random transforms
+    then draw once for all frames of a clip, and of a batch; kornia's do with ``same_on_batch=True``.
+
+    Args:
+        transform: takes (T, C, H, W), or (B, T, C, H, W) for a batch, and returns the same axes.
+
+    >>> from torchvision.transforms import v2
+    >>> OnFrames(v2.Grayscale())(torch.zeros(3, 8, 4, 6)).shape
+    torch.Size([1, 8, 4, 6])
+    """
+
+    def __init__(self, transform: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.transform = transform
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., C, T, H, W) -> (..., C', T, H', W')."""
+        return self.transform(x.transpose(-4, -3)).transpose(-4, -3)
+
+    def extra_repr(self) -> str:
+        # A module prints itself as a child.
+        return "" if isinstance(self.transform, nn.Module) else f"transform={self.transform}"

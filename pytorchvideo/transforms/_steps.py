@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How :class:`ApplyTransformToKey` runs a pipeline on a clip: step by step, which allows three things.
+
+- A step that takes time for channels is an error that says so, instead of wrong colours.
+- kornia's ``VideoSequential``, which takes batches, gets a single clip as a batch of one.
+- ``Div255`` and ``Normalize`` wait for following steps that only choose or average pixels: a linear
+  function of every pixel may as well be applied to the few that are left. Values are the same up to
+  the rounding of float32, random numbers are drawn in the same order.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torchvision.transforms as tv
+import torchvision.transforms.v2 as tv2
+from torch import nn
+
+from pytorchvideo.transforms._clip import (
+    Div255,
+    MoveChannelFront,
+    MoveChannelRear,
+    Normalize,
+    OpSampler,
+    Permute,
+    RandomResizedCrop,
+    RandomShortSideScale,
+    ShortSideScale,
+    UniformTemporalSubsample,
+)
+
+# Types must match exactly everywhere here: a subclass may do something else.
+
+_SCALES = (ShortSideScale, RandomShortSideScale, RandomResizedCrop)
+_FLIPS = (
+    tv.RandomHorizontalFlip,
+    tv.RandomVerticalFlip,
+    tv2.RandomHorizontalFlip,
+    tv2.RandomVerticalFlip,
+)
+_RANDOM_CROPS = (tv.RandomCrop, tv2.RandomCrop)
+_CENTER_CROPS = (tv.CenterCrop, tv2.CenterCrop)
+
+# Names in torchvision, v1 and v2, of what looks at several channels at once.
+_OF_COLOURS = frozenset(
+    {
+        "AugMix",
+        "AutoAugment",
+        "ColorJitter",
+        "Grayscale",
+        "Normalize",
+        "RandAugment",
+        "RandomAdjustSharpness",
+        "RandomChannelPermutation",
+        "RandomGrayscale",
+        "RandomPhotometricDistort",
+        "TrivialAugmentWide",
+    }
+)
+_MAY_MOVE_AXES = (Permute, MoveChannelFront, MoveChannelRear, OpSampler, tv.Lambda, tv2.Lambda)
+
+
+def steps(transform: Any) -> list[Any]:
+    """The transforms that a container runs one after the other; a list of itself for any other."""
+    if type(transform) in (tv.Compose, tv2.Compose):
+        parts = list(transform.transforms)
+    elif type(transform) is nn.Sequential:
+        parts = list(transform)
+    else:
+        return [transform]
+    return [step for part in parts for step in steps(part)]
+
+
+def run(transform: Callable[[Any], Any], x: Any, *, is_clip: bool) -> Any:
+    """``transform(x)``, for clips as the head of this file says.
+
+    Args:
+        transform: any callable.
+        x: what it takes.
+        is_clip: whether a tensor of four axes is known to be (C, T, H, W).
+
+    Raises:
+        ValueError: a step would take time for channels.
+    """
+    waiting: list[Any] = []
+    for step in steps(transform):
+        is_tensor = isinstance(x, torch.Tensor) and x.ndim >= 4
+        if is_tensor:
+            _check_channels(step, x, is_clip)
+        is_clip = is_clip and _keeps_axes(step)
+        if is_tensor and _is_linear(step, x):
+            waiting.append(step)
+            continue
+        if waiting and not _only_picks_pixels(step, x):
+            x, waiting = _all(waiting, x), []
+        alone = is_tensor and x.ndim == 4 and _is_video_sequential(step)
+        x = step(x[None])[0] if alone else step(x)
+    return _all(waiting, x)
+
+
+def _all(steps: list[Any], x: Any) -> Any:
+    for step in steps:
+        x = step(x)
+    return x
+
+
+def _is_linear(step: Any, x: torch.Tensor) -> bool:
+    """Not on integers, whose scaling rounds, and not in half precision, where the range matters."""
+    if x.dtype not in (torch.float32, torch.float64):
+        return False
+    return type(step) is Div255 or (type(step) is Normalize and not step.inplace)
+
+
+def _only_picks_pixels(step: Any, x: torch.Tensor) -> bool:
+    """Whether every pixel that a step returns is one, or a weighted mean, of those that it gets."""
+    kind = type(step)
+    if kind in _RANDOM_CROPS:
+        return step.padding is None and not step.pad_if_needed
+    if kind in _CENTER_CROPS:  # pads what is too small
+        return all(crop <= side for crop, side in zip(step.size, x.shape[-2:], strict=True))
+    if kind is UniformTemporalSubsample:
+        return bool(step.temporal_dim == -3)
+    return kind in _SCALES or kind in _FLIPS
+
+
+def _keeps_axes(step: Any) -> bool:
+    known = type(step).__module__.startswith(
+        ("pytorchvideo.transforms.", "torchvision.transforms.")
+    )
+    return known and not isinstance(step, _MAY_MOVE_AXES)
+
+
+def _check_channels(step: Any, x: torch.Tensor, is_clip: bool) -> None:
+    """Raises if a step of torchvision looks for channels where a clip has time."""
+    name = type(step).__name__
+    if name not in _OF_COLOURS or not type(step).__module__.startswith("torchvision.transforms."):
+        return
+    if len(getattr(step, "mean", (0, 0, 0))) == 1:
+        return  # Normalize with one value for all channels: any axis will do
+    channels, third_from_end = x.shape[-4], x.shape[-3]
+    if channels in (1, 3) and (is_clip or third_from_end not in (1, 3)):
+        advice = "Use pytorchvideo.transforms.Normalize."
+        if name != "Normalize":
+            advice = f"Wrap it: pytorchvideo.transforms.OnFrames({name}(...))."
+        raise ValueError(
+            f"Expected pictures (..., C, H, W) for torchvision's {name}, but got a clip (..., C, T, H, W) "
+            f"of shape {tuple(x.shape)}, whose time it would take for channels. {advice}"
+        )
+
+
+def _is_video_sequential(step: Any) -> bool:
+    kind = type(step)
+    return kind.__name__ == "VideoSequential" and kind.__module__.startswith("kornia.")
