@@ -25,6 +25,9 @@ def sync_batch_norm(
         norm: the affine parameters, running statistics (which are updated), momentum and eps.
         x: this process' batch.
         num_sync_devices: average over groups of so many neighbours on this machine; None averages over all processes.
+
+    Raises:
+        ValueError: there is one value a channel, or none.
     """
     precise = x.to(torch.promote_types(x.dtype, torch.float32))
     var, mean = torch.var_mean(precise, dim=[0, *range(2, x.ndim)], correction=0)
@@ -35,7 +38,10 @@ def sync_batch_norm(
     # a variance that is small beside its mean.
     means, variances = stats.unbind(dim=1)
     mean, var = means.mean(dim=0), variances.mean(dim=0) + means.var(dim=0, correction=0)
-    _track(norm, mean, var, count=x.numel() // x.shape[1] * len(stats))
+    count = x.numel() // x.shape[1] * len(stats)
+    if count < 2:
+        raise ValueError(expected("x", "two values a channel or more", tuple(x.shape)))
+    _track(norm, mean, var, count)
     scale = (var + norm.eps).rsqrt()
     if norm.weight is not None:
         scale = scale * norm.weight

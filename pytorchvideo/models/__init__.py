@@ -10,9 +10,20 @@ from pytorchvideo.models._registry import (
 )
 from pytorchvideo.models._weights import ClipRecipe, Weights, load_checkpoint
 from pytorchvideo.models.audio_visual_slowfast import create_audio_visual_slowfast
+from pytorchvideo.models.byol import BYOL
 from pytorchvideo.models.csn import create_csn
 from pytorchvideo.models.head import ResNetBasicHead, create_res_basic_head
 from pytorchvideo.models.i3d import create_i3d_inception
+from pytorchvideo.models.masked_multistream import (
+    LSTM,
+    LearnMaskedDefault,
+    MaskedMultiPathWay,
+    MaskedSequential,
+    MaskedTemporalPooling,
+    TransposeMultiheadAttention,
+    TransposeTransformerEncoder,
+)
+from pytorchvideo.models.memory_bank import MemoryBank
 from pytorchvideo.models.net import MultiPathWayWithFuse, Net
 from pytorchvideo.models.r2plus1d import create_r2plus1d
 from pytorchvideo.models.resnet import (
@@ -23,6 +34,7 @@ from pytorchvideo.models.resnet import (
     create_bottleneck_block,
     create_resnet,
 )
+from pytorchvideo.models.simclr import SimCLR
 from pytorchvideo.models.slowfast import create_slowfast
 from pytorchvideo.models.stem import (
     ResNetBasicStem,
@@ -35,14 +47,24 @@ from pytorchvideo.models.weight_init import init_net_weights
 from pytorchvideo.models.x3d import create_x3d
 
 __all__ = [
+    "BYOL",
+    "LSTM",
     "BottleneckBlock",
     "ClipRecipe",
+    "LearnMaskedDefault",
+    "MaskedMultiPathWay",
+    "MaskedSequential",
+    "MaskedTemporalPooling",
+    "MemoryBank",
     "ModelEntry",
     "MultiPathWayWithFuse",
     "Net",
     "ResNetBasicHead",
     "ResNetBasicStem",
     "SeparableBottleneckBlock",
+    "SimCLR",
+    "TransposeMultiheadAttention",
+    "TransposeTransformerEncoder",
     "Weights",
     "create_acoustic_bottleneck_block",
     "create_acoustic_res_basic_stem",

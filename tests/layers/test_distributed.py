@@ -248,4 +248,6 @@ def test_a_single_process_averages_its_own_statistics() -> None:
     x = torch.randn(3, 4, 2, 2, dtype=torch.float64, requires_grad=True)
     torch.testing.assert_close(batch_norm.sync_batch_norm(norm, x), plain(x))
     torch.testing.assert_close(norm.running_var, plain.running_var)
+    with pytest.raises(ValueError, match=r"two values a channel or more, but got \(1, 4, 1, 1\)"):
+        batch_norm.sync_batch_norm(norm, x[:1, :, :1, :1])
     assert torch.autograd.gradcheck(lambda y: batch_norm.sync_batch_norm(norm, y), x)
