@@ -117,7 +117,7 @@ class ClipReader:
         keep = self._frame_filter(video)
         if not isinstance(window.clip_start_sec, list):
             return self._decode_one(video, path, window.clip_start_sec, window.clip_end_sec, keep)
-        times = zip(window.clip_start_sec, window.clip_end_sec, strict=True)  # type: ignore[arg-type]
+        times = zip(window.clip_start_sec, window.clip_end_sec, strict=True)
         clips = [
             self._decode_one(video, path, start, end, self._own_filter) for start, end in times
         ]
