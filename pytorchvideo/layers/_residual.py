@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import expected
+from pytorchvideo.layers._chain import run_chain
 
 BranchFusion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -48,8 +49,6 @@ class ResBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         shortcut = x
         if self.branch1_conv is not None:
-            shortcut = self.branch1_conv(x)
-            if self.branch1_norm is not None:
-                shortcut = self.branch1_norm(shortcut)
+            shortcut = run_chain((self.branch1_conv, self.branch1_norm), x)
         x = self.branch_fusion(shortcut, self.branch2(x))
         return x if self.activation is None else self.activation(x)

@@ -10,6 +10,7 @@ from torch import nn
 
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm, size3
+from pytorchvideo.layers._chain import Chain, Layers
 
 REDUCTIONS = ("sum", "cat")
 
@@ -90,7 +91,7 @@ class ConvReduce3D(nn.Module):
         return reduce_maps([conv(x) for conv in self.convs], self.reduction_method)
 
 
-class Conv2plus1d(nn.Module):
+class Conv2plus1d(Chain):
     """Two convolutions with a norm and an activation between them: ``conv_t``, norm, activation, ``conv_xy``.
 
     Args:
@@ -119,11 +120,9 @@ class Conv2plus1d(nn.Module):
         self.conv_xy = conv_xy
         self.conv_xy_first = conv_xy_first
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.conv_xy(x) if self.conv_xy_first else self.conv_t(x)
-        x = x if self.norm is None else self.norm(x)
-        x = x if self.activation is None else self.activation(x)
-        return self.conv_t(x) if self.conv_xy_first else self.conv_xy(x)
+    def chain(self) -> Layers:
+        first, last = (self.conv_t, self.conv_xy)[:: -1 if self.conv_xy_first else 1]
+        return first, self.norm, self.activation, last
 
 
 def create_conv_2plus1d(

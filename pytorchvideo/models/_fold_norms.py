@@ -4,15 +4,13 @@
 import torch
 from torch import nn
 
-from pytorchvideo._checks import expected
+from pytorchvideo.layers._chain import BatchNorm, scale_and_shift
 from pytorchvideo.layers.attention import MultiScaleBlock
-
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm3d
 
 
 def fold_before_linear(bn: BatchNorm, linear: nn.Linear) -> nn.Linear:
     """Returns one linear layer that computes ``linear(bn(x))`` for a batch norm in evaluation mode."""
-    scale, shift = _scale_and_shift(bn)
+    scale, shift = scale_and_shift(bn)
     weight = linear.weight.detach()
     return _linear(weight * scale, _bias(linear) + weight @ shift)
 
@@ -22,7 +20,7 @@ def fold_after_linear(linear: nn.Linear, bn: BatchNorm) -> nn.Linear:
 
     Where the norm has fewer channels, they are those of a head, and it is that of every head.
     """
-    scale, shift = _scale_and_shift(bn)
+    scale, shift = scale_and_shift(bn)
     heads = linear.out_features // len(scale)
     scale, shift = scale.repeat(heads), shift.repeat(heads)
     return _linear(linear.weight.detach() * scale[:, None], _bias(linear) * scale + shift)
@@ -53,18 +51,6 @@ def fold_norms(block: MultiScaleBlock) -> None:
         if isinstance(norm, nn.BatchNorm3d):
             setattr(attn, name, fold_after_linear(getattr(attn, name), norm))
             setattr(attn, f"norm_{name}", nn.Identity())
-
-
-def _scale_and_shift(bn: BatchNorm) -> tuple[torch.Tensor, torch.Tensor]:
-    """A batch norm in evaluation mode as ``scale * x + shift``."""
-    mean, var = bn.running_mean, bn.running_var
-    if mean is None or var is None:
-        raise ValueError(expected("bn", "a batch norm with running statistics", type(bn).__name__))
-    scale = torch.rsqrt(var + bn.eps)
-    if bn.weight is None:
-        return scale, -mean * scale
-    scale = scale * bn.weight.detach()
-    return scale, bn.bias.detach() - mean * scale
 
 
 def _bias(linear: nn.Linear) -> torch.Tensor:

@@ -10,11 +10,12 @@ from torch import nn
 
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm
+from pytorchvideo.layers._chain import Chain, Layers, run_chain
 from pytorchvideo.layers._residual import BranchFusion, ResBlock, add_branches
 from pytorchvideo.layers.convolutions import REDUCTIONS, reduce_maps
 
 
-class BottleneckBlock(nn.Module):
+class BottleneckBlock(Chain):
     """Three convolutions, each with a norm, the first two with an activation; any part may be None."""
 
     def __init__(
@@ -34,10 +35,12 @@ class BottleneckBlock(nn.Module):
         self.conv_b, self.norm_b, self.act_b = conv_b, norm_b, act_b
         self.conv_c, self.norm_c = conv_c, norm_c
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = run_chain((self.conv_a, self.norm_a, self.act_a), x)
-        x = run_chain((self.conv_b, self.norm_b, self.act_b), x)
-        return run_chain((self.conv_c, self.norm_c), x)
+    def chain(self) -> Layers:
+        return (
+            *(self.conv_a, self.norm_a, self.act_a),
+            *(self.conv_b, self.norm_b, self.act_b),
+            *(self.conv_c, self.norm_c),
+        )
 
 
 class SeparableBottleneckBlock(nn.Module):
@@ -88,12 +91,6 @@ class SeparableBottleneckBlock(nn.Module):
         rows = zip(self.conv_b, self.norm_b or none, self.act_b or none, strict=True)
         x = reduce_maps([run_chain(row, x) for row in rows], self.reduce_method)
         return run_chain((self.conv_c, self.norm_c), x)
-
-
-def run_chain(layers: Sequence[nn.Module | None], x: torch.Tensor) -> torch.Tensor:
-    for layer in layers:
-        x = x if layer is None else layer(x)
-    return x
 
 
 class ResStage(nn.Module):

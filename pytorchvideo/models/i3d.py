@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pytorchvideo.layers._build import Size3, size3
+from pytorchvideo.layers._chain import run_chain
 from pytorchvideo.models.head import ClassificationHead, check_pool_fits
 from pytorchvideo.models.net import ClassificationModel
 from pytorchvideo.models.weight_init import init_net_weights
@@ -77,7 +78,7 @@ class Unit3D(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if max(self.conv3d.stride) > 1:
             x = pad_same(x, self.conv3d.kernel_size, self.conv3d.stride)
-        return F.relu(self.bn(self.conv3d(x)), inplace=True)
+        return F.relu(run_chain((self.conv3d, self.bn), x), inplace=True)
 
 
 class MaxPoolSame(nn.Module):

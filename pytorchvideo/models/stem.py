@@ -6,10 +6,11 @@ from torch import nn
 
 from pytorchvideo._checks import expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm, size3
+from pytorchvideo.layers._chain import Chain, Layers
 from pytorchvideo.layers.convolutions import ConvReduce3D
 
 
-class ResNetBasicStem(nn.Module):
+class ResNetBasicStem(Chain):
     """Convolution, norm, activation, pool; all but the convolution may be None."""
 
     def __init__(
@@ -28,11 +29,8 @@ class ResNetBasicStem(nn.Module):
         self.activation = activation
         self.pool = pool
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.conv(x)
-        x = x if self.norm is None else self.norm(x)
-        x = x if self.activation is None else self.activation(x)
-        return x if self.pool is None else self.pool(x)
+    def chain(self) -> Layers:
+        return self.conv, self.norm, self.activation, self.pool
 
 
 class PatchEmbed(nn.Module):

@@ -20,11 +20,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from pytorchvideo._checks import expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm, size3
+from pytorchvideo.layers._chain import Chain, Layers
 from pytorchvideo.layers._residual import ResBlock
 from pytorchvideo.layers.convolutions import Conv2plus1d
 from pytorchvideo.layers.squeeze_excitation import SqueezeExcitation
@@ -221,7 +221,7 @@ def create_x3d_res_stage(
     return ResStage(res_blocks=nn.ModuleList(blocks))
 
 
-class ProjectedPool(nn.Module):
+class ProjectedPool(Chain):
     """A pool between two convolutions, each with norm and activation: (B, C, T, H, W) -> (B, C', T', H', W')."""
 
     def __init__(
@@ -243,12 +243,9 @@ class ProjectedPool(nn.Module):
         self.pool = pool
         self.post_conv, self.post_norm, self.post_act = post_conv, post_norm, post_act
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def chain(self) -> Layers:
         before = (self.pre_conv, self.pre_norm, self.pre_act)
-        after = (self.post_conv, self.post_norm, self.post_act)
-        for layer in (*before, self.pool, *after):
-            x = x if layer is None else layer(x)
-        return x
+        return *before, self.pool, self.post_conv, self.post_norm, self.post_act
 
 
 def create_x3d_head(

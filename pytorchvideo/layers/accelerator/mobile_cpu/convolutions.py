@@ -5,13 +5,13 @@ All take clips (B, C, T, H, W) and share these arguments: ``bias``, ``activation
 ``use_bn``, ``norm_eps`` and ``norm_momentum``. State-dict keys are ``kernel.conv`` and ``kernel.bn``.
 """
 
-import torch
 from torch import nn
 
+from pytorchvideo.layers._chain import Chain, Layers
 from pytorchvideo.layers.accelerator.mobile_cpu.activation_functions import make_activation
 
 
-class _ConvBnAct(nn.Module):
+class _ConvBnAct(Chain):
     """A convolution, its batch norm where ``use_bn``, and an activation."""
 
     def __init__(
@@ -25,8 +25,8 @@ class _ConvBnAct(nn.Module):
             self.kernel.add_module("bn", bn)
         self.kernel.add_module("act", make_activation(activation))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.kernel(x)
+    def chain(self) -> Layers:
+        return (self.kernel,)
 
 
 class Conv3dPwBnAct(_ConvBnAct):

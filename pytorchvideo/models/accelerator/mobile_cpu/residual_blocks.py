@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pytorchvideo.layers._chain import run_chain
 from pytorchvideo.layers.accelerator.mobile_cpu.activation_functions import make_activation
 from pytorchvideo.layers.accelerator.mobile_cpu.attention import SqueezeExcitation
 from pytorchvideo.layers.accelerator.mobile_cpu.convolutions import (
@@ -81,7 +82,7 @@ class X3dBottleneckBlock(nn.Module):
         self.final_act = make_activation(act_functions[2])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out = self.layers(x)
+        out = run_chain((self.layers,), x)
         if self.use_residual:
             out = out + (x if self._res_proj is None else self._res_proj(x))
         return self.final_act(out)
