@@ -8,6 +8,7 @@ processes are forked after one import of torch and the module, so that four of t
 """
 
 import datetime
+import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -20,6 +21,9 @@ import torch.distributed as dist
 
 def _run(rank: int, function: Callable[[int, int], Any], world_size: int, folder: Path) -> None:
     torch.set_num_threads(1)
+    if sys.platform == "linux":
+        # gloo would look up the machine's name, which not every container can resolve.
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     dist.init_process_group(
         "gloo",
         init_method=f"file://{folder / 'rendezvous'}",
