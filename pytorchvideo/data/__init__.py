@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """From video files to samples: readers, clip samplers and datasets."""
 
+from pytorchvideo.data.ava import Ava
+from pytorchvideo.data.charades import Charades
+from pytorchvideo.data.clip_dataset import ClipDataset
+from pytorchvideo.data.clip_loader import ClipDataLoader, ShardedSampler
 from pytorchvideo.data.clip_sampling import (
     ClipInfo,
     ClipInfoList,
@@ -15,6 +19,7 @@ from pytorchvideo.data.clip_sampling import (
 )
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.frame_video import FrameVideo
+from pytorchvideo.data.hmdb51 import Hmdb51
 from pytorchvideo.data.kinetics import Kinetics
 from pytorchvideo.data.labeled_video_dataset import (
     LabeledVideoDataset,
@@ -22,22 +27,30 @@ from pytorchvideo.data.labeled_video_dataset import (
     labeled_video_dataset,
 )
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
+from pytorchvideo.data.ssv2 import SSv2
 from pytorchvideo.data.ucf101 import Ucf101
 from pytorchvideo.data.video import Video, VideoPathHandler
 
 __all__ = [
+    "Ava",
+    "Charades",
+    "ClipDataLoader",
+    "ClipDataset",
     "ClipInfo",
     "ClipInfoList",
     "ClipSampler",
     "ConstantClipsPerVideoSampler",
     "EncodedVideo",
     "FrameVideo",
+    "Hmdb51",
     "Kinetics",
     "LabeledVideoDataset",
     "LabeledVideoPaths",
     "RandomClipSampler",
     "RandomMultiClipSampler",
     "RandomMultiClipSamplerTruncateFromStart",
+    "SSv2",
+    "ShardedSampler",
     "SkippedClip",
     "Ucf101",
     "UniformClipSampler",

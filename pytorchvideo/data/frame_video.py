@@ -45,7 +45,7 @@ class FrameVideo(Video):
             )
         self._duration = Fraction(duration)
         self._fps = _rate(fps)
-        self._paths = list(video_frame_paths) if video_frame_paths is not None else None
+        self._paths = video_frame_paths  # not copied: it may name millions of files lazily
         self._path_of = video_frame_to_path_fn
         self._num_frames = (
             len(self._paths) if self._paths is not None else round(self._duration * self._fps)
@@ -94,7 +94,7 @@ class FrameVideo(Video):
         return cls(
             duration,
             fps,
-            video_frame_paths=list(video_frame_paths),
+            video_frame_paths=video_frame_paths,
             multithreaded_io=multithreaded_io,
         )
 
@@ -135,10 +135,9 @@ class FrameVideo(Video):
             VideoError: (a RuntimeError) if a picture cannot be read.
         """
         check_window(start_sec, end_sec, self.name, self._duration)
-        tick = 1 / self._fps
-        first = int(ceil_ticks(start_sec, tick))
-        last = int(min(ceil_ticks(end_sec, tick), self._num_frames))
-        picked = select_frames(_shifted(frame_filter, first), max(0, last - first), self.name)
+        inside = frame_range(start_sec, end_sec, self._fps, self._num_frames)
+        first = inside[0] if inside else 0
+        picked = select_frames(_shifted(frame_filter, first), len(inside), self.name)
         indices = [first + i for i in picked]
         video = None
         if indices:
@@ -149,7 +148,20 @@ class FrameVideo(Video):
         return self._paths[index] if self._paths is not None else self._path_of(index)  # type: ignore[misc]
 
 
-def _rate(fps: float) -> Fraction:
+def frame_range(
+    start_sec: float | Fraction, end_sec: float | Fraction, fps: float | Fraction, num_frames: int
+) -> list[int]:
+    """Returns the indices of the frames with ``start_sec <= k / fps < end_sec`` out of ``num_frames``.
+
+    >>> frame_range(0.5, 1.5, 4, 12), frame_range(2.5, 100, 4, 12)
+    ([2, 3, 4, 5], [10, 11])
+    """
+    tick = 1 / _rate(fps)
+    first = int(ceil_ticks(start_sec, tick))
+    return list(range(first, int(min(ceil_ticks(end_sec, tick), num_frames))))
+
+
+def _rate(fps: float | Fraction) -> Fraction:
     if not fps > 0:
         raise ValueError(expected("fps", "> 0 frames per second", fps))
     return Fraction(fps).limit_denominator(1_000_000)

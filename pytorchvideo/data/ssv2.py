@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Something-Something V2 (Goyal et al., arXiv 1706.04261): 174 templates of actions on objects, 220,847 videos.
+
+Videos are folders of frames. Three files describe them: the json of the templates (``{template: "index"}``), the json
+of the videos (a list of ``{"id", "template", ...}``) and the list of frames (``_frame_lists.py``).
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from torch.utils.data import RandomSampler, Sampler
+
+from pytorchvideo._checks import expected
+from pytorchvideo.data._clip_reader import Transform
+from pytorchvideo.data._frame_lists import FrameListHandler, read_frame_lists
+from pytorchvideo.data._left_out import warn_of_left_out
+from pytorchvideo.data._skipped import SkippedClip
+from pytorchvideo.data._tables import read_json
+from pytorchvideo.data.clip_sampling import ClipSampler
+from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
+
+__all__ = ["SSv2"]
+
+
+class SSv2(LabeledVideoDataset):
+    """Yields the clips of Something-Something V2; a :class:`~pytorchvideo.data.LabeledVideoDataset` in everything else.
+
+    A sample has ``video``, ``video_name`` (the folder of its frames), ``video_index``, ``clip_index``,
+    ``aug_index`` and ``label``, the class id. A clip is what the sampler says: for whole videos, which are 2 to 6 s
+    long, take ``make_clip_sampler("uniform", 60)``.
+
+    Args:
+        label_name_file: json, ``{template: "index"}``.
+        video_label_file: json, a list of ``{"id": ..., "template": ...}``, the template with or without brackets.
+        video_path_label_file: list of frames, with the header ``original_vido_id video_id frame_id path labels``.
+        clip_sampler: which clips to take from a video.
+        video_sampler: a sampler class; the order of the videos.
+        transform: applied to each sample.
+        video_path_prefix: put before the path of every frame.
+        frames_per_clip: one frame out of each of this many segments of the clip; by default all frames.
+        rand_sample_frames: a random frame of each segment, not the middle one.
+        fps: frames per second.
+        options: other keyword-only arguments of :class:`~pytorchvideo.data.LabeledVideoDataset`.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        ValueError: a file or line that cannot be read, named; an unknown template; or no video with frames. Videos
+            without frames are left out, warned of once, and listed in ``skipped``.
+    """
+
+    def __init__(
+        self,
+        label_name_file: str,
+        video_label_file: str,
+        video_path_label_file: str,
+        clip_sampler: ClipSampler,
+        video_sampler: Callable[[Any], Sampler] = RandomSampler,
+        transform: Transform | None = None,
+        video_path_prefix: str = "",
+        frames_per_clip: int | None = None,
+        rand_sample_frames: bool = False,
+        *,
+        fps: float = 30.0,
+        **options: Any,
+    ) -> None:
+        if frames_per_clip is not None and frames_per_clip < 1:
+            raise ValueError(expected("frames_per_clip", "a whole number >= 1", frames_per_clip))
+        frames = read_frame_lists(video_path_label_file, video_path_prefix)
+        labels = _read_labels(label_name_file, video_label_file)
+        left_out = [SkippedClip(v, "it has no frames.") for v in labels if v not in frames]
+        warn_of_left_out(left_out, len(labels))
+        self._frames_per_clip = frames_per_clip
+        self._rand_sample_frames = rand_sample_frames
+        super().__init__(
+            [(name, {"label": label}) for name, label in labels.items() if name in frames],
+            clip_sampler,
+            video_sampler,
+            transform,
+            decode_audio=False,
+            frame_filter=None if frames_per_clip is None else self._one_per_segment,
+            **options,
+        )
+        self.video_path_handler = FrameListHandler(frames, fps)
+        for video in left_out:
+            self.reader.skip_log.add(video, quietly=True)
+
+    def _one_per_segment(self, indices: list[int]) -> list[int]:
+        """One frame out of each segment of the clip; a clip of fewer frames repeats some."""
+        count = self._frames_per_clip or len(indices)
+        length = (len(indices) - 1) / count
+        chosen = []
+        for i in range(count):
+            first, last = round(length * i), round(length * (i + 1))
+            middle = (first + last) // 2
+            chosen.append(random.randint(first, last) if self._rand_sample_frames else middle)
+        return [indices[i] for i in chosen]
+
+
+def _read_labels(label_name_file: str, video_label_file: str) -> dict[str, int]:
+    """Video id -> class id, in the order of the file."""
+    try:
+        ids = {template: int(index) for template, index in read_json(label_name_file).items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f'{label_name_file}: expected `{{template: "index"}}`: {error}') from error
+    labels = {}
+    for number, video in enumerate(read_json(video_label_file)):
+        if not isinstance(video, dict) or not {"id", "template"} <= video.keys():
+            wanted = 'an object with "id" and "template"'
+            raise ValueError(f"{video_label_file}: " + expected(f"[{number}]", wanted, video))
+        template = video["template"].replace("[", "").replace("]", "")
+        if template not in ids:
+            raise ValueError(
+                f"{video_label_file}, video {video['id']}: there is no template {template!r} in {label_name_file}."
+            )
+        labels[str(video["id"])] = ids[template]
+    return labels
