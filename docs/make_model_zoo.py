@@ -27,8 +27,9 @@ transform = get_weights("x3d_s").transforms(key="video")
 ```
 
 Clips are frames x distance between them (in frames of a video of 30 a second); of a model with several pathways, those
-of the longest. Accuracies are those published with the weights, on the protocol named below; multiply-adds are those of
-one view. A file that is already in `$TORCH_HOME/hub/checkpoints` is not downloaded again.
+of the longest. A model without a crop takes whole pictures, whose short side is 256 pixels, and boxes in them.
+Accuracies are those published with the weights, on the protocol named below; multiply-adds are those of one view.
+A file that is already in `$TORCH_HOME/hub/checkpoints` is not downloaded again.
 
 """
 
@@ -43,7 +44,7 @@ def row(name: str) -> str:
         [
             f"| `{name}`",
             f"{recipe.num_frames}x{recipe.sampling_rate}",
-            f"{recipe.crop_size}",
+            str(recipe.crop_size or ""),
             *scores,
             f"{weights.gflops:.2f}",
             f"{weights.num_parameters / 1e6:.2f}",

@@ -282,7 +282,7 @@ def models(as_json: opt.AsJson = False) -> None:
             f"{weights.gflops:.2f}",
             f"{weights.num_parameters / 1e6:.2f}",
             f"{weights.recipe.num_frames}x{weights.recipe.sampling_rate}",
-            str(weights.recipe.crop_size),
+            str(weights.recipe.crop_size or "–"),
             str(len(weights.labels) or "–"),
         )
     _answer_console().print(table)

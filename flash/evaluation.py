@@ -16,7 +16,7 @@ from flash.sources import Labelled, Skipped, read_labelled
 from flash.video.predict import VideoPredictor
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import VideoError
-from pytorchvideo.models._registry import create_model, get_weights, model_entry
+from pytorchvideo.models._registry import create_model, model_entry
 
 
 def evaluate_videos(
@@ -205,7 +205,8 @@ def load_predictor(
             "Expected the folder of a run (--run DIR) or a model of the zoo (--model NAME)."
         )
     else:
-        published = get_weights(model)
+        entry = model_entry(model, "video classification")
+        published = entry.weights
         names = list(published.labels) if labels is None else read_names(labels)
         if weights is not None and not weights.is_file():
             raise FileNotFoundError(f"There is no file of weights {weights}.")
@@ -214,7 +215,7 @@ def load_predictor(
             pretrained=weights is None,
             weights=weights,
             num_classes=len(names),
-            **model_entry(model).logits_arguments,
+            **entry.logits_arguments,
         )
         predictor = VideoPredictor(network, published.recipe, names)
     predictor.model.to(memory_format=torch.channels_last_3d)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorchvideo._checks import check_choice, expected
-from pytorchvideo.models._registry import get_weights
+from pytorchvideo.models._registry import get_weights, model_entry
 from pytorchvideo.models._weights import ClipRecipe
 
 STRATEGIES = ("no_freeze", "freeze", "probe")
@@ -84,7 +84,7 @@ class RunConfig:
         strategy = _default_strategy(started) if self.strategy is None else self.strategy
         check_choice("strategy", strategy, STRATEGIES)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        recipe = get_weights(self.model).recipe
+        recipe = model_entry(self.model, "video classification").weights.recipe
         probes = strategy == "probe"
         if probes and not started:
             raise ValueError(
@@ -125,9 +125,10 @@ class RunConfig:
         """Returns the clips of the model, changed as this run asks."""
         base = get_weights(self.model).recipe
         frames = self.frames or base.num_frames
-        crop = self.crop or base.crop_size
+        own_crop = base.crop_size or base.side_size
+        crop = self.crop or own_crop
         # the same share of the picture as with the model's own crop
-        side = max(crop, round(crop * base.side_size / base.crop_size))
+        side = max(crop, round(crop * base.side_size / own_crop))
         recipe = replace(base, num_frames=frames, crop_size=crop, side_size=side)
         if self.clip_duration is None:
             return recipe

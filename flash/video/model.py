@@ -18,6 +18,7 @@ from flash.video.predict import VideoPredictor, save_classifier
 from pytorchvideo._checks import expected
 from pytorchvideo.models._registry import create_model, get_weights, list_models, model_entry
 from pytorchvideo.models._weights import ClipRecipe, load_checkpoint
+from pytorchvideo.models.net import DetectionBBoxNetwork
 
 _logger = logging.getLogger(__name__)
 
@@ -55,8 +56,9 @@ class VideoClassifier(Task):
         serializer: Flash's former name for ``output``.
 
     Raises:
-        KeyError: for an unknown backbone, optimiser or scheduler; the near names are in the message.
-        TypeError: if two names of one argument are given, or SGD has no learning rate.
+        KeyError: for an unknown backbone, optimiser or scheduler, with the near names, or a backbone for pictures or
+            boxes.
+        TypeError: if two names of one argument are given, SGD has no learning rate, or the backbone scores boxes.
         ValueError: if the number of classes is missing, below two, or not that of ``labels``.
 
     A checkpoint holds names, numbers and tensors only. Functions and modules that were passed in have to be
@@ -161,10 +163,10 @@ class VideoClassifier(Task):
 
     def head_modules(self) -> list[nn.Module]:
         """The modules inside the backbone that are its head, which no strategy freezes."""
-        classifier = getattr(self.backbone, "classifier", None)
-        if not self._replaces_classifier or not isinstance(classifier, nn.Module):
+        if not self._replaces_classifier:
             return []
-        return list(classifier.modules())
+        classifier = getattr(self.backbone, "classifier", None)
+        return list(classifier.modules()) if isinstance(classifier, nn.Module) else []
 
     def setup(self, stage: str) -> None:
         """Takes over the labels and the recipe of the datamodule at the start of training."""
@@ -300,7 +302,7 @@ def _accuracy(num_classes: int) -> dict[str, MulticlassAccuracy]:
 
 def _check_name(name: str) -> None:
     try:
-        model_entry(name)
+        model_entry(name, "video classification")
     except ValueError as error:
         raise KeyError(str(error)) from error
 
@@ -336,6 +338,10 @@ def _build_backbone(
     num_classes: int,
     replaces_classifier: bool,
 ) -> nn.Module:
+    if isinstance(backbone, DetectionBBoxNetwork):
+        advice = "It scores boxes; create_resnet and create_slowfast build its trunk for clips."
+        kind = type(backbone).__name__
+        raise TypeError(expected("backbone", "a classifier of whole clips", kind, advice))
     if isinstance(backbone, nn.Module):
         if kwargs:
             raise TypeError(

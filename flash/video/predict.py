@@ -196,6 +196,8 @@ class VideoPredictor:
         steps = self.recipe.transforms().transforms
         if views == 1:
             return [Compose(steps)]
+        if self.recipe.crop_size is None:
+            raise ValueError(expected("views", "1 for pictures that are left whole", views))
         crops = [_Crop(self.recipe.crop_size, position) for position in range(views)]
         return [
             Compose([crop if isinstance(s, CenterCrop) else s for s in steps]) for crop in crops

@@ -12,7 +12,12 @@ from pytorchvideo.models._weights import ClipRecipe, Weights, load_checkpoint
 from pytorchvideo.models.audio_visual_slowfast import create_audio_visual_slowfast
 from pytorchvideo.models.byol import BYOL
 from pytorchvideo.models.csn import create_csn
-from pytorchvideo.models.head import ResNetBasicHead, create_res_basic_head
+from pytorchvideo.models.head import (
+    ResNetBasicHead,
+    ResNetRoIHead,
+    create_res_basic_head,
+    create_res_roi_pooling_head,
+)
 from pytorchvideo.models.i3d import create_i3d_inception
 from pytorchvideo.models.masked_multistream import (
     LSTM,
@@ -24,7 +29,7 @@ from pytorchvideo.models.masked_multistream import (
     TransposeTransformerEncoder,
 )
 from pytorchvideo.models.memory_bank import MemoryBank
-from pytorchvideo.models.net import MultiPathWayWithFuse, Net
+from pytorchvideo.models.net import DetectionBBoxNetwork, MultiPathWayWithFuse, Net
 from pytorchvideo.models.r2plus1d import create_r2plus1d
 from pytorchvideo.models.resnet import (
     BottleneckBlock,
@@ -33,9 +38,10 @@ from pytorchvideo.models.resnet import (
     create_acoustic_resnet,
     create_bottleneck_block,
     create_resnet,
+    create_resnet_with_roi_head,
 )
 from pytorchvideo.models.simclr import SimCLR
-from pytorchvideo.models.slowfast import create_slowfast
+from pytorchvideo.models.slowfast import create_slowfast, create_slowfast_with_roi_head
 from pytorchvideo.models.stem import (
     ResNetBasicStem,
     create_acoustic_res_basic_stem,
@@ -51,6 +57,7 @@ __all__ = [
     "LSTM",
     "BottleneckBlock",
     "ClipRecipe",
+    "DetectionBBoxNetwork",
     "LearnMaskedDefault",
     "MaskedMultiPathWay",
     "MaskedSequential",
@@ -61,6 +68,7 @@ __all__ = [
     "Net",
     "ResNetBasicHead",
     "ResNetBasicStem",
+    "ResNetRoIHead",
     "SeparableBottleneckBlock",
     "SimCLR",
     "TransposeMultiheadAttention",
@@ -79,8 +87,11 @@ __all__ = [
     "create_r2plus1d",
     "create_res_basic_head",
     "create_res_basic_stem",
+    "create_res_roi_pooling_head",
     "create_resnet",
+    "create_resnet_with_roi_head",
     "create_slowfast",
+    "create_slowfast_with_roi_head",
     "create_x3d",
     "get_weights",
     "init_net_weights",

@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import torch
 from torch import nn
 
 from pytorchvideo._checks import expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, same_padding
 from pytorchvideo.models._residual import ResStage, create_res_stage, size_list
+from pytorchvideo.models.head import check_pool_fits, make_pool
 from pytorchvideo.models.net import MultiPathWayWithFuse
 from pytorchvideo.models.resnet import STAGE_DEPTHS
 
@@ -163,3 +165,68 @@ def build_stages(
             )
         )
     return blocks
+
+
+class PoolConcatPathway(nn.Module):
+    """Pools every pathway and joins the results.
+
+    Args:
+        retain_list: return the joined map in a list of one.
+        pool: a pool a pathway, each of which may be None; None for none at all.
+        dim: the dimension along which they are joined.
+    """
+
+    def __init__(
+        self, retain_list: bool = False, pool: nn.ModuleList | None = None, dim: int = 1
+    ) -> None:
+        super().__init__()
+        self.retain_list = retain_list
+        self.pool = pool
+        self.dim = dim
+
+    def forward(self, x: Sequence[torch.Tensor]) -> torch.Tensor | list[torch.Tensor]:
+        if self.pool is not None:
+            if len(x) != len(self.pool):
+                raise ValueError(expected("x", f"a list of {len(self.pool)} tensors", len(x)))
+            pools = zip(self.pool, x, strict=True)
+            x = [one if pool is None else _pooled(pool, one) for pool, one in pools]
+        joined = torch.cat(list(x), dim=self.dim)
+        return [joined] if self.retain_list else joined
+
+
+def _pooled(pool: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    check_pool_fits(x, pool)
+    pooled: torch.Tensor = pool(x)
+    return pooled
+
+
+def create_pool_concat(
+    pool: ModuleFactory | None,
+    kernel_sizes: Sequence[Size3],
+    output_size: Size3,
+    num_pathways: int,
+) -> PoolConcatPathway:
+    """Builds the pools of all pathways, by kernel or by output size, whose results are joined."""
+    if pool is None:
+        return PoolConcatPathway()
+    if len(kernel_sizes) != num_pathways:
+        wanted = f"a size for each of the {num_pathways} pathways"
+        raise ValueError(expected("head_pool_kernel_sizes", wanted, kernel_sizes))
+    pools: list[Any] = [
+        make_pool(
+            pool, output_size=output_size, kernel_size=size, stride=(1, 1, 1), padding=(0, 0, 0)
+        )
+        for size in kernel_sizes
+    ]
+    return PoolConcatPathway(pool=nn.ModuleList(pools))
+
+
+def check_same_frames(slow: torch.Tensor, other: torch.Tensor, fused: torch.Tensor) -> None:
+    """Raises a ValueError where a fusion does not bring a pathway to the frames of the slow one."""
+    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+        return
+    if fused.shape[2] != slow.shape[2]:
+        raise ValueError(
+            f"Expected pathways that the fusion brings to the same frames, but got {slow.shape[2]} and "
+            f"{other.shape[2]}, of which it makes {fused.shape[2]}. Take the frames as the model's recipe does."
+        )

@@ -152,6 +152,24 @@ _ENTRIES = (
     _mvit("mvit_base_32x3", 32),
     _mvit("mvit_base_16", 1, "image classification"),
     ModelEntry(
+        name="slow_r50_detection",
+        builder=resnet.create_resnet_with_roi_head,
+        config={},
+        num_frames=4,
+        crop_size=224,
+        size_arguments=resnet.roi_pool_sizes,
+        task="detection",
+    ),
+    ModelEntry(
+        name="slowfast_r50_detection",
+        builder=slowfast.create_slowfast_with_roi_head,
+        config={},
+        num_frames=32,
+        crop_size=224,
+        size_arguments=slowfast.roi_pool_sizes,
+        task="detection",
+    ),
+    ModelEntry(
         name="i3d_inception",
         builder=i3d.create_i3d_inception,
         config=i3d.VARIANTS["i3d_inception"],
@@ -174,11 +192,15 @@ def list_models(task: Task | None = None) -> list[str]:
     return sorted(name for name, entry in _MODELS.items() if task in (None, entry.task))
 
 
-def model_entry(name: str) -> ModelEntry:
+def model_entry(name: str, task: Task | None = None) -> ModelEntry:
     """Returns the entry of a model.
 
+    Args:
+        name: one of :func:`list_models`.
+        task: what it must be for; None takes any.
+
     Raises:
-        ValueError: there is no model of this name; names like it are listed.
+        ValueError: there is no model of this name, with names like it, or it is for another task.
 
     >>> model_entry("x3d_sx")
     Traceback (most recent call last):
@@ -186,7 +208,11 @@ def model_entry(name: str) -> ModelEntry:
     """
     if name not in _MODELS:
         raise ValueError(f"There is no model named {name!r}. {near_names(name, _MODELS)}")
-    return _MODELS[name]
+    entry = _MODELS[name]
+    if task not in (None, entry.task):
+        near = near_names(name, list_models(task))
+        raise ValueError(f"{name} is a model for {entry.task}, not for {task}. {near}")
+    return entry
 
 
 def get_weights(name: str) -> Weights:
@@ -211,7 +237,8 @@ def create_model(
 ) -> nn.Module:
     """Builds a model by name, (B, C, T, H, W) -> (B, num_classes).
 
-    Where the recipe of its weights has a ``pathway_ratio``, it takes a list of clips, one a pathway.
+    Where the recipe of its weights has a ``pathway_ratio``, it takes a list of clips, one a pathway. A model for
+    detection also takes boxes, (N, 5), and returns scores (N, num_classes).
 
     Args:
         name: one of :func:`list_models`.

@@ -21,6 +21,11 @@ __all__ = ["ClipRecipe", "Weights", "fetch", "load_checkpoint", "read_checkpoint
 # Range of the short side in training over the side in evaluation (arXiv 1711.07971, section 4: 256 to 320).
 _TRAIN_SIDE_RANGE = 1.25
 
+_BOXES = (
+    "Change clips and their boxes together: random_short_side_scale_with_boxes, random_crop_with_boxes and "
+    "horizontal_flip_with_boxes of pytorchvideo.transforms.functional."
+)
+
 
 @dataclass(frozen=True)
 class ClipRecipe:
@@ -31,7 +36,7 @@ class ClipRecipe:
         sampling_rate: distance of two frames, in frames of a video of ``frames_per_second``.
         frames_per_second: rate of the videos that the model was trained on.
         side_size: short side of the pictures after scaling, in pixels.
-        crop_size: side of the square that is cut out, in pixels.
+        crop_size: side of the square that is cut out, in pixels; None leaves the pictures whole.
         mean: a channel each, of values in [0, 1].
         std: a channel each.
         pathway_ratio: for models with several inputs, the ratio of the clip's frames to those of each.
@@ -47,7 +52,7 @@ class ClipRecipe:
     sampling_rate: int
     frames_per_second: float = 30.0
     side_size: int = 256
-    crop_size: int = 224
+    crop_size: int | None = 224
     mean: tuple[float, ...] = (0.45, 0.45, 0.45)
     std: tuple[float, ...] = (0.225, 0.225, 0.225)
     pathway_ratio: tuple[int, ...] | None = None
@@ -56,7 +61,7 @@ class ClipRecipe:
         if min(self.num_frames, self.sampling_rate) < 1 or self.frames_per_second <= 0:
             rate = (self.num_frames, self.sampling_rate, self.frames_per_second)
             raise ValueError(expected("num_frames, sampling_rate, frames_per_second", "> 0", rate))
-        if not 0 < self.crop_size <= self.side_size:
+        if self.crop_size is not None and not 0 < self.crop_size <= self.side_size:
             advice = "A crop cannot be larger than the picture it is cut from."
             raise ValueError(
                 expected("crop_size", f"in 1..{self.side_size}", self.crop_size, advice)
@@ -76,6 +81,9 @@ class ClipRecipe:
             train: scale, crop and flip at random instead of taking the centre.
             key: for samples that are dicts, the key of the clip.
             horizontal_flip_prob: in training, the share of clips to flip; 0 where left and right matter.
+
+        Raises:
+            ValueError: training, and pictures that are left whole: their boxes would not move with them.
         """
         from pytorchvideo import transforms as V
 
@@ -85,6 +93,8 @@ class ClipRecipe:
             V.Normalize(self.mean, self.std),
         ]
         if train:
+            if self.crop_size is None:
+                raise ValueError(expected("train", "False for pictures left whole", train, _BOXES))
             largest = round(self.side_size * _TRAIN_SIDE_RANGE)
             steps += [
                 V.RandomShortSideScale(min_size=self.side_size, max_size=largest),
@@ -92,7 +102,9 @@ class ClipRecipe:
                 T.RandomHorizontalFlip(horizontal_flip_prob),
             ]
         else:
-            steps += [V.ShortSideScale(self.side_size), T.CenterCrop(self.crop_size)]
+            steps.append(V.ShortSideScale(self.side_size))
+            if self.crop_size is not None:
+                steps.append(T.CenterCrop(self.crop_size))
         if self.pathway_ratio is not None:
             steps.append(V.UniformTemporalSubsampleRepeated(self.pathway_ratio))
         clip_transform = T.Compose(steps)

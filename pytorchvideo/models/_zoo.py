@@ -2,7 +2,7 @@
 """The records of all published weights, a table for each data set.
 
 Scores, multiply-adds and addresses are those of the model zoo that the weights were published in; parameters
-are counted on our models, as are the multiply-adds of ``i3d_inception``.
+are counted on our models, as are the multiply-adds of ``i3d_inception`` and of the models for AVA.
 """
 
 from typing import NamedTuple
@@ -18,6 +18,7 @@ _PROTOCOLS = {
     "kinetics400": "Kinetics-400 validation videos, 10 clips x 3 crops a video, scores averaged; as published",
     "ssv2": "Something-Something V2 validation videos, 1 clip x 3 crops a video, scores averaged; as published",
     "charades": "Charades validation videos, 10 clips x 3 crops a video; as published",
+    "ava": "AVA v2.2 validation videos; as published",
 }
 
 
@@ -101,6 +102,15 @@ _CHARADES = {
         "SLOWFAST_8x8_R50.pyth", 32, 2, 256, {"mAP": 37.24}, 66.60, 34_006_373, (4, 1)
     ),
 }
+# Multiply-adds of a clip of 256 x 256 pixels with one box.
+_AVA = {
+    "slow_r50_detection": _Row(
+        "SLOW_4x16_R50_DETECTION.pyth", 4, 16, 256, {"mAP": 19.5}, 41.55, 31_798_416
+    ),
+    "slowfast_r50_detection": _Row(
+        "SLOWFAST_8x8_R50_DETECTION.pyth", 32, 2, 256, {"mAP": 24.67}, 96.89, 33_828_888, (4, 1)
+    ),
+}
 
 # The network was trained on 64 frames in a row at 25 a second and tested on whole videos of 10 seconds (arXiv
 # 1705.07750, section 4.1). 64 frames over 10 seconds are the cheapest clip that covers such a video.
@@ -158,7 +168,8 @@ def _weights(name: str, row: _Row, dataset: str, folder: str) -> Weights:
             num_frames=row.frames,
             sampling_rate=row.sampling_rate,
             side_size=row.side,
-            crop_size=row.crop_size or row.side,
+            # people at the border are not cut off
+            crop_size=None if dataset == "ava" else row.crop_size or row.side,
             pathway_ratio=row.pathway_ratio,
         ),
         labels=class_names(dataset.partition(",")[0]),
@@ -168,8 +179,8 @@ def _weights(name: str, row: _Row, dataset: str, folder: str) -> Weights:
         num_parameters=row.num_parameters,
         licence="Apache-2.0",
         source=_ZOO_SOURCE,
-        # the files of other data sets are called like those of Kinetics
-        file_name=None if folder == "kinetics" else f"{folder}_{row.file}",
+        # the files of these data sets are called like those of Kinetics
+        file_name=f"{folder}_{row.file}" if folder in ("ssv2", "charades") else None,
     )
 
 
@@ -179,6 +190,7 @@ _TABLES = (
     ("kinetics400, unknown views", "kinetics", _KINETICS400_UNKNOWN_VIEWS),
     ("ssv2", "ssv2", _SSV2),
     ("charades", "charades", _CHARADES),
+    ("ava", "ava", _AVA),
 )
 WEIGHTS: dict[str, Weights] = {
     name: _weights(name, row, dataset, folder)

@@ -34,9 +34,10 @@ from pytorchvideo.layers._build import (
     same_padding,
     size3,
 )
+from pytorchvideo.models._pathways import check_same_frames
 from pytorchvideo.models.net import Net
 from pytorchvideo.models.resnet import create_acoustic_bottleneck_block, create_bottleneck_block
-from pytorchvideo.models.slowfast import check_same_frames, create_slowfast, temporal_size
+from pytorchvideo.models.slowfast import create_slowfast, temporal_size
 from pytorchvideo.models.stem import create_acoustic_res_basic_stem, create_res_basic_stem
 
 __all__ = ["AudioToSlowFastFusionBuilder", "FuseAudioToFastSlow", "create_audio_visual_slowfast"]

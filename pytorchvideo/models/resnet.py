@@ -35,8 +35,8 @@ from pytorchvideo.models._residual import (
     create_res_stage,
     size_list,
 )
-from pytorchvideo.models.head import create_res_basic_head
-from pytorchvideo.models.net import Net
+from pytorchvideo.models.head import create_res_basic_head, create_res_roi_pooling_head
+from pytorchvideo.models.net import DetectionBBoxNetwork, Net
 from pytorchvideo.models.stem import create_acoustic_res_basic_stem, create_res_basic_stem
 from pytorchvideo.models.weight_init import init_net_weights
 
@@ -53,7 +53,9 @@ __all__ = [
     "create_res_block",
     "create_res_stage",
     "create_resnet",
+    "create_resnet_with_roi_head",
     "head_pool_sizes",
+    "roi_pool_sizes",
 ]
 
 # Bottlenecks a stage (arXiv 1512.03385, table 1).
@@ -241,6 +243,108 @@ def create_acoustic_resnet(
     )
 
 
+def create_resnet_with_roi_head(
+    *,
+    input_channel: int = 3,
+    model_depth: int = 50,
+    model_num_class: int = 80,
+    dropout_rate: float = 0.5,
+    norm: ModuleFactory | None = nn.BatchNorm3d,
+    activation: ModuleFactory | None = nn.ReLU,
+    stem_dim_out: int = 64,
+    stem_conv_kernel_size: Size3 = (1, 7, 7),
+    stem_conv_stride: Size3 = (1, 2, 2),
+    stem_pool: ModuleFactory | None = nn.MaxPool3d,
+    stem_pool_kernel_size: Size3 = (1, 3, 3),
+    stem_pool_stride: Size3 = (1, 2, 2),
+    stem: ModuleFactory = create_res_basic_stem,
+    stage1_pool: ModuleFactory | None = None,
+    stage1_pool_kernel_size: Size3 = (2, 1, 1),
+    stage_conv_a_kernel_size: Sequence[Any] = ((1, 1, 1), (1, 1, 1), (3, 1, 1), (3, 1, 1)),
+    stage_conv_b_kernel_size: Sequence[Any] = ((1, 3, 3), (1, 3, 3), (1, 3, 3), (1, 3, 3)),
+    stage_conv_b_num_groups: Sequence[int] = (1, 1, 1, 1),
+    stage_conv_b_dilation: Sequence[Any] = ((1, 1, 1), (1, 1, 1), (1, 1, 1), (1, 2, 2)),
+    stage_spatial_h_stride: Sequence[int] = (1, 2, 2, 1),
+    stage_spatial_w_stride: Sequence[int] = (1, 2, 2, 1),
+    stage_temporal_stride: Sequence[int] = (1, 1, 1, 1),
+    bottleneck: ModuleFactory | Sequence[ModuleFactory] = create_bottleneck_block,
+    head: ModuleFactory = create_res_roi_pooling_head,
+    head_pool: ModuleFactory | None = nn.AvgPool3d,
+    head_pool_kernel_size: Size3 = (4, 1, 1),
+    head_output_size: Size3 = (1, 1, 1),
+    head_activation: ModuleFactory | None = nn.Sigmoid,
+    head_output_with_global_average: bool = False,
+    head_spatial_resolution: int | tuple[int, int] = (7, 7),
+    head_spatial_scale: float = 1 / 16,
+    head_sampling_ratio: int = 0,
+) -> DetectionBBoxNetwork:
+    """Builds a ResNet that says what the people in boxes do, clips and (N, 5) boxes -> (N, model_num_class).
+
+    It is :func:`create_resnet`, whose arguments these are, with a last stage that is dilated instead of strided,
+    and the head of :func:`~pytorchvideo.models.head.create_res_roi_pooling_head` (SlowFast, arXiv 1812.03982,
+    section 5). A row of boxes is the index of its clip in the batch, then x1, y1, x2, y2 in pixels of the clip.
+    By default the scores are probabilities of actions that do not exclude each other.
+
+    Raises:
+        ValueError: ``model_depth`` is not 50, 101 or 152.
+
+    From a clip and the boxes that any detector found on its middle frame to scores, here of a small model:
+
+    >>> import torch
+    >>> from pytorchvideo.models import ClipRecipe
+    >>> from pytorchvideo.transforms.functional import clip_boxes_to_image, short_side_scale_with_boxes
+    >>> model = create_resnet_with_roi_head(stem_dim_out=4, model_num_class=3).eval()
+    >>> recipe = ClipRecipe(num_frames=4, sampling_rate=16, side_size=64, crop_size=None)
+    >>> clip = 255 * torch.rand(3, 12, 90, 120)  # (C, T, H, W), as get_clip returns it
+    >>> people = torch.tensor([[10.0, 8.0, 50.0, 88.0], [70.0, 20.0, 125.0, 90.0]])
+    >>> people = clip_boxes_to_image(people, height=90, width=120)
+    >>> clip, people = short_side_scale_with_boxes(clip, people, recipe.side_size)
+    >>> boxes = nn.functional.pad(people, (1, 0))  # a column of zeros: the first clip of the batch
+    >>> model(recipe.transforms()(clip)[None], boxes).shape
+    torch.Size([2, 3])
+    """
+    trunk = create_resnet(
+        input_channel=input_channel,
+        model_depth=model_depth,
+        norm=norm,
+        activation=activation,
+        stem_dim_out=stem_dim_out,
+        stem_conv_kernel_size=stem_conv_kernel_size,
+        stem_conv_stride=stem_conv_stride,
+        stem_pool=stem_pool,
+        stem_pool_kernel_size=stem_pool_kernel_size,
+        stem_pool_stride=stem_pool_stride,
+        stem=stem,
+        stage1_pool=stage1_pool,
+        stage1_pool_kernel_size=stage1_pool_kernel_size,
+        stage_conv_a_kernel_size=stage_conv_a_kernel_size,
+        stage_conv_b_kernel_size=stage_conv_b_kernel_size,
+        stage_conv_b_num_groups=stage_conv_b_num_groups,
+        stage_conv_b_dilation=stage_conv_b_dilation,
+        stage_spatial_h_stride=stage_spatial_h_stride,
+        stage_spatial_w_stride=stage_spatial_w_stride,
+        stage_temporal_stride=stage_temporal_stride,
+        bottleneck=bottleneck,
+        head=None,
+    )
+    detection_head = head(
+        # the first stage makes 4 channels of one of the stem, each of the other three doubles them
+        in_features=stem_dim_out * 32,
+        out_features=model_num_class,
+        pool=head_pool,
+        output_size=head_output_size,
+        pool_kernel_size=head_pool_kernel_size,
+        dropout_rate=dropout_rate,
+        activation=head_activation,
+        output_with_global_average=head_output_with_global_average,
+        resolution=head_spatial_resolution,
+        spatial_scale=head_spatial_scale,
+        sampling_ratio=head_sampling_ratio,
+    )
+    init_net_weights(detection_head)
+    return DetectionBBoxNetwork(trunk, detection_head)
+
+
 def _per_stage(sizes: Sequence[Any]) -> list[Any]:
     """One size for all four stages, or a list of four."""
     return [sizes] * 4 if isinstance(sizes[0], int) else list(sizes)
@@ -254,6 +358,15 @@ def head_pool_sizes(num_frames: int, crop_size: int, temporal_stride: int = 1) -
     """
     side = math.ceil(crop_size / 32)
     return {"head_pool_kernel_size": (max(1, num_frames // temporal_stride), side, side)}
+
+
+def roi_pool_sizes(num_frames: int, crop_size: int) -> dict[str, Any]:
+    """Arguments of :func:`create_resnet_with_roi_head` for clips of another length, of any side.
+
+    >>> roi_pool_sizes(8, 224)
+    {'head_pool_kernel_size': (8, 1, 1)}
+    """
+    return {"head_pool_kernel_size": (num_frames, 1, 1)}
 
 
 # Variants of the papers above: arguments of `create_resnet` that differ from its defaults.

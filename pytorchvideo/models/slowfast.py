@@ -24,7 +24,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytorchvideo._checks import expected
 from pytorchvideo.layers._build import (
     ModuleFactory,
     Size3,
@@ -33,10 +32,16 @@ from pytorchvideo.layers._build import (
     same_padding,
     size3,
 )
-from pytorchvideo.models._pathways import build_stages, pathways_of
+from pytorchvideo.models._pathways import (
+    PoolConcatPathway,
+    build_stages,
+    check_same_frames,
+    create_pool_concat,
+    pathways_of,
+)
 from pytorchvideo.models._residual import create_bottleneck_block
-from pytorchvideo.models.head import check_pool_fits, create_res_basic_head, make_pool
-from pytorchvideo.models.net import Net
+from pytorchvideo.models.head import create_res_basic_head, create_res_roi_pooling_head
+from pytorchvideo.models.net import DetectionBBoxNetwork, Net
 from pytorchvideo.models.stem import create_res_basic_stem
 from pytorchvideo.models.weight_init import init_net_weights
 
@@ -46,47 +51,17 @@ __all__ = [
     "FuseFastToSlow",
     "PoolConcatPathway",
     "create_slowfast",
+    "create_slowfast_with_roi_head",
     "head_pool_sizes",
+    "roi_pool_sizes",
 ]
 
 _ONE_BY_ONE = ((1, 1, 1), (1, 1, 1), (1, 1, 1), (1, 1, 1))
 _SPATIAL = ((1, 3, 3), (1, 3, 3), (1, 3, 3), (1, 3, 3))
 _TEMPORAL = ((3, 1, 1), (3, 1, 1), (3, 1, 1), (3, 1, 1))
 _LAST_TEMPORAL = ((1, 1, 1), (1, 1, 1), (3, 1, 1), (3, 1, 1))
+_LAST_DILATED = ((1, 1, 1), (1, 1, 1), (1, 1, 1), (1, 2, 2))
 _BOTTLENECKS = (create_bottleneck_block,) * 4
-
-
-class PoolConcatPathway(nn.Module):
-    """Pools every pathway and joins the results.
-
-    Args:
-        retain_list: return the joined map in a list of one.
-        pool: a pool a pathway, each of which may be None; None for none at all.
-        dim: the dimension along which they are joined.
-    """
-
-    def __init__(
-        self, retain_list: bool = False, pool: nn.ModuleList | None = None, dim: int = 1
-    ) -> None:
-        super().__init__()
-        self.retain_list = retain_list
-        self.pool = pool
-        self.dim = dim
-
-    def forward(self, x: Sequence[torch.Tensor]) -> torch.Tensor | list[torch.Tensor]:
-        if self.pool is not None:
-            if len(x) != len(self.pool):
-                raise ValueError(expected("x", f"a list of {len(self.pool)} tensors", len(x)))
-            pools = zip(self.pool, x, strict=True)
-            x = [one if pool is None else _pooled(pool, one) for pool, one in pools]
-        joined = torch.cat(list(x), dim=self.dim)
-        return [joined] if self.retain_list else joined
-
-
-def _pooled(pool: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    check_pool_fits(x, pool)
-    pooled: torch.Tensor = pool(x)
-    return pooled
 
 
 class FuseFastToSlow(nn.Module):
@@ -118,17 +93,6 @@ class FuseFastToSlow(nn.Module):
         fused = fused if self.activation is None else self.activation(fused)
         check_same_frames(slow, fast, fused)
         return [torch.cat([slow, fused], dim=1), fast]
-
-
-def check_same_frames(slow: torch.Tensor, other: torch.Tensor, fused: torch.Tensor) -> None:
-    """Raises a ValueError where a fusion does not bring a pathway to the frames of the slow one."""
-    if torch.jit.is_tracing() or torch.compiler.is_compiling():
-        return
-    if fused.shape[2] != slow.shape[2]:
-        raise ValueError(
-            f"Expected pathways that the fusion brings to the same frames, but got {slow.shape[2]} and "
-            f"{other.shape[2]}, of which it makes {fused.shape[2]}. Take the frames as the model's recipe does."
-        )
 
 
 @dataclass(frozen=True)
@@ -286,25 +250,100 @@ def create_slowfast(
     return model
 
 
-def create_pool_concat(
-    pool: ModuleFactory | None,
-    kernel_sizes: Sequence[Size3],
-    output_size: Size3,
-    num_pathways: int,
-) -> PoolConcatPathway:
-    """Builds the pools of all pathways, by kernel or by output size, whose results are joined."""
-    if pool is None:
-        return PoolConcatPathway()
-    if len(kernel_sizes) != num_pathways:
-        wanted = f"a size for each of the {num_pathways} pathways"
-        raise ValueError(expected("head_pool_kernel_sizes", wanted, kernel_sizes))
-    pools: list[Any] = [
-        make_pool(
-            pool, output_size=output_size, kernel_size=size, stride=(1, 1, 1), padding=(0, 0, 0)
-        )
-        for size in kernel_sizes
-    ]
-    return PoolConcatPathway(pool=nn.ModuleList(pools))
+def create_slowfast_with_roi_head(
+    *,
+    slowfast_channel_reduction_ratio: int | Sequence[int] = (8,),
+    slowfast_conv_channel_fusion_ratio: float = 2,
+    slowfast_fusion_conv_kernel_size: int | Size3 = (7, 1, 1),
+    slowfast_fusion_conv_stride: int | Size3 = (4, 1, 1),
+    fusion_builder: Callable[..., nn.Module] | None = None,
+    input_channels: Sequence[int] = (3, 3),
+    model_depth: int = 50,
+    model_num_class: int = 80,
+    dropout_rate: float = 0.5,
+    norm: ModuleFactory | None = nn.BatchNorm3d,
+    activation: ModuleFactory | None = nn.ReLU,
+    stem_function: Sequence[ModuleFactory] = (create_res_basic_stem, create_res_basic_stem),
+    stem_dim_outs: Sequence[int] = (64, 8),
+    stem_conv_kernel_sizes: Sequence[Size3] = ((1, 7, 7), (5, 7, 7)),
+    stem_conv_strides: Sequence[Size3] = ((1, 2, 2), (1, 2, 2)),
+    stem_pool: ModuleFactory | Sequence[ModuleFactory | None] | None = (
+        nn.MaxPool3d,
+        nn.MaxPool3d,
+    ),
+    stem_pool_kernel_sizes: Sequence[Size3] = ((1, 3, 3), (1, 3, 3)),
+    stem_pool_strides: Sequence[Size3] = ((1, 2, 2), (1, 2, 2)),
+    stage_conv_a_kernel_sizes: Sequence[Any] = (_LAST_TEMPORAL, _TEMPORAL),
+    stage_conv_b_kernel_sizes: Sequence[Any] = (_SPATIAL, _SPATIAL),
+    stage_conv_b_num_groups: Sequence[Sequence[int]] = ((1, 1, 1, 1), (1, 1, 1, 1)),
+    stage_conv_b_dilations: Sequence[Any] = (_LAST_DILATED, _LAST_DILATED),
+    stage_spatial_strides: Sequence[Sequence[int]] = ((1, 2, 2, 1), (1, 2, 2, 1)),
+    stage_temporal_strides: Sequence[Sequence[int]] = ((1, 1, 1, 1), (1, 1, 1, 1)),
+    bottleneck: Sequence[Sequence[ModuleFactory]] = (_BOTTLENECKS, _BOTTLENECKS),
+    head: ModuleFactory = create_res_roi_pooling_head,
+    head_pool: ModuleFactory | None = nn.AvgPool3d,
+    head_pool_kernel_sizes: Sequence[Size3] = ((8, 1, 1), (32, 1, 1)),
+    head_output_size: Size3 = (1, 1, 1),
+    head_activation: ModuleFactory | None = nn.Sigmoid,
+    head_output_with_global_average: bool = False,
+    head_spatial_resolution: int | tuple[int, int] = (7, 7),
+    head_spatial_scale: float = 1 / 16,
+    head_sampling_ratio: int = 0,
+) -> DetectionBBoxNetwork:
+    """Builds a SlowFast network that says what the people in boxes do, [slow, fast] clips and (N, 5) boxes ->
+    (N, model_num_class).
+
+    It is :func:`create_slowfast`, whose arguments these are, with last stages that are dilated instead of strided,
+    pools over time alone, and the head of :func:`~pytorchvideo.models.head.create_res_roi_pooling_head` (section 5
+    of the paper). :func:`~pytorchvideo.models.resnet.create_resnet_with_roi_head` shows the way from a clip and
+    its boxes to scores.
+
+    Raises:
+        ValueError: ``model_depth`` is not 18, 50, 101 or 152, or a list has another length.
+    """
+    trunk = create_slowfast(
+        slowfast_channel_reduction_ratio=slowfast_channel_reduction_ratio,
+        slowfast_conv_channel_fusion_ratio=slowfast_conv_channel_fusion_ratio,
+        slowfast_fusion_conv_kernel_size=slowfast_fusion_conv_kernel_size,
+        slowfast_fusion_conv_stride=slowfast_fusion_conv_stride,
+        fusion_builder=fusion_builder,
+        input_channels=input_channels,
+        model_depth=model_depth,
+        norm=norm,
+        activation=activation,
+        stem_function=stem_function,
+        stem_dim_outs=stem_dim_outs,
+        stem_conv_kernel_sizes=stem_conv_kernel_sizes,
+        stem_conv_strides=stem_conv_strides,
+        stem_pool=stem_pool,
+        stem_pool_kernel_sizes=stem_pool_kernel_sizes,
+        stem_pool_strides=stem_pool_strides,
+        stage_conv_a_kernel_sizes=stage_conv_a_kernel_sizes,
+        stage_conv_b_kernel_sizes=stage_conv_b_kernel_sizes,
+        stage_conv_b_num_groups=stage_conv_b_num_groups,
+        stage_conv_b_dilations=stage_conv_b_dilations,
+        stage_spatial_strides=stage_spatial_strides,
+        stage_temporal_strides=stage_temporal_strides,
+        bottleneck=bottleneck,
+        head=None,
+        head_pool=head_pool,
+        head_pool_kernel_sizes=head_pool_kernel_sizes,
+        head_output_size=head_output_size,
+    )
+    detection_head = head(
+        # the first stage makes 4 channels of one of the stem, each of the other three doubles them
+        in_features=sum(stem_dim_outs) * 32,
+        out_features=model_num_class,
+        pool=None,
+        dropout_rate=dropout_rate,
+        activation=head_activation,
+        output_with_global_average=head_output_with_global_average,
+        resolution=head_spatial_resolution,
+        spatial_scale=head_spatial_scale,
+        sampling_ratio=head_sampling_ratio,
+    )
+    init_net_weights(detection_head)
+    return DetectionBBoxNetwork(trunk, detection_head)
 
 
 def head_pool_sizes(num_frames: int, crop_size: int, alpha: int = 4) -> dict[str, Any]:
@@ -321,6 +360,15 @@ def head_pool_sizes(num_frames: int, crop_size: int, alpha: int = 4) -> dict[str
     side = math.ceil(crop_size / 32)
     slow = max(1, num_frames // alpha)
     return {"head_pool_kernel_sizes": ((slow, side, side), (num_frames, side, side))}
+
+
+def roi_pool_sizes(num_frames: int, crop_size: int) -> dict[str, Any]:
+    """Arguments of :func:`create_slowfast_with_roi_head` for ``num_frames`` in the fast pathway, of any side.
+
+    >>> roi_pool_sizes(32, 224)
+    {'head_pool_kernel_sizes': ((8, 1, 1), (32, 1, 1))}
+    """
+    return {"head_pool_kernel_sizes": ((max(1, num_frames // 4), 1, 1), (num_frames, 1, 1))}
 
 
 # In "16x8 R101 50-50" only the first 6 of the 23 blocks of stage 3 see several frames, as in a network of 50 layers.

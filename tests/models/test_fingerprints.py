@@ -33,12 +33,13 @@ from pytorchvideo.models import (
     create_multiscale_vision_transformers,
     create_res_basic_head,
     create_resnet,
+    create_resnet_with_roi_head,
 )
 from pytorchvideo.models.accelerator.mobile_cpu.efficient_x3d import EfficientX3d
 from pytorchvideo.models.csn import create_csn
 from pytorchvideo.models.head import create_vit_basic_head
 from pytorchvideo.models.r2plus1d import create_r2plus1d
-from pytorchvideo.models.slowfast import create_slowfast
+from pytorchvideo.models.slowfast import create_slowfast, create_slowfast_with_roi_head
 from pytorchvideo.models.x3d import create_x3d
 
 STORED: dict[str, Any] = json.loads(
@@ -66,6 +67,15 @@ HUB_INPUTS: dict[str, tuple[Frames, int]] = {
     "mvit_base_16x4": (16, 224),
     "mvit_base_32x3": (32, 224),
     "mvit_base_16": (None, 224),
+    "slow_r50_detection": (4, 224),
+    "slowfast_r50_detection": ((8, 32), 224),
+}
+# What models for detection also take: index of the clip, x1, y1, x2, y2.
+BOXES = {
+    "slow_r50_detection": [[0, 10.5, 20.25, 100, 180], [0, 60, 5, 220, 194]],
+    "slowfast_r50_detection": [[0, 10.5, 20.25, 100, 180], [0, 60, 5, 220, 194]],
+    "resnet_roi": [[0, 2, 3, 40, 50], [0, 10, 10, 63, 60]],
+    "slowfast_roi": [[0, 2, 3, 40, 50]],
 }
 SLOW = set(HUB_INPUTS) - {"slow_r50", "x3d_xs", "mvit_base_16", "efficient_x3d_xs"}
 
@@ -122,6 +132,11 @@ BUILDERS: dict[str, tuple[Callable[[], nn.Module], Shape | list[Shape]]] = {
             head_pool_kernel_size=(8, 4, 4),
         ),
         SMALL,
+    ),
+    "resnet_roi": (lambda: create_resnet_with_roi_head(model_num_class=6), (1, 3, 4, 64, 64)),
+    "slowfast_roi": (
+        lambda: create_slowfast_with_roi_head(model_num_class=6),
+        [(1, 3, 8, 64, 64), (1, 3, 32, 64, 64)],
     ),
     "csn_r50": (lambda: create_csn(model_num_class=5, head_pool_kernel_size=(1, 2, 2)), SMALL),
     "r2plus1d_small": (
@@ -236,11 +251,13 @@ def check_names(model: nn.Module, stored: dict[str, Any]) -> None:
 Input = torch.Tensor | list[torch.Tensor]
 
 
-def check_values(model: nn.Module, clip: Input, stored: dict[str, Any]) -> None:
+def check_values(model: nn.Module, clip: Input, name: str) -> None:
+    stored = STORED[name]
     fill(model.eval(), stored["seed"])
     before = copy.deepcopy(clip)
+    boxes = [torch.tensor(BOXES[name])] if name in BOXES else []
     with torch.inference_mode():
-        output = model(clip)
+        output = model(clip, *boxes)
     assert list(output.shape) == stored["output_shape"]
     wanted = torch.tensor(stored["output"])
     error = (output.flatten()[: len(wanted)] - wanted).abs().max()
@@ -260,16 +277,16 @@ def test_names_of_hub_models(name: str) -> None:
 )
 def test_values_of_hub_models(name: str) -> None:
     frames, side = HUB_INPUTS[name]
-    stored = STORED[name]
+    seed = STORED[name]["seed"] + 1
     if isinstance(frames, tuple):
         # one after the other from one generator
-        numbers = draw_clip((sum(3 * count * side * side for count in frames),), stored["seed"] + 1)
+        numbers = draw_clip((sum(3 * count * side * side for count in frames),), seed)
         flat = numbers.split([3 * count * side * side for count in frames])
         clips = [one.view(1, 3, -1, side, side) for one in flat]
-        check_values(create_model(name), clips, stored)
+        check_values(create_model(name), clips, name)
         return
     size = (side, side) if frames is None else (frames, side, side)
-    check_values(create_model(name), draw_clip((1, 3, *size), stored["seed"] + 1), stored)
+    check_values(create_model(name), draw_clip((1, 3, *size), seed), name)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -279,6 +296,6 @@ def test_builders(name: str) -> None:
     check_names(model, STORED[name])
     if isinstance(shape, list):
         clips = [draw_clip(one, 3 + i) for i, one in enumerate(shape)]
-        check_values(model, clips, STORED[name])
+        check_values(model, clips, name)
     else:
-        check_values(model, draw_clip(shape, 3), STORED[name])
+        check_values(model, draw_clip(shape, 3), name)

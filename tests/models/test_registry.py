@@ -19,7 +19,13 @@ def test_names_of_a_task() -> None:
     videos, pictures = list_models("video classification"), list_models("image classification")
     assert "mvit_base_16x4" in videos
     assert pictures == ["mvit_base_16"]
+    assert list_models("detection") == ["slow_r50_detection", "slowfast_r50_detection"]
     assert not set(videos) & set(pictures)
+    assert model_entry("slow_r50", "video classification").name == "slow_r50"
+    with pytest.raises(
+        ValueError, match="slow_r50 is a model for video classification, not for detection"
+    ):
+        model_entry("slow_r50", "detection")
     with pytest.raises(ValueError, match="`task` to be one of detection, image classification"):
         list_models("video")  # type: ignore[arg-type]
 

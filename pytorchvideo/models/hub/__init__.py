@@ -13,6 +13,7 @@ from pytorchvideo.models.hub.resnet import (
     slow_r50,
     slow_r50_4x16,
     slow_r50_charades,
+    slow_r50_detection,
     slow_r50_ssv2,
 )
 from pytorchvideo.models.hub.slowfast import (
@@ -20,6 +21,7 @@ from pytorchvideo.models.hub.slowfast import (
     slowfast_r50,
     slowfast_r50_4x16,
     slowfast_r50_charades,
+    slowfast_r50_detection,
     slowfast_r50_ssv2,
     slowfast_r101,
 )
@@ -49,11 +51,13 @@ __all__ = [
     "slow_r50",
     "slow_r50_4x16",
     "slow_r50_charades",
+    "slow_r50_detection",
     "slow_r50_ssv2",
     "slowfast_16x8_r101_50_50",
     "slowfast_r50",
     "slowfast_r50_4x16",
     "slowfast_r50_charades",
+    "slowfast_r50_detection",
     "slowfast_r50_ssv2",
     "slowfast_r101",
     "x3d_l",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""3-D ResNets with weights of Kinetics-400, Something-Something V2 and Charades.
+"""3-D ResNets with weights of Kinetics-400, Something-Something V2, Charades and AVA.
 
 All take ``pretrained`` (load the published weights), ``progress`` (show a bar while downloading) and the
 arguments of :func:`pytorchvideo.models.create_model` and of :func:`pytorchvideo.models.create_resnet`.
@@ -30,6 +30,14 @@ def slow_r50_ssv2(pretrained: bool = False, progress: bool = True, **kwargs: Any
 def slow_r50_charades(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:
     """Slow R50 8x8, logits of 157 classes that exclude nothing: mAP 34.72 on Charades."""
     return create_model("slow_r50_charades", pretrained=pretrained, progress=progress, **kwargs)
+
+
+def slow_r50_detection(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:
+    """Slow R50 4x16 (arXiv 1812.03982), probabilities of 80 actions for each box: mAP 19.5 on AVA v2.2.
+
+    Its input are clips and boxes; see :func:`pytorchvideo.models.resnet.create_resnet_with_roi_head`.
+    """
+    return create_model("slow_r50_detection", pretrained=pretrained, progress=progress, **kwargs)
 
 
 def c2d_r50(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:
