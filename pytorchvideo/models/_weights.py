@@ -2,11 +2,12 @@
 """Published weights with all that is needed to use them: address, hash, clip recipe, labels, scores."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.error import URLError
 
 import torch
@@ -16,7 +17,7 @@ from torchvision import transforms as T
 from pytorchvideo._checks import expected
 from pytorchvideo.models._checkpoint import load_checkpoint, read_checkpoint
 
-__all__ = ["ClipRecipe", "Weights", "fetch", "load_checkpoint", "read_checkpoint"]
+__all__ = ["ClipRecipe", "Views", "Weights", "fetch", "load_checkpoint", "read_checkpoint"]
 
 # Range of the short side in training over the side in evaluation (arXiv 1711.07971, section 4: 256 to 320).
 _TRAIN_SIDE_RANGE = 1.25
@@ -25,6 +26,18 @@ _BOXES = (
     "Change clips and their boxes together: random_short_side_scale_with_boxes, random_crop_with_boxes and "
     "horizontal_flip_with_boxes of pytorchvideo.transforms.functional."
 )
+
+
+class Views(NamedTuple):
+    """How to test with several views of a video.
+
+    Attributes:
+        clip_sampler: keywords of ``make_clip_sampler("constant_clips_per_video", **clip_sampler)``.
+        transform: of the samples of a dataset with this clip sampler.
+    """
+
+    clip_sampler: dict[str, Any]
+    transform: T.Compose
 
 
 @dataclass(frozen=True)
@@ -85,32 +98,78 @@ class ClipRecipe:
         Raises:
             ValueError: training, and pictures that are left whole: their boxes would not move with them.
         """
-        from pytorchvideo import transforms as V
+        from pytorchvideo.transforms import ApplyTransformToKey
 
-        steps: list[Callable[[Any], Any]] = [
-            V.UniformTemporalSubsample(self.num_frames),
-            V.Div255(),
-            V.Normalize(self.mean, self.std),
-        ]
-        if train:
-            if self.crop_size is None:
-                raise ValueError(expected("train", "False for pictures left whole", train, _BOXES))
-            largest = round(self.side_size * _TRAIN_SIDE_RANGE)
-            steps += [
-                V.RandomShortSideScale(min_size=self.side_size, max_size=largest),
-                T.RandomCrop(self.crop_size),
-                T.RandomHorizontalFlip(horizontal_flip_prob),
-            ]
-        else:
-            steps.append(V.ShortSideScale(self.side_size))
-            if self.crop_size is not None:
-                steps.append(T.CenterCrop(self.crop_size))
-        if self.pathway_ratio is not None:
-            steps.append(V.UniformTemporalSubsampleRepeated(self.pathway_ratio))
-        clip_transform = T.Compose(steps)
+        if train and self.crop_size is None:
+            raise ValueError(expected("train", "False for a recipe without a crop", train, _BOXES))
+        steps = self._steps("train" if train else "val", horizontal_flip_prob)
+        clip_transform = T.Compose([*steps, *self._pathways()])
         if key is None:
             return clip_transform
-        return T.Compose([V.ApplyTransformToKey(key=key, transform=clip_transform)])
+        return T.Compose([ApplyTransformToKey(key=key, transform=clip_transform)])
+
+    def views(self, protocol: str, key: str = "video") -> Views:
+        """Returns how to test with several clips of a video and several crops of each.
+
+        Each clip is decoded once; its crops lie side by side along the longer side of the pictures.
+
+        Args:
+            protocol: ``"10x3"`` for 10 clips with 3 crops each; the number of crops is 1 or 3.
+            key: of samples, the entry with the clip.
+
+        Raises:
+            ValueError: another number of crops, not such a protocol, or crops of a recipe without them.
+
+        >>> views = ClipRecipe(num_frames=8, sampling_rate=8).views("10x3")
+        >>> views.clip_sampler["clips_per_video"], views.clip_sampler["augs_per_clip"]
+        (10, 3)
+        """
+        from pytorchvideo.transforms import ApplyTransformToKey, UniformCropVideo
+
+        found = re.fullmatch(r"([1-9]\d*)x([13])", protocol)
+        if found is None:
+            advice = 'A protocol is clips x crops, as "10x3" or "5x1".'
+            raise ValueError(expected("protocol", "clips x 1 or 3 crops", protocol, advice))
+        clips, crops = int(found[1]), int(found[2])
+        sampler = {
+            "clip_duration": self.clip_duration_sec,
+            "clips_per_video": clips,
+            "augs_per_clip": crops,
+        }
+        if crops == 1:
+            return Views(sampler, self.transforms(key=key))
+        if self.crop_size is None:
+            raise ValueError(expected("protocol", "clips x 1 for whole pictures", protocol))
+        *before_crop, _ = self._steps("val")
+        steps = [
+            ApplyTransformToKey(key=key, transform=T.Compose(before_crop)),
+            UniformCropVideo(self.crop_size, video_key=key),
+            *(ApplyTransformToKey(key=key, transform=step) for step in self._pathways()),
+        ]
+        return Views(sampler, T.Compose(steps))
+
+    def _steps(self, mode: str, horizontal_flip_prob: float = 0.5) -> list[Callable[[Any], Any]]:
+        """The transforms of a clip, before it is split into pathways."""
+        from pytorchvideo.transforms import create_video_transform
+
+        steps: list[Callable[[Any], Any]] = create_video_transform(
+            mode,
+            num_samples=self.num_frames,
+            video_mean=self.mean,
+            video_std=self.std,
+            min_size=self.side_size,
+            max_size=round(self.side_size * _TRAIN_SIDE_RANGE),
+            crop_size=self.crop_size or self.side_size,
+            horizontal_flip_prob=horizontal_flip_prob,
+        ).transforms
+        # the crop is the last step of evaluation
+        return steps[:-1] if self.crop_size is None else steps
+
+    def _pathways(self) -> list[Callable[[Any], Any]]:
+        from pytorchvideo.transforms import UniformTemporalSubsampleRepeated
+
+        ratio = self.pathway_ratio
+        return [] if ratio is None else [UniformTemporalSubsampleRepeated(ratio)]
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the recipe as numbers, lists and None, for json and for checkpoints."""
@@ -174,6 +233,24 @@ class Weights:
     def transforms(self, train: bool = False, key: str | None = None) -> T.Compose:
         """Returns the transform of the recipe; see :meth:`ClipRecipe.transforms`."""
         return self.recipe.transforms(train=train, key=key)
+
+    def views(self, protocol: str | None = None, key: str = "video") -> Views:
+        """Returns the views of a protocol, by default those of the published scores.
+
+        See :meth:`ClipRecipe.views`.
+
+        Raises:
+            ValueError: the number of views was not published.
+        """
+        if protocol is None:
+            found = re.search(r"(\d+) clips? x (\d+) crops?", self.protocol)
+            if found is None:
+                raise ValueError(
+                    f"The scores of {self.name} do not say how many views they are of "
+                    f'({self.protocol}). Name them, e.g. views("10x3").'
+                )
+            protocol = f"{found[1]}x{found[2]}"
+        return self.recipe.views(protocol, key=key)
 
     def load_into(self, model: nn.Module, progress: bool = True) -> None:
         """Loads the weights into a model, downloading them at first; see :func:`load_checkpoint`."""
