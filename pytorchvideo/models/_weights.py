@@ -101,7 +101,7 @@ class ClipRecipe:
         from pytorchvideo.transforms import ApplyTransformToKey
 
         if train and self.crop_size is None:
-            raise ValueError(expected("train", "False for a recipe without a crop", train, _BOXES))
+            raise ValueError(expected("train", "False for pictures left whole", train, _BOXES))
         steps = self._steps("train" if train else "val", horizontal_flip_prob)
         clip_transform = T.Compose([*steps, *self._pathways()])
         if key is None:
