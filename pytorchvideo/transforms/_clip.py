@@ -153,7 +153,7 @@ class Normalize(torchvision.transforms.Normalize):
         mean, std = mean.view(-1, 1, 1, 1), std.view(-1, 1, 1, 1)
         if self.inplace:
             return tensor.sub_(mean).div_(std)
-        if tensor.is_contiguous():
+        if tensor.stride(-1) == 1:
             return tensor.sub(mean).div_(std)
         # Channels that are interleaved cost more to broadcast over than to copy into planes.
         planes = tensor.clone(memory_format=torch.contiguous_format)

@@ -28,11 +28,24 @@ from pytorchvideo.transforms._clip import (
     ShortSideScale,
     UniformTemporalSubsample,
 )
+from pytorchvideo.transforms._video import (
+    CenterCropVideo,
+    NormalizeVideo,
+    RandomCropVideo,
+    RandomHorizontalFlipVideo,
+    RandomResizedCropVideo,
+)
 
 # Types must match exactly everywhere here: a subclass may do something else.
 
-_SCALES = (ShortSideScale, RandomShortSideScale, RandomResizedCrop)
-_FLIPS = (
+_PICKS_PIXELS = (
+    ShortSideScale,
+    RandomShortSideScale,
+    RandomResizedCrop,
+    RandomResizedCropVideo,
+    CenterCropVideo,
+    RandomCropVideo,
+    RandomHorizontalFlipVideo,
     tv.RandomHorizontalFlip,
     tv.RandomVerticalFlip,
     tv2.RandomHorizontalFlip,
@@ -108,7 +121,7 @@ def _is_linear(step: Any, x: torch.Tensor) -> bool:
     """Not on integers, whose scaling rounds, and not in half precision, where the range matters."""
     if x.dtype not in (torch.float32, torch.float64):
         return False
-    return type(step) is Div255 or (type(step) is Normalize and not step.inplace)
+    return type(step) is Div255 or (type(step) in (Normalize, NormalizeVideo) and not step.inplace)
 
 
 def _only_picks_pixels(step: Any, x: torch.Tensor) -> bool:
@@ -120,7 +133,7 @@ def _only_picks_pixels(step: Any, x: torch.Tensor) -> bool:
         return all(crop <= side for crop, side in zip(step.size, x.shape[-2:], strict=True))
     if kind is UniformTemporalSubsample:
         return bool(step.temporal_dim == -3)
-    return kind in _SCALES or kind in _FLIPS
+    return kind in _PICKS_PIXELS
 
 
 def _keeps_axes(step: Any) -> bool:

@@ -12,8 +12,8 @@ from torch import nn
 
 from pytorchvideo._checks import expected
 from pytorchvideo.transforms import functional
+from pytorchvideo.transforms._clip import Normalize
 from pytorchvideo.transforms._random import RandomTransform, happens, integer
-from pytorchvideo.transforms.transforms import Normalize
 
 __all__ = [
     "CenterCropVideo",
