@@ -70,8 +70,10 @@ class RandomErasing(RandomTransform):
         if not 0 < min_area <= max_area <= 1:
             areas = (min_area, max_area)
             raise ValueError(expected("min_area, max_area", "0 < min <= max <= 1", areas))
-        aspects = (min_aspect, 1 / min_aspect if max_aspect is None else max_aspect)
-        if not 0 < aspects[0] <= aspects[1]:
+        if max_aspect is None and min_aspect > 0:
+            max_aspect = 1 / min_aspect
+        if max_aspect is None or not 0 < min_aspect <= max_aspect:
+            aspects = (min_aspect, max_aspect)
             raise ValueError(expected("min_aspect, max_aspect", "0 < min <= max", aspects))
         counts = (min_count, min_count if max_count is None else max_count)
         if not 1 <= counts[0] <= counts[1]:
@@ -79,7 +81,7 @@ class RandomErasing(RandomTransform):
         check_choice("mode", mode, ("const", "rand", "pixel"))
         self.probability = probability
         self.areas = (min_area, max_area)
-        self.aspects = aspects
+        self.aspects = (min_aspect, max_aspect)
         self.mode = mode
         self.counts = counts
         self.num_splits = num_splits
