@@ -1,18 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small tools around videos: layouts, times, writing a clip to a file."""
+"""Small tools around videos: layouts, times, writing a clip to a file, tables of dataclasses."""
 
+import csv
+import dataclasses
 import logging
 import math
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_type_hints
 
 import torch
+from torch.utils.data import Sampler, get_worker_info
 
 from pytorchvideo._checks import check_choice, expected
+from pytorchvideo.data._randomness import seeded
+from pytorchvideo.data._tables import bad_line, read_table
 
+Row = TypeVar("Row")
+
+_INITIALIZER = "pytorchvideo.field_initializer"
 _IO_THREADS = 16
 
 
@@ -110,6 +119,47 @@ def export_video_array(
     write_video(Path(output_path), frames.contiguous().cpu().numpy(), rate, encoding)
 
 
+class MultiProcessSampler(Sampler):
+    """Gives each worker of a ``DataLoader`` its share of the order of another sampler, one contiguous slice.
+
+    The first slices are one longer where the workers do not divide the order. All workers draw the same order, also
+    from a sampler that is random; every epoch has another one. Without workers it is the sampler itself.
+
+    Args:
+        sampler: with a length.
+    """
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+        self._epoch = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        """Starts an epoch; a worker for which nothing is left warns."""
+        worker = get_worker_info()
+        if worker is None:
+            return iter(self._sampler)
+        with seeded(
+            worker.seed - worker.id, self._epoch
+        ):  # the difference is the same in all workers
+            order = list(self._sampler)
+        self._epoch += 1
+        length, longer = divmod(len(order), worker.num_workers)
+        first = worker.id * length + min(worker.id, longer)
+        share = order[first : first + length + (worker.id < longer)]
+        if not share:
+            warnings.warn(
+                f"Worker {worker.id} of {worker.num_workers} has nothing to do, since there are only "
+                f"{len(order)} items. Use at most {len(order)} workers.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return iter(share)
+
+    def __len__(self) -> int:
+        """Number of items of all workers."""
+        return len(self._sampler)  # type: ignore[arg-type]
+
+
 def optional_threaded_foreach(
     target: Callable[..., Any], args_iterable: Iterable[tuple[Any, ...]], multithreaded: bool
 ) -> None:
@@ -121,6 +171,118 @@ def optional_threaded_foreach(
     with ThreadPoolExecutor(max_workers=_IO_THREADS) as pool:
         for future in [pool.submit(target, *args) for args in args_iterable]:
             future.result()
+
+
+class DataclassFieldCaster:
+    """Casts the fields of a dataclass to their annotations, so that it can be made from the strings of a table.
+
+    A field whose annotation is a class is cast by it, unless it has this type already. Fields of any other annotation
+    stay as they are, or say themselves how they are made (:meth:`complex_initialized_dataclass_field`).
+
+    >>> @dataclasses.dataclass
+    ... class Video(DataclassFieldCaster):
+    ...     name: str
+    ...     fps: float
+    >>> Video("a", "29.97")
+    Video(name='a', fps=29.97)
+    """
+
+    def __post_init__(self) -> None:
+        """Casts all fields.
+
+        Raises:
+            ValueError: a value cannot be cast; the message names the field.
+        """
+        hints = get_type_hints(type(self))
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value, kind = getattr(self, field.name), hints[field.name]
+            initializer = field.metadata.get(_INITIALIZER)
+            try:
+                if initializer is not None:
+                    value = initializer(value)
+                elif isinstance(kind, type) and not isinstance(value, kind):
+                    value = _boolean(value) if kind is bool else kind(value)
+            except (SyntaxError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"{type(self).__name__}: the field `{field.name}` cannot be {value!r}: {error}"
+                ) from error
+            object.__setattr__(self, field.name, value)  # frozen dataclasses, too
+
+    @staticmethod
+    def complex_initialized_dataclass_field(
+        field_initializer: Callable[[Any], Any], **kwargs: Any
+    ) -> Any:
+        """Returns a dataclass field whose value is what a function makes of the one given.
+
+        Args:
+            field_initializer: e.g. ``ast.literal_eval`` for a list.
+            kwargs: those of ``dataclasses.field``.
+        """
+        metadata = {**kwargs.pop("metadata", {}), _INITIALIZER: field_initializer}
+        return dataclasses.field(metadata=metadata, **kwargs)
+
+
+def _boolean(value: Any) -> bool:
+    texts = {"true": True, "1": True, "false": False, "0": False}
+    if str(value).lower() not in texts:
+        raise ValueError("expected true or false")
+    return texts[str(value).lower()]
+
+
+def load_dataclass_dict_from_csv(
+    input_csv_file_path: str | Path,
+    dataclass_class: Callable[..., Row],
+    dict_key_field: str,
+    list_per_key: bool = False,
+) -> dict[Any, Any]:
+    """Reads a csv file with a header into dataclasses.
+
+    Args:
+        input_csv_file_path: has a column for each field of the dataclass; others are ignored.
+        dataclass_class: made by keywords; derive it from :class:`DataclassFieldCaster`.
+        dict_key_field: the field that becomes the key.
+        list_per_key: whether a key may come several times.
+
+    Returns:
+        Key -> dataclass, or key -> list of dataclasses with ``list_per_key``, in the order of the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a line that cannot be read, or a key that came before; named with the file and its number.
+    """
+    names = [field.name for field in dataclasses.fields(dataclass_class)]  # type: ignore[arg-type]
+    found: dict[Any, Any] = {}
+    for number, row in read_table(input_csv_file_path, names):
+        try:
+            made = dataclass_class(**{name: row[name] for name in names})
+        except ValueError as error:
+            raise ValueError(f"{input_csv_file_path}, line {number}: {error}") from error
+        key = getattr(made, dict_key_field)
+        if list_per_key:
+            found.setdefault(key, []).append(made)
+        elif key in found:
+            wanted = f"the only one with this {dict_key_field}"
+            raise bad_line(input_csv_file_path, number, str(key), wanted)
+        else:
+            found[key] = made
+    return found
+
+
+def save_dataclass_objs_to_headered_csv(
+    dataclass_objs: Sequence[Any], file_name: str | Path
+) -> None:
+    """Writes dataclasses of one class to a csv file, the names of the fields as its header.
+
+    Raises:
+        ValueError: there are none, so that the fields are not known.
+    """
+    if not dataclass_objs:
+        raise ValueError(expected("dataclass_objs", "at least one", dataclass_objs))
+    names = [field.name for field in dataclasses.fields(dataclass_objs[0])]
+    with open(file_name, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows([getattr(made, name) for name in names] for made in dataclass_objs)
 
 
 def get_logger(name: str) -> logging.Logger:

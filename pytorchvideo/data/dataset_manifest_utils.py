@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Manifests: csv files that say what videos there are, how long they are, and where their files or frames lie.
+
+Each kind of row is a dataclass; the header names its fields.
+"""
+
+import enum
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pytorchvideo._checks import expected
+from pytorchvideo.data._decode import FrameFilter
+from pytorchvideo.data._left_out import warn_of_left_out
+from pytorchvideo.data._skipped import SkippedClip
+from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.frame_video import FrameVideo
+from pytorchvideo.data.utils import (
+    DataclassFieldCaster,
+    load_dataclass_dict_from_csv,
+    save_dataclass_objs_to_headered_csv,
+)
+from pytorchvideo.data.video import Video
+
+__all__ = [
+    "EncodedVideoInfo",
+    "ImageDataset",
+    "ImageFrameInfo",
+    "VideoClipInfo",
+    "VideoDataset",
+    "VideoDatasetType",
+    "VideoFrameInfo",
+    "VideoInfo",
+    "get_seconds_from_hms_time",
+    "save_encoded_video_manifest",
+    "save_video_frame_info",
+]
+
+
+@dataclass
+class EncodedVideoInfo(DataclassFieldCaster):
+    """Where the file of a video lies."""
+
+    video_id: str
+    file_path: str
+
+
+@dataclass
+class VideoFrameInfo(DataclassFieldCaster):
+    """Where the frames of a video lie: ``<location>/<stem><number>.<extension>``, from the first number to the last.
+
+    Attributes:
+        video_id: name of the video.
+        location: folder of the frames.
+        frame_file_stem: what stands before the number.
+        frame_string_length: digits of a number, filled up with zeros.
+        min_frame_number: of the first frame.
+        max_frame_number: of the last frame, which is there.
+        file_extension: without a dot.
+    """
+
+    video_id: str
+    location: str
+    frame_file_stem: str
+    frame_string_length: int
+    min_frame_number: int
+    max_frame_number: int
+    file_extension: str
+
+
+@dataclass
+class VideoInfo(DataclassFieldCaster):
+    """What a video is: its resolution as in ``1920x1080``, its seconds and its frames per second."""
+
+    video_id: str
+    resolution: str
+    duration: float
+    fps: float
+
+
+@dataclass
+class VideoClipInfo(DataclassFieldCaster):
+    """The clip ``[start_time, stop_time)`` seconds of a video."""
+
+    video_id: str
+    start_time: float
+    stop_time: float
+
+
+@dataclass
+class ImageFrameInfo(DataclassFieldCaster):
+    """Where one frame of a video lies."""
+
+    video_id: str
+    frame_id: str
+    frame_number: int
+    frame_file_path: str
+
+
+class VideoDatasetType(enum.Enum):
+    """What the manifest of a data set names."""
+
+    Frame = 1
+    EncodedVideo = 2
+
+
+class FramePaths(Sequence[str]):
+    """The paths of the frames of a video, made when they are asked for: a data set may have millions.
+
+    >>> paths = FramePaths(VideoFrameInfo("a", "frames/a", "frame_", 4, 1, 3, "jpg"))
+    >>> len(paths), paths[2]
+    (3, 'frames/a/frame_0003.jpg')
+    """
+
+    def __init__(self, info: VideoFrameInfo) -> None:
+        self._info = info
+        self._numbers = range(info.min_frame_number, info.max_frame_number + 1)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        info, number = self._info, self._numbers[index]
+        name = f"{info.frame_file_stem}{number:0{info.frame_string_length}d}.{info.file_extension}"
+        return str(Path(info.location) / name)
+
+
+class LazyVideo(Video):
+    """A video file that is opened for each clip and closed after it.
+
+    Args:
+        file_path: of the video.
+        name: of the video.
+        duration: in seconds, as the manifest says.
+    """
+
+    def __init__(self, file_path: str, name: str, duration: float) -> None:
+        self._open = partial(EncodedVideo.from_path, file_path)
+        self._name = name
+        self._duration = Fraction(duration)
+
+    @property
+    def name(self) -> str:
+        """The id of the video."""
+        return self._name
+
+    @property
+    def duration(self) -> Fraction:
+        """Its length in seconds, as the manifest says."""
+        return self._duration
+
+    def get_clip(
+        self,
+        start_sec: float | Fraction,
+        end_sec: float | Fraction,
+        frame_filter: FrameFilter | None = None,
+    ) -> dict[str, Any]:
+        """Returns a clip; see :meth:`~pytorchvideo.data.encoded_video.EncodedVideo.get_clip`."""
+        with self._open() as video:
+            return dict(video.get_clip(start_sec, end_sec, frame_filter))
+
+
+class VideoDataset:
+    """Reads the manifests of a data set of videos."""
+
+    @staticmethod
+    def load_videos(
+        video_data_manifest_file_path: str,
+        video_info_file_path: str,
+        multithreaded_io: bool = False,
+        dataset_type: VideoDatasetType = VideoDatasetType.Frame,
+    ) -> tuple[dict[str, Video], list[SkippedClip]]:
+        """Returns the videos by their ids, none of them opened, and those that are left out.
+
+        Left out, with one warning, are videos that stand in one of the two files only, and those whose number of
+        frames is off by more than a second from ``duration * fps``.
+
+        Args:
+            video_data_manifest_file_path: csv of :class:`VideoFrameInfo`, or of :class:`EncodedVideoInfo`.
+            video_info_file_path: csv of :class:`VideoInfo`.
+            multithreaded_io: whether the frames of a clip are read by several threads.
+            dataset_type: what the manifest names.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: a line that cannot be read, named with the file and its number; or all videos are left out.
+        """
+        videos: dict[str, Video] = {}
+        left_out = []
+        pairs = _paired(video_data_manifest_file_path, video_info_file_path, dataset_type)
+        for video_id, info, data, reason in pairs:
+            if reason:
+                left_out.append(SkippedClip(video_id, reason))
+            elif isinstance(data, EncodedVideoInfo):
+                videos[video_id] = LazyVideo(data.file_path, video_id, info.duration)
+            else:
+                videos[video_id] = FrameVideo(
+                    info.duration,
+                    info.fps,
+                    video_frame_paths=FramePaths(data),
+                    multithreaded_io=multithreaded_io,
+                )
+        warn_of_left_out(left_out, len(videos) + len(left_out))
+        return videos, left_out
+
+
+class ImageDataset:
+    """Reads the manifests of a data set of single frames."""
+
+    @staticmethod
+    def load_images(
+        frame_manifest_file_path: str, video_info_file_path: str
+    ) -> tuple[dict[str, ImageFrameInfo], list[SkippedClip]]:
+        """Returns every frame by its id, ``<video id>_<number>``, and the videos that are left out.
+
+        For the arguments, what is left out and what is raised see :meth:`VideoDataset.load_videos`.
+        """
+        frames: dict[str, ImageFrameInfo] = {}
+        left_out = []
+        count = 0
+        for video_id, _, data, reason in _paired(
+            frame_manifest_file_path, video_info_file_path, VideoDatasetType.Frame
+        ):
+            count += 1
+            if reason:
+                left_out.append(SkippedClip(video_id, reason))
+                continue
+            for number, path in enumerate(FramePaths(data), data.min_frame_number):
+                frame_id = f"{video_id}_{number}"
+                frames[frame_id] = ImageFrameInfo(video_id, frame_id, number, path)
+        warn_of_left_out(left_out, count)
+        return frames, left_out
+
+
+def _paired(
+    manifest: str, video_info: str, dataset_type: VideoDatasetType
+) -> Iterator[tuple[str, Any, Any, str]]:
+    """Id, the rows of both files, and why the video cannot be used (nothing where it can)."""
+    kind = VideoFrameInfo if dataset_type == VideoDatasetType.Frame else EncodedVideoInfo
+    infos: Mapping[str, VideoInfo] = load_dataclass_dict_from_csv(video_info, VideoInfo, "video_id")
+    rows: Mapping[str, Any] = load_dataclass_dict_from_csv(manifest, kind, "video_id")
+    for video_id in dict.fromkeys([*rows, *infos]):
+        info, data = infos.get(video_id), rows.get(video_id)
+        if info is None:
+            reason = f"it is not in {video_info}."
+        elif data is None:
+            reason = f"it is not in {manifest}."
+        elif isinstance(data, VideoFrameInfo):
+            reason = _wrong_count(info, len(FramePaths(data)))
+        else:
+            reason = ""
+        yield video_id, info, data, reason
+
+
+def _wrong_count(info: VideoInfo, num_frames: int) -> str:
+    wanted = info.duration * info.fps
+    if abs(num_frames - wanted) <= info.fps:
+        return ""
+    return f"it has {num_frames} frames, but its duration and rate make {wanted:g}."
+
+
+def get_seconds_from_hms_time(time_str: str) -> float:
+    """Returns ``HH:MM:SS`` or ``HH:MM:SS.f`` as seconds.
+
+    Raises:
+        ValueError: for another form.
+
+    >>> get_seconds_from_hms_time("01:02:03.25")
+    3723.25
+    """
+    wanted = "a time as in 01:02:03.25"
+    try:
+        hours, minutes, seconds = time_str.split(":")
+        parts = int(hours), int(minutes), Fraction(seconds)
+    except ValueError as error:
+        raise ValueError(expected("time_str", wanted, time_str)) from error
+    if parts[0] < 0 or not 0 <= parts[1] < 60 or not 0 <= parts[2] < 60:
+        raise ValueError(expected("time_str", wanted, time_str))
+    return float(3600 * parts[0] + 60 * parts[1] + parts[2])
+
+
+def save_encoded_video_manifest(
+    encoded_video_infos: Mapping[str, EncodedVideoInfo], file_name: str | None = None
+) -> str:
+    """Writes a manifest of video files.
+
+    Args:
+        encoded_video_infos: id -> row.
+        file_name: by default a new name in the current folder.
+
+    Returns:
+        The name of the file.
+    """
+    return _save("encoded_video_manifest", encoded_video_infos, file_name)
+
+
+def save_video_frame_info(
+    video_frames: Mapping[str, VideoFrameInfo], file_name: str | None = None
+) -> str:
+    """Writes a manifest of folders of frames; see :func:`save_encoded_video_manifest`."""
+    return _save("video_frame_metadata", video_frames, file_name)
+
+
+def _save(kind: str, rows: Mapping[str, Any], file_name: str | None) -> str:
+    name = f"{kind}_{uuid.uuid4().hex}.csv" if file_name is None else file_name
+    save_dataclass_objs_to_headered_csv(list(rows.values()), name)
+    return name
