@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers one after the other, the fast way: what convolution, batch norm and activation become for inference on a CPU.
+"""Layers one after the other, the fast way: what convolution, batch norm and activation become on a CPU.
 
-With gradients, in training, on a GPU, and in every graph (compiled, exported, traced) a chain calls its layers, nothing
-else. Evaluated eagerly on a CPU, most of the time of a video network is not arithmetic: PyTorch takes 1x1x1 and Tx1x1
-convolutions through a slow kernel on one thread, and every large result in memory of its own costs more than what is
-computed. So there a convolution runs in oneDNN on channels that lie together, a batch norm becomes its scale and
-bias, and an activation writes into the convolution's result. Layers with hooks are called, as everywhere: this is
-the rule of the fast path of ``torch.nn.TransformerEncoderLayer``.
+On a GPU and in every graph (compiled, exported, traced) a chain calls its layers, nothing else. On a CPU, eagerly, most
+of the time of a video network is not arithmetic: PyTorch takes 1x1x1 and Tx1x1 convolutions through a slow kernel
+on one thread, and every large result in memory of its own costs more than what is computed. So a convolution
+runs in oneDNN there, on channels that lie together. Where no gradients are wanted a batch norm in evaluation mode
+becomes part of the convolution's weight, and an activation writes into the convolution's result. Layers with
+hooks are called, as everywhere: this is the rule of the fast path of ``torch.nn.TransformerEncoderLayer``.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,21 +40,22 @@ def run_chain(layers: Layers, x: torch.Tensor) -> torch.Tensor:
     >>> run_chain([nn.ReLU(), None, nn.Flatten()], torch.tensor([[[-1.0]], [[2.0]]])).tolist()
     [[0.0], [2.0]]
     """
-    if not _is_eager_inference(x):
+    if not _is_eager_on_cpu(x):
         for layer in layers:
             x = x if layer is None else layer(x)
         return x
+    fuses = not torch.is_grad_enabled()
     todo = list(_flat(layers))
     while todo:
         layer = todo.pop(0)
         if not isinstance(layer, nn.Conv3d) or not _is_convertible(layer, x):
             x = layer(x)
             continue
-        norm = _foldable(todo[0]) if todo else None
+        norm = _foldable(todo[0]) if todo and fuses else None
         if norm is not None:
             todo.pop(0)
         x = _convolved(layer, norm, x)
-        if todo and type(todo[0]) in _IN_PLACE and _is_unobserved(todo[0]):
+        if fuses and todo and type(todo[0]) in _IN_PLACE and _is_unobserved(todo[0]):
             x = _IN_PLACE[type(todo.pop(0))](x, inplace=True)
     return x
 
@@ -64,11 +65,10 @@ _LEAST_DILATED = 20_480
 _IN_PLACE = {nn.ReLU: F.relu, nn.SiLU: F.silu, Swish: F.silu}
 
 
-def _is_eager_inference(x: torch.Tensor) -> bool:
+def _is_eager_on_cpu(x: torch.Tensor) -> bool:
     return (
-        not torch.is_grad_enabled()
         # no subclass: those of graphs and of distributed tensors have ways of their own
-        and type(x) is torch.Tensor
+        type(x) is torch.Tensor
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and x.ndim == 5
@@ -95,7 +95,11 @@ def _flat(layers: Iterable[nn.Module | None]) -> Iterator[nn.Module]:
 
 def _is_unobserved(layer: nn.Module) -> bool:
     """Whether nobody watches the layer or has replaced its forward, so that it need not be called."""
-    return not (layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer))
+    hooks = (
+        *(layer._forward_hooks, layer._forward_pre_hooks),
+        *(layer._backward_hooks, layer._backward_pre_hooks),
+    )
+    return not any(hooks) and "forward" not in vars(layer)
 
 
 def _is_convertible(conv: nn.Conv3d, x: torch.Tensor) -> bool:
