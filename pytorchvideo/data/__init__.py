@@ -17,7 +17,10 @@ from pytorchvideo.data.clip_sampling import (
     UniformClipSamplerTruncateFromStart,
     make_clip_sampler,
 )
+from pytorchvideo.data.domsev import DomsevFrameDataset, DomsevVideoDataset
 from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.epic_kitchen_forecasting import EpicKitchenForecasting
+from pytorchvideo.data.epic_kitchen_recognition import EpicKitchenRecognition
 from pytorchvideo.data.frame_video import FrameVideo
 from pytorchvideo.data.hmdb51 import Hmdb51
 from pytorchvideo.data.kinetics import Kinetics
@@ -40,7 +43,11 @@ __all__ = [
     "ClipInfoList",
     "ClipSampler",
     "ConstantClipsPerVideoSampler",
+    "DomsevFrameDataset",
+    "DomsevVideoDataset",
     "EncodedVideo",
+    "EpicKitchenForecasting",
+    "EpicKitchenRecognition",
     "FrameVideo",
     "Hmdb51",
     "Kinetics",
