@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import fsspec
 import torch
 
-from pytorchvideo._checks import check_choice
+from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.data._decode import (
     FrameFilter,
     FrameResize,
@@ -38,12 +38,14 @@ class EncodedVideo(Video):
         decode_audio: False gives clips whose ``"audio"`` is None.
         decoder: ``"pyav"`` or ``"auto"``; ``"torchvision"`` and ``"decord"``, which no longer exist, mean ``"auto"``.
         perform_seek: False reads every clip from the start of the file.
+        dtype: of a clip's ``"video"``: ``torch.float32``, or ``torch.uint8`` for a quarter of the memory.
+        time_limit_sec: of the decoding of one clip, so that a file made to waste time cannot stop an epoch.
 
     Raises:
         VideoError: (a RuntimeError) if the file is empty, no video, damaged, or without a video stream.
 
     Shape:
-        A clip's ``"video"`` is float32 (3, T, H, W) in 0..255, upright RGB; its ``"audio"`` is float32 (S,) in
+        A clip's ``"video"`` is ``dtype`` (3, T, H, W) in 0..255, upright RGB; its ``"audio"`` is float32 (S,) in
         [-1, 1], the mean of the channels at the file's own rate. Times are seconds after the first frame.
 
     Example::
@@ -60,8 +62,14 @@ class EncodedVideo(Video):
         decode_audio: bool = True,
         decoder: str = "pyav",
         perform_seek: bool = True,
+        dtype: torch.dtype = torch.float32,
+        time_limit_sec: float = 600.0,
     ) -> None:
         check_choice("decoder", decoder, _DECODERS)
+        if dtype not in (torch.float32, torch.uint8):
+            raise ValueError(expected("dtype", "torch.float32 or torch.uint8", dtype))
+        if not time_limit_sec > 0:
+            raise ValueError(expected("time_limit_sec", "> 0 seconds", time_limit_sec))
         if decoder in ("torchvision", "decord") and decoder not in _said:
             _said.add(decoder)
             logger.warning("The decoder %r no longer exists; PyAV decodes instead.", decoder)
@@ -71,8 +79,14 @@ class EncodedVideo(Video):
         self._decode_video = decode_video
         self._decode_audio = decode_audio
         # A file that is only asked for sound may have no pictures.
+        self._dtype = dtype
         self._decoder = PyAVDecoder(
-            file, video_name, video=decode_video, audio=decode_audio, seek=perform_seek
+            file,
+            video_name,
+            video=decode_video,
+            audio=decode_audio,
+            seek=perform_seek,
+            time_limit_sec=time_limit_sec,
         )
 
     @classmethod
@@ -171,10 +185,10 @@ class EncodedVideo(Video):
             VideoError: (a RuntimeError) if the file is damaged there; the message says where.
         """
         check_window(start_sec, end_sec, self._name, self.duration)
-        frames = self._decoder.frames(start_sec, end_sec, frame_filter, resize)
+        frames = self._decoder.frames(start_sec, end_sec, frame_filter, resize, self._dtype)
         sound = self._decoder.audio(start_sec, end_sec)
         return {
-            "video": None if frames is None else frames.data.to(torch.float32),
+            "video": None if frames is None else frames.data,
             "audio": None if sound is None else sound.data.mean(dim=0),
         }
 

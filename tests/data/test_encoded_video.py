@@ -200,3 +200,25 @@ def test_frames_scaled_while_they_are_converted(make_video: Callable[..., Path])
     assert torch.equal(same, whole)
     mean_of_four = torch.nn.functional.avg_pool2d(whole[:, ::10], 2)
     assert (small - mean_of_four).abs().mean() < 2
+
+
+def test_uint8_on_request_is_the_same_picture(path: Path) -> None:
+    with EncodedVideo.from_path(path, decode_audio=False) as video:
+        floats = video.get_clip(0.5, 1)["video"]
+    with EncodedVideo.from_path(path, decode_audio=False, dtype=torch.uint8) as video:
+        bytes_ = video.get_clip(0.5, 1)["video"]
+    assert floats is not None and bytes_ is not None
+    assert bytes_.dtype == torch.uint8 and bytes_.is_contiguous()
+    assert torch.equal(bytes_.float(), floats)
+    with pytest.raises(ValueError, match=r"Expected `dtype` to be torch\.float32 or torch\.uint8"):
+        EncodedVideo.from_path(path, dtype=torch.float16)
+
+
+def test_a_clip_has_a_time_limit(path: Path) -> None:
+    with (
+        EncodedVideo.from_path(path, time_limit_sec=1e-9) as video,
+        pytest.raises(VideoError, match=r"two_seconds\.mp4, clip .* the time limit of a clip"),
+    ):
+        video.get_clip(0, 1)
+    with pytest.raises(ValueError, match="Expected `time_limit_sec` to be > 0 seconds"):
+        EncodedVideo.from_path(path, time_limit_sec=0)

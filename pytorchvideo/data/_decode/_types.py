@@ -53,7 +53,8 @@ class VideoInfo:
 class Frames:
     """Upright RGB frames of a clip.
 
-    ``data`` is uint8 (3, T, H, W), ``pts_sec`` float64 (T,), ``indices`` their places among all frames of the clip.
+    ``data`` is uint8 or float32 (3, T, H, W) in 0..255, ``pts_sec`` float64 (T,), ``indices`` their places among all
+    frames of the clip.
     """
 
     data: torch.Tensor
@@ -86,6 +87,7 @@ class Decoder(Protocol):
         end_sec: float | Fraction,
         frame_filter: FrameFilter | None,
         resize: FrameResize | None = None,
+        dtype: torch.dtype = torch.uint8,
     ) -> Frames | None:
         """Returns the frames with ``start_sec <= t < end_sec``, or None where there are none."""
 

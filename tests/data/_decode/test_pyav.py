@@ -84,21 +84,18 @@ def test_repeated_and_reversed_indices(make_video: Callable[..., Path]) -> None:
 
 
 class CountingContext:
-    """Counts the packets that reach a decoder, and those that were to be dropped if possible."""
+    """Counts the packets that reach a decoder."""
 
     def __init__(self, decoder: PyAVDecoder) -> None:
         self.fed = 0
-        original = decoder._frames._decode
+        original = decoder._frames._needed
 
-        def counted(packets):  # type: ignore[no-untyped-def]
-            def tap():  # type: ignore[no-untyped-def]
-                for packet in packets:
-                    self.fed += 1
-                    yield packet
+        def counted(*args):  # type: ignore[no-untyped-def]
+            for position, packet in original(*args):
+                self.fed += 1
+                yield position, packet
 
-            return original(tap())
-
-        decoder._frames._decode = counted  # type: ignore[method-assign]
+        decoder._frames._needed = counted  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("b_frames", ["0", "3"])
@@ -282,3 +279,41 @@ def test_real_clips_equal_a_plain_decode(shared_data: Path) -> None:
         decoder.close()
         seen += 1
     assert seen >= 40
+
+
+@pytest.mark.parametrize("name", sorted(VARIANTS))
+def test_clips_one_after_the_other_equal_a_plain_decode(
+    make_video: Callable[..., Path], name: str
+) -> None:
+    """A clip goes on where the one before has left the decoder; any order of clips gives the same pictures."""
+    path = make_video(name, num_frames=60, **VARIANTS[name])
+    pictures, times = everything(path)
+    decoder = PyAVDecoder(path, name, audio=False)
+    windows = [(0, 8), (8, 17), (17, 18), (19, 40), (30, 41), (5, 9), (41, 59), (59, 60), (0, 60)]
+    for first, last in windows:
+        for step in (3, 1):
+            end = times[last] if last < 60 else decoder.info.duration
+            frames = decoder.frames(times[first], end, lambda i, s=step: i[::s])
+            assert frames is not None
+            assert same(frames.data, pictures[first:last:step]), (first, last, step)
+    decoder.close()
+
+
+def test_the_next_clip_goes_on_where_the_last_one_ended(make_video: Callable[..., Path]) -> None:
+    path = make_video("one_group.mp4", num_frames=90, options={"g": "250", "bf": "0"})
+    decoder = PyAVDecoder(path, "one_group.mp4", audio=False)
+    count = CountingContext(decoder)
+    for start in range(3):
+        assert decoder.frames(start, start + 1, lambda i: i[::4]) is not None
+    assert count.fed <= 90  # three clips of 30; from the key frame on they would be 180
+
+
+def test_packets_that_are_too_many_to_keep_are_read_again(
+    make_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_video("b_frames.mp4", num_frames=60, **VARIANTS["b_frames.mp4"])
+    whole = PyAVDecoder(path, "a", audio=False).frames(0.5, 1.5, None)
+    monkeypatch.setattr("pytorchvideo.data._decode._pyav.video._KEPT_BYTES", 1000)
+    again = PyAVDecoder(path, "a", audio=False).frames(0.5, 1.5, None)
+    assert whole is not None and again is not None
+    assert torch.equal(whole.data, again.data)

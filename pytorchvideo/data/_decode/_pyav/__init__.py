@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import av
+import torch
 
 from pytorchvideo.data._decode._pyav.audio import AudioReader
 from pytorchvideo.data._decode._pyav.source import Source, reason
-from pytorchvideo.data._decode._pyav.video import FrameReader
+from pytorchvideo.data._decode._pyav.video import TIME_LIMIT_SEC, FrameReader
 from pytorchvideo.data._decode._types import (
     AudioSamples,
     FrameFilter,
@@ -32,6 +33,7 @@ class PyAVDecoder:
         video: whether frames will be asked for.
         audio: whether sound will be asked for.
         seek: False reads every clip from the start of the file.
+        time_limit_sec: of the decoding of one clip, so that a file made to waste time cannot stop an epoch.
 
     Raises:
         VideoError: if FFmpeg cannot read it, or it holds no video although that was asked for.
@@ -45,12 +47,15 @@ class PyAVDecoder:
         video: bool = True,
         audio: bool = True,
         seek: bool = True,
+        time_limit_sec: float = TIME_LIMIT_SEC,
     ) -> None:
         try:
             self._source = Source(file, name, video=video, audio=audio)
             # The order matters: the sound looks at a fresh file.
             self._sound = AudioReader(self._source) if self._source.audio is not None else None
-            self._frames = FrameReader(self._source, seek=seek) if video else None
+            self._frames: FrameReader | None = None
+            if video:
+                self._frames = FrameReader(self._source, seek=seek, time_limit_sec=time_limit_sec)
             if self._sound is not None and self._frames is not None:
                 self._sound.origin = self._frames.origin
             self.info = self._read_info()
@@ -89,9 +94,12 @@ class PyAVDecoder:
         end_sec: Time,
         frame_filter: FrameFilter | None = None,
         resize: FrameResize | None = None,
+        dtype: torch.dtype = torch.uint8,
     ) -> Frames | None:
         """See :meth:`FrameReader.read`; None also where no frames were asked for."""
-        return self._frames.read(start_sec, end_sec, frame_filter, resize) if self._frames else None
+        if self._frames is None:
+            return None
+        return self._frames.read(start_sec, end_sec, frame_filter, resize, dtype)
 
     def audio(self, start_sec: Time, end_sec: Time) -> AudioSamples | None:
         """See :meth:`AudioReader.read`; None also where there is no sound."""

@@ -102,6 +102,7 @@ class AudioReader:
             self._source.reopen()
         else:
             self._source.seek(self._source.audio, int(time / self._base))
+            self._source.audio.codec_context.flush_buffers()
         frames = self._frames()
         head = list(itertools.islice(frames, 1 if from_start else 4))
         position = self._first_position(head)

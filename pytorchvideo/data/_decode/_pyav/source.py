@@ -35,10 +35,12 @@ class Source:
         self.name = name
         self._file = str(file) if isinstance(file, Path) else file
         self._wants = video, audio
+        self.moves = 0  # seeks so far, each of which empties the decoders
         self.reopen()
 
     def reopen(self) -> None:
         """Opens the file afresh; unlike a seek this also restores how decoders treat the very first packets."""
+        self.moves += 1
         if isinstance(self._file, str):
             self._container: Any = av.open(self._file, metadata_errors="ignore")
         else:
@@ -85,21 +87,16 @@ class Source:
 
     def rewind(self) -> None:
         """Goes to the first packet."""
+        self.moves += 1
         self._container.seek(0, backward=True, any_frame=False)
-        self._flush()
 
     def seek(self, stream: Any, pts: int) -> None:
         """Goes to the last key frame of a stream that an index knows at or before a time in its ticks."""
+        self.moves += 1
         try:
             self._container.seek(pts, stream=stream, backward=True, any_frame=False)
         except av.error.FFmpegError:  # no index, or before the first key frame
             self.rewind()
-        self._flush()
-
-    def _flush(self) -> None:
-        for stream in (self.video, self.audio):
-            if stream is not None:
-                stream.codec_context.flush_buffers()
 
     def packets(self, stream: Any) -> Iterator[Any]:
         """Packets of one stream with data in them, from where the file stands."""
