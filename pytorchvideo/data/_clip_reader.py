@@ -10,11 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import FrameFilter, VideoError
 from pytorchvideo.data._skipped import OnError, SkipLog, SkippedClip
 from pytorchvideo.data.clip_sampling import ClipInfo, ClipInfoList, ClipSampler
 from pytorchvideo.data.video import Video, VideoPathHandler
-from pytorchvideo.transforms._pushdown import temporal_frame_filter
+from pytorchvideo.transforms._pushdown import frame_resize, temporal_frame_filter
 
 # What readers raise for a file that is missing, damaged or no video.
 _BAD_FILE = (OSError, RuntimeError, ValueError)
@@ -59,7 +60,15 @@ class ClipReader:
         describe: Describe | None = None,
         on_error: OnError = "skip",
         quarantine: Quarantine = (),
+        decode_resize: bool = False,
     ) -> None:
+        if decode_resize and frame_resize(transform) is None:
+            wanted = "False for a transform that does not begin with a scale"
+            advice = (
+                "Only UniformTemporalSubsample, Div255 and Normalize may stand before ShortSideScale or "
+                "RandomShortSideScale."
+            )
+            raise ValueError(expected("decode_resize", wanted, decode_resize, advice))
         self.videos = videos
         self.clip_sampler = clip_sampler
         self.transform = transform
@@ -70,6 +79,7 @@ class ClipReader:
         self._decoder = decoder
         self._own_filter = frame_filter
         self._describe = describe
+        self._decode_resize = decode_resize
         self._quarantine = read_quarantine(quarantine)
 
     def open(self, path: str) -> Video:
@@ -108,18 +118,31 @@ class ClipReader:
         finally:
             sampler.reset()
 
-    def decode(self, video: Video, path: str, window: Window) -> dict[str, Any]:
+    def decode(
+        self, video: Video, path: str, window: Window, is_viewed_again: bool = False
+    ) -> dict[str, Any]:
         """``{"video": ..., "audio": ...}`` of one window, or lists for a window of several.
+
+        Args:
+            video: what :meth:`open` returned for ``path``.
+            path: of the video.
+            window: one of :meth:`windows`, just before its transform.
+            is_viewed_again: whether another view of the clip follows.
 
         Raises:
             VideoError: the clip, or one of several, cannot be read; it is in the log.
         """
-        keep = self._frame_filter(video)
         if not isinstance(window.clip_start_sec, list):
-            return self._decode_one(video, path, window.clip_start_sec, window.clip_end_sec, keep)
+            options = {"frame_filter": self._frame_filter(video)}
+            if self._decode_resize and _takes(video, "resize"):
+                options["resize"] = frame_resize(self.transform, is_viewed_again=is_viewed_again)
+            return self._decode_one(
+                video, path, window.clip_start_sec, window.clip_end_sec, **options
+            )
         times = zip(window.clip_start_sec, window.clip_end_sec, strict=True)
         clips = [
-            self._decode_one(video, path, start, end, self._own_filter) for start, end in times
+            self._decode_one(video, path, start, end, frame_filter=self._own_filter)
+            for start, end in times
         ]
         joined = {key: [clip.get(key) for clip in clips] for key in ("video", "audio")}
         return {k: None if any(v is None for v in vs) else vs for k, vs in joined.items()}
@@ -154,13 +177,12 @@ class ClipReader:
         own, keep = self._own_filter, temporal_frame_filter(self.transform)
         if own is not None and keep is not None:
             return lambda indices: keep(list(own(indices)))
-        takes_filter = keep and "frame_filter" in inspect.signature(video.get_clip).parameters
-        return keep if takes_filter else own
+        return keep if keep and _takes(video, "frame_filter") else own
 
     def _decode_one(
-        self, video: Video, path: str, start: Any, end: Any, frame_filter: Any
+        self, video: Video, path: str, start: Any, end: Any, **options: Any
     ) -> dict[str, Any]:
-        options = {} if frame_filter is None else {"frame_filter": frame_filter}
+        options = {name: value for name, value in options.items() if value is not None}
         cause: Exception | None = None
         try:
             clip = video.get_clip(start, end, **options)
@@ -177,6 +199,11 @@ class ClipReader:
         self.skip_log.add(clip, quietly=quietly)
         said = clip.reason if clip.path in clip.reason else f"{clip.path}: {clip.reason}"
         return VideoError(said)
+
+
+def _takes(video: Video, option: str) -> bool:
+    """Whether a reader, which may be the user's own, takes an option."""
+    return option in inspect.signature(video.get_clip).parameters
 
 
 def read_quarantine(quarantine: Quarantine) -> frozenset[str]:

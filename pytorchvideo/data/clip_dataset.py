@@ -219,7 +219,7 @@ class ClipDataset(Dataset):
         clip_number = (str(window.clip_start_sec), str(window.clip_end_sec))
         clip = opened.views.get(clip_number)
         if clip is None:
-            clip = reader.decode(opened.video, path, window)
+            clip = reader.decode(opened.video, path, window, is_viewed_again)
         # Views of a clip are decoded once where one follows the other.
         opened.views = {clip_number: clip} if is_viewed_again else {}
         seen = copy_clip(clip) if is_viewed_again else clip

@@ -67,6 +67,12 @@ class LabeledVideoDataset(IterableDataset):
         on_error: "raise" makes the first bad file an error.
         quarantine: videos that are known to be bad, paths or the list that ``pytorchvideo check
             --quarantine`` writes. They are skipped without being opened.
+        decode_resize: let FFmpeg do the ``ShortSideScale`` or ``RandomShortSideScale`` with which the
+            transform begins (frames may be picked before, and divided and normalised), several times
+            faster for large videos. The sizes are the same, the pixels are not: FFmpeg takes the mean
+            of all pixels that fall into one, the transform looks at four of them. See
+            ``benchmarks/decode_resize.py`` for how much that is. A ValueError where the transform does
+            not begin so.
 
     Attributes:
         reader: makes the samples of one video.
@@ -87,6 +93,7 @@ class LabeledVideoDataset(IterableDataset):
         describe: Describe | None = None,
         on_error: OnError = "skip",
         quarantine: Quarantine = (),
+        decode_resize: bool = False,
     ) -> None:
         self.reader = ClipReader(
             labeled_video_paths,
@@ -100,6 +107,7 @@ class LabeledVideoDataset(IterableDataset):
             describe=describe,
             on_error=on_error,
             quarantine=quarantine,
+            decode_resize=decode_resize,
         )
         self._video_sampler = video_sampler(labeled_video_paths)
         self._samples: Generator[dict[str, Any], None, None] | None = None
@@ -194,7 +202,7 @@ class LabeledVideoDataset(IterableDataset):
             video = reader.open(path)
             for window, is_viewed_again in reader.windows(video.duration, info):
                 if clip is None or np.max(window.aug_index) == 0:
-                    clip = reader.decode(video, path, window)
+                    clip = reader.decode(video, path, window, is_viewed_again)
                 # A transform may work in place: the next view of this clip needs its own copy.
                 seen = copy_clip(clip) if is_viewed_again else clip
                 yield reader.sample(seen, video.name, index, window, info)

@@ -109,6 +109,15 @@ class RandomShortSideScale(RandomTransform):
             return integer(self.min_size, self.max_size)
         return integer(self.min_size, self.max_size, self.generator)
 
+    @torch.jit.unused
+    def peek(self) -> int:
+        """What :meth:`draw` will return next."""
+        generator = self.generator or torch.default_generator
+        state = generator.get_state()
+        size = self.draw()
+        generator.set_state(state)
+        return size
+
     def extra_repr(self) -> str:
         return (
             f"min_size={self.min_size}, max_size={self.max_size}, "

@@ -1,15 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recognises transforms that keep only some frames of a clip, so that only those are decoded."""
+"""Recognises what a transform does first to a clip, so that the decoder may do it.
+
+Transforms that keep only some frames: only those are decoded. Transforms that then scale: FFmpeg scales
+while it turns frames into RGB, if that is wanted, since its pixels are not the same.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
-from pytorchvideo.transforms._clip import UniformTemporalSubsample
+from pytorchvideo.transforms._clip import (
+    ConvertUint8ToFloat,
+    Div255,
+    Normalize,
+    RandomShortSideScale,
+    ShortSideScale,
+    UniformTemporalSubsample,
+)
 from pytorchvideo.transforms._sample import ApplyTransformToKey, RemoveKey
+from pytorchvideo.transforms._scale import scaled_size
 from pytorchvideo.transforms._steps import steps
+from pytorchvideo.transforms._video import NormalizeVideo
 from pytorchvideo.transforms.functional import temporal_subsample_indices
 
 FrameFilter = Callable[[list[int]], list[int]]
+FrameResize = Callable[[int, int], tuple[int, int]]
+
+_SAME_FOR_EVERY_PIXEL = (ConvertUint8ToFloat, Div255, Normalize, NormalizeVideo)
+_BILINEAR = ("bilinear", "linear", "trilinear")
 
 
 def _first_step(transform: Any, key: str) -> Any:
@@ -50,7 +67,7 @@ def temporal_frame_filter(transform: Any, key: str = "video") -> FrameFilter | N
     [10, 12, 14]
     """
     first = _first_step(transform, key)
-    if type(first) is not UniformTemporalSubsample or first.temporal_dim != -3:
+    if not _picks_frames(first):
         return None
     num_samples = first.num_samples
 
@@ -62,3 +79,57 @@ def temporal_frame_filter(transform: Any, key: str = "video") -> FrameFilter | N
         return [indices[i] for i in chosen.tolist()]
 
     return keep
+
+
+def frame_resize(
+    transform: Any, key: str = "video", *, is_viewed_again: bool = False
+) -> FrameResize | None:
+    """Returns the size that a sample transform is going to scale a clip to, if that is its first change.
+
+    Frames may have been picked before, and colours divided and normalised. A clip that comes in this
+    size passes ``ShortSideScale`` as it is. ``RandomShortSideScale`` will draw the size that is told
+    here: it is drawn in advance, and the generator put back.
+
+    Args:
+        transform: any sample transform, or None; see :func:`temporal_frame_filter`.
+        key: the entry with the clip (C, T, H, W).
+        is_viewed_again: the clip will be transformed more than once, hence to several random sizes.
+
+    Returns:
+        A function from the (height, width) of a frame to those to scale it to, or None where the
+        transform does something else first.
+
+    >>> resize = frame_resize(ApplyTransformToKey("video", ShortSideScale(256)))
+    >>> resize(720, 1280)
+    (256, 455)
+    """
+    may_draw_before = is_viewed_again
+    for step in steps(transform):
+        if type(step) is RemoveKey and step.key != key:
+            continue
+        if type(step) is not ApplyTransformToKey:
+            return None
+        if step.key != key:
+            may_draw_before = True
+            continue
+        for inner in steps(step.transform):
+            if type(inner) in _SAME_FOR_EVERY_PIXEL or _picks_frames(inner):
+                continue
+            return _short_side(inner, may_draw_before)
+    return None
+
+
+def _picks_frames(step: Any) -> bool:
+    return type(step) is UniformTemporalSubsample and step.temporal_dim == -3
+
+
+def _short_side(step: Any, may_draw_before: bool) -> FrameResize | None:
+    if type(step) is ShortSideScale and step.interpolation in _BILINEAR:
+        size = step.size
+    elif type(step) is RandomShortSideScale and step.interpolation in _BILINEAR:
+        if may_draw_before:
+            return None
+        size = step.peek()
+    else:
+        return None
+    return lambda height, width: scaled_size(height, width, size)

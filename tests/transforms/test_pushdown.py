@@ -12,11 +12,14 @@ from torch import nn
 from pytorchvideo.transforms import (
     ApplyTransformToKey,
     Div255,
+    Normalize,
+    RandomShortSideScale,
     RemoveKey,
+    ShortSideScale,
     UniformCropVideo,
     UniformTemporalSubsample,
 )
-from pytorchvideo.transforms._pushdown import temporal_frame_filter
+from pytorchvideo.transforms._pushdown import frame_resize, temporal_frame_filter
 from pytorchvideo.transforms.functional import uniform_temporal_subsample
 
 
@@ -90,3 +93,53 @@ def test_other_keys() -> None:
     transform = ApplyTransformToKey("clip", SUBSAMPLE)
     assert temporal_frame_filter(transform) is None
     assert temporal_frame_filter(transform, key="clip") is not None
+
+
+# -- scaling -------------------------------------------------------------------------------------
+
+SCALE = ShortSideScale(48)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        on_video(SCALE),
+        on_video(tv.Compose([SUBSAMPLE, Div255(), Normalize((0.4,), (0.2,)), SCALE, SCALE])),
+        tv.Compose([RemoveKey("audio"), ApplyTransformToKey("label", str), on_video(SCALE)]),
+        tv2.Compose([on_video(SUBSAMPLE), on_video(nn.Sequential(Div255())), on_video(SCALE)]),
+    ],
+)
+def test_scales_recognised(transform: Any) -> None:
+    resize = frame_resize(transform, is_viewed_again=True)
+    assert resize is not None
+    assert resize(96, 130) == (48, 65)
+    assert resize(130, 97) == (64, 48)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        None,
+        SCALE,
+        on_video(ShortSideScale(48, "bicubic")),
+        on_video(tv.Compose([tv.CenterCrop(8), SCALE])),
+        on_video(tv.Compose([UniformTemporalSubsample(4, temporal_dim=-2), SCALE])),
+        on_video(tv.Compose([tv.Lambda(lambda x: x / 255), SCALE])),
+        tv.Compose([RemoveKey("video"), on_video(SCALE)]),
+        tv.Compose([ApplyTransformToKey("audio", str), on_video(RandomShortSideScale(8, 9))]),
+        tv.RandomApply([on_video(SCALE)]),
+    ],
+)
+def test_scales_left_alone(transform: Any) -> None:
+    assert frame_resize(transform) is None
+
+
+def test_random_scales_are_drawn_in_advance() -> None:
+    scale = RandomShortSideScale(10, 90)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        for _ in range(20):
+            resize = frame_resize(on_video(scale))
+            assert resize is not None
+            assert min(resize(100, 200)) == scale.draw()
+    assert frame_resize(on_video(scale), is_viewed_again=True) is None
