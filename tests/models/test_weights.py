@@ -4,16 +4,23 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.transforms import Compose
 
+from pytorchvideo.data import LabeledVideoDataset, make_clip_sampler
 from pytorchvideo.models import ClipRecipe, create_model, get_weights, list_models
 from pytorchvideo.models._weights import fetch
+from pytorchvideo.transforms import create_video_transform
+from pytorchvideo.transforms.functional import uniform_temporal_subsample_repeated
 
 SMALL = ClipRecipe(num_frames=4, sampling_rate=2, side_size=32, crop_size=24)
 
@@ -145,3 +152,89 @@ def test_download(tmp_path: Path) -> None:
     published.write_bytes(b"weights")
     file = fetch(published.as_uri(), tmp_path / "cache/checkpoints/published.pth", progress=False)
     assert file.read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("name", list_models("video classification"))
+def test_factory_of_transforms_agrees(name: str) -> None:
+    recipe = get_weights(name).recipe
+    assert recipe.crop_size is not None
+    preset = create_video_transform(
+        "val",
+        num_samples=recipe.num_frames,
+        video_mean=recipe.mean,
+        video_std=recipe.std,
+        min_size=recipe.side_size,
+        crop_size=recipe.crop_size,
+    )
+    clip = torch.rand(3, recipe.num_frames + 1, 30, 41) * 255
+    wanted = preset(clip)
+    if recipe.pathway_ratio is not None:
+        wanted = uniform_temporal_subsample_repeated(wanted, recipe.pathway_ratio)
+    torch.testing.assert_close(get_weights(name).transforms()(clip), wanted, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "clips", "crops"), [("10x3", 10, 3), ("5x1", 5, 1), ("2x3", 2, 3)]
+)
+def test_views_are_crops_of_one_decode(
+    make_video: Callable[..., Path], protocol: str, clips: int, crops: int
+) -> None:
+    path = make_video("views.mp4", num_frames=30, height=48, width=80)
+    recipe = replace(SMALL, pathway_ratio=(2, 1))
+    keywords, transform = recipe.views(protocol)
+    decoded: list[torch.Tensor] = []
+
+    def watched(sample: dict[str, Any]) -> dict[str, Any]:
+        decoded.append(sample["video"].clone())
+        sample["full"] = recipe_without_crop(sample["video"])
+        return dict(transform(sample))
+
+    recipe_without_crop = Compose(replace(SMALL, crop_size=None).transforms().transforms)
+    sampler = make_clip_sampler("constant_clips_per_video", **keywords)
+    paths = [(str(path), {"label": 1})]
+    samples = list(LabeledVideoDataset(paths, sampler, transform=watched, decode_audio=False))
+    assert [(s["clip_index"], s["aug_index"]) for s in samples] == [
+        (clip, crop) for clip in range(clips) for crop in range(crops)
+    ]
+    for first in range(0, len(samples), crops):
+        for crop in range(crops):
+            sample = samples[first + crop]
+            # every view is of the frames that the first one was made of
+            assert torch.equal(decoded[first + crop], decoded[first])
+            # 48x80 becomes 32x53; of 29 pixels of room a centre crop leaves 14 to the left, the middle view 15
+            left = (0, 15, 29)[crop] if crops == 3 else 14
+            slow, fast = sample["video"]
+            torch.testing.assert_close(fast, sample["full"][..., 4:28, left : left + 24])
+            assert torch.equal(slow, fast[:, [0, 3]])
+
+
+def test_published_views() -> None:
+    unpublished = []
+    for name in list_models("video classification"):
+        weights = get_weights(name)
+        if "clip" not in weights.protocol or "crop" not in weights.protocol:
+            unpublished.append(name)
+            with pytest.raises(ValueError, match=f"The scores of {name} do not say how many views"):
+                weights.views()
+            continue
+        sampler, transform = weights.views()
+        assert f"{sampler['clips_per_video']} clip" in weights.protocol
+        assert f"x {sampler['augs_per_clip']} crop" in weights.protocol
+        assert sampler["clip_duration"] == weights.recipe.clip_duration_sec
+        assert ("UniformCropVideo" in repr(transform)) == (sampler["augs_per_clip"] == 3)
+    assert unpublished == ["efficient_x3d_s", "efficient_x3d_xs", "i3d_inception"]
+    assert get_weights("i3d_inception").views("2x3").clip_sampler["clips_per_video"] == 2
+
+
+@pytest.mark.parametrize("protocol", ["10", "10x2", "0x3", "x3", "10 x 3"])
+def test_wrong_protocol(protocol: str) -> None:
+    with pytest.raises(ValueError, match="`protocol` to be clips x 1 or 3 crops, but got"):
+        SMALL.views(protocol)
+
+
+def test_whole_pictures_have_no_crops() -> None:
+    whole = replace(SMALL, crop_size=None)
+    assert whole.views("2x1").clip_sampler["augs_per_clip"] == 1
+    assert whole.transforms()(torch.zeros(3, 8, 40, 60)).shape == (3, 4, 32, 48)
+    with pytest.raises(ValueError, match="`protocol` to be clips x 1 for whole pictures"):
+        whole.views("2x3")
