@@ -137,10 +137,7 @@ def _drop_other_classifier(
     model: nn.Module, state: State, own: Mapping[str, torch.Tensor]
 ) -> list[str]:
     """Takes the classifier out of ``state`` where its number of classes is not the model's; returns its keys."""
-    try:
-        classifier = getattr(model, "classifier", None)
-    except ValueError:  # of a network that ends without a head
-        return []
+    classifier = getattr(model, "classifier", None)
     prefix = next((n for n, m in model.named_modules() if m is classifier), None)
     keys = [k for k in own if prefix is not None and k.startswith(f"{prefix}.")]
     shapes = [(state[k].shape, own[k].shape) for k in keys if k in state]

@@ -10,6 +10,10 @@ from pytorchvideo._checks import expected
 from pytorchvideo.models.head import ClassificationHead, ReplaceableClassifier, ResNetRoIHead
 
 
+class _NoClassifierError(AttributeError, ValueError):
+    """A network without a classifier: ``hasattr(model, "classifier")``, as torch asks too, is False, not an error."""
+
+
 class _ModelWithClassifier(nn.Module):
     """What every model here has of its head: its classifier, which can be replaced."""
 
@@ -84,7 +88,7 @@ class ClassificationModel(_ModelWithClassifier):
     def _head_or_error(self) -> ClassificationHead:
         head = self.classification_head
         if head is None:
-            raise ValueError(
+            raise _NoClassifierError(
                 "This network ends without a classification head: it has no classifier."
             )
         return head
@@ -165,7 +169,7 @@ class DetectionBBoxNetwork(_ModelWithClassifier):
     def _head_or_error(self) -> ResNetRoIHead:
         if not isinstance(self.detection_head, ResNetRoIHead):
             kind = type(self.detection_head).__name__
-            raise ValueError(
+            raise _NoClassifierError(
                 expected("detection_head", "a ResNetRoIHead, to have a classifier", kind)
             )
         return self.detection_head

@@ -17,6 +17,7 @@ from pytorchvideo.models import (
     create_res_basic_stem,
     create_resnet,
     init_net_weights,
+    load_checkpoint,
 )
 from pytorchvideo.models.resnet import ResBlock, ResStage, create_res_block, create_res_stage
 from pytorchvideo.models.x3d import (
@@ -201,6 +202,9 @@ def test_net_without_a_head() -> None:
     torch.testing.assert_close(net.forward_features(x), net(x).mean(dim=(2, 3, 4)))
     with pytest.raises(ValueError, match="ends without a classification head"):
         net.reset_classifier(4)
+    assert not hasattr(net, "classifier")
+    assert not hasattr(net, "num_features")
+    load_checkpoint(net, net.state_dict())
     with pytest.raises(ValueError, match=r"`blocks` to be an nn\.ModuleList, but got 'list'"):
         Net(blocks=[nn.ReLU()])
     assert torch.equal(Net(blocks=nn.ModuleList())(x), x)
