@@ -3,6 +3,8 @@
 
 import io
 import logging
+from bisect import bisect_right
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +17,7 @@ from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.data._decode import (
     FrameFilter,
     FrameResize,
+    Frames,
     VideoError,
     check_file,
     check_window,
@@ -191,6 +194,67 @@ class EncodedVideo(Video):
             "video": None if frames is None else frames.data,
             "audio": None if sound is None else sound.data.mean(dim=0),
         }
+
+    def get_frames(
+        self,
+        *,
+        indices: Sequence[int] | None = None,
+        timestamps_sec: Sequence[float | Fraction] | None = None,
+    ) -> Frames:
+        """Returns single frames, in the order asked for; exactly one of the arguments is given.
+
+        The first call reads through the packets of the file to know the times of all frames; nothing is decoded for it.
+
+        Args:
+            indices: places in the video in display order; negative ones count from the end.
+            timestamps_sec: seconds after the first frame; each gives the frame that is on show then.
+
+        Returns:
+            ``data`` (3, T, H, W) in the dtype of this reader, ``pts_sec`` (T,), and ``indices`` into the video.
+
+        Raises:
+            ValueError: unless exactly one argument is given, or for a time outside of the video.
+            IndexError: for an index outside of the video.
+            VideoError: (a RuntimeError) if the file is damaged there.
+        """
+        if (indices is None) == (timestamps_sec is None):
+            got = "neither" if indices is None else "both"
+            raise ValueError(
+                f"Expected exactly one of `indices` and `timestamps_sec`, but got {got}."
+            )
+        times = self._decoder.times()
+        if timestamps_sec is not None:
+            for time in timestamps_sec:
+                check_window(time, time, self._name, self.duration)
+            wanted = [max(0, bisect_right(times, time) - 1) for time in timestamps_sec]
+        else:
+            wanted = [self._index(i, len(times)) for i in indices or ()]
+        if not wanted:
+            raise ValueError(expected("indices or timestamps_sec", "at least one frame", []))
+        first, last = min(wanted), max(wanted)
+        end = times[last + 1] if last + 1 < len(times) else float("inf")
+        chosen = [i - first for i in wanted]
+        frames = self._decoder.frames(times[first], end, lambda _: chosen, None, self._dtype)
+        if frames is None:
+            raise VideoError(f"{self._name} has no frame {first}: the file is cut off.")
+        return Frames(frames.data, frames.pts_sec, wanted)
+
+    def _index(self, index: int, count: int) -> int:
+        if not -count <= index < count:
+            raise IndexError(f"{self._name} has {count} frames, so there is no frame {index}.")
+        return index % count
+
+    def __len__(self) -> int:
+        """The number of frames; the first call reads through the packets of the file."""
+        return len(self._decoder.times())
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        """Returns frame ``index`` as (3, H, W), in the dtype of this reader."""
+        return self.get_frames(indices=[index]).data[:, 0]
+
+    def __bool__(self) -> bool:
+        """True: asking for the length would read the file."""
+        return True
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""

@@ -222,3 +222,30 @@ def test_a_clip_has_a_time_limit(path: Path) -> None:
         video.get_clip(0, 1)
     with pytest.raises(ValueError, match="Expected `time_limit_sec` to be > 0 seconds"):
         EncodedVideo.from_path(path, time_limit_sec=0)
+
+
+def test_single_frames_by_index_and_by_time(path: Path) -> None:
+    with EncodedVideo.from_path(path, decode_audio=False, dtype=torch.uint8) as video:
+        whole = video.get_clip(0, 2)["video"]
+        assert whole is not None
+        assert len(video) == 60
+        frames = video.get_frames(indices=[59, 0, 30, 30, -2])
+        assert frames.indices == [59, 0, 30, 30, 58]
+        assert torch.equal(frames.data, whole[:, frames.indices])
+        assert torch.equal(frames.pts_sec, torch.tensor(frames.indices).double() / 30)
+        times = video.get_frames(timestamps_sec=[0, 0.51, 1.999, Fraction(1, 30)])
+        assert times.indices == [0, 15, 59, 1]
+        assert torch.equal(video[-1], whole[:, 59])
+        assert bool(video) and sum(1 for _ in video) == 60
+
+
+def test_frames_outside_of_the_video_are_refused(path: Path) -> None:
+    with EncodedVideo.from_path(path, decode_audio=False) as video:
+        with pytest.raises(IndexError, match=r"two_seconds\.mp4 has 60 frames.* no frame 60"):
+            video[60]
+        with pytest.raises(ValueError, match="beyond the end"):
+            video.get_frames(timestamps_sec=[2.5])
+        with pytest.raises(ValueError, match="exactly one of `indices` and `timestamps_sec`"):
+            video.get_frames()
+        with pytest.raises(ValueError, match="at least one frame"):
+            video.get_frames(indices=[])

@@ -91,6 +91,9 @@ class Decoder(Protocol):
     ) -> Frames | None:
         """Returns the frames with ``start_sec <= t < end_sec``, or None where there are none."""
 
+    def times(self) -> list[Fraction]:
+        """Returns the times of all frames, in seconds after the first."""
+
     def audio(self, start_sec: Time, end_sec: Time) -> AudioSamples | None:
         """Returns the samples with ``start_sec <= t < end_sec``, or None where there are none."""
 

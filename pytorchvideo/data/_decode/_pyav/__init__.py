@@ -101,6 +101,10 @@ class PyAVDecoder:
             return None
         return self._frames.read(start_sec, end_sec, frame_filter, resize, dtype)
 
+    def times(self) -> list[Fraction]:
+        """See :attr:`FrameReader.times`; nothing where no frames were asked for."""
+        return self._frames.times if self._frames is not None else []
+
     def audio(self, start_sec: Time, end_sec: Time) -> AudioSamples | None:
         """See :meth:`AudioReader.read`; None also where there is no sound."""
         return self._sound.read(start_sec, end_sec) if self._sound else None

@@ -53,10 +53,11 @@ class Pictures:
         first, *others = places
         packed = self._converter.reformat(frame, size[1], size[0], format="rgb24", threads=1)
         (plane,) = packed.planes
-        rows = np.frombuffer(plane, np.uint8).reshape(size[0], plane.line_size)
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(size[0], plane.line_size)
         picture = torch.from_numpy(rows[:, : 3 * size[1]].reshape(*size, 3))
         # (H, W, 3) -> (3, H, W), sorted, cast, and turned while it is written
-        self.data[:, first].copy_(torch.rot90(picture, turns).permute(2, 0, 1))
+        upright_picture = torch.rot90(picture, turns) if turns else picture
+        self.data[:, first].copy_(upright_picture.permute(2, 0, 1))
         for place in others:
             self.data[:, place] = self.data[:, first]
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import av
@@ -162,6 +163,18 @@ class FrameReader:
             return None
         times = [float((shown[i] - self._start) * base) for i in indices]
         return Frames(data, torch.tensor(times, dtype=torch.float64), indices)
+
+    @cached_property
+    def times(self) -> list[Fraction]:
+        """The times of all frames in seconds after the first, from one pass over the packets of the file."""
+        self._run = None
+        self._deadline = time.monotonic() + self._time_limit_sec
+        try:
+            self._source.rewind()
+            span = self._read_span(None, float("-inf"), float("inf"))
+        except (av.error.FFmpegError, EOFError) as error:
+            raise VideoError(f"{self._source.name} is damaged: {reason(error)}.") from error
+        return [(t - self._start) * self._base for t in span.shown] if span else []
 
     def _clip(
         self,
