@@ -68,11 +68,11 @@ class LabeledVideoDataset(IterableDataset):
         quarantine: videos that are known to be bad, paths or the list that ``pytorchvideo check
             --quarantine`` writes. They are skipped without being opened.
         decode_resize: let FFmpeg do the ``ShortSideScale`` or ``RandomShortSideScale`` with which the
-            transform begins (frames may be picked before, and divided and normalised), several times
-            faster for large videos. The sizes are the same, the pixels are not: FFmpeg takes the mean
-            of all pixels that fall into one, the transform looks at four of them. See
-            ``benchmarks/decode_resize.py`` for how much that is. A ValueError where the transform does
-            not begin so.
+            transform begins (frames may be picked before, and divided and normalised); a ValueError
+            where it does not begin so. Sizes and random numbers stay the same; no frame is ever held
+            in full size. Pixels change: FFmpeg takes the mean of all that fall into one, the
+            transform looks at four of them. From 320 to 1080 lines down to 256 that is a PSNR of 29 to
+            48 dB, median 36, in 29 videos, and 1.3 times as fast (``benchmarks/decode_resize.py``).
 
     Attributes:
         reader: makes the samples of one video.
