@@ -168,10 +168,10 @@ def test_half_precision_leaves_boxes_where_they_are() -> None:
     [
         ([[0, 1, 2, 3, 4]], "`bboxes` to be a tensor of shape .* but got 'list'"),
         (
-            torch.rand(2, 4),
+            torch.zeros(2, 4),
             r"`bboxes` .* x1, y1, x2, y2 .* but got \(2, 4\).*pad\(boxes, \(1, 0\)\)",
         ),
-        (torch.rand(5), r"`bboxes` to be of shape \(N, 5\).* but got \(5,\)"),
+        (torch.zeros(5), r"`bboxes` to be of shape \(N, 5\).* but got \(5,\)"),
         (
             torch.tensor([[0.0, 1, 1, 9, 9], [2, 1, 1, 9, 9]]),
             r"in \[0, 2\), .* but got \[0\.0, 2\.0\]",
@@ -405,8 +405,8 @@ def test_wrong_arguments() -> None:
 @pytest.mark.parametrize(
     ("name", "clips"),
     [
-        ("slow_r50_detection", torch.rand(1, 3, 6, 32, 48)),
-        ("slowfast_r50_detection", [torch.rand(1, 3, 2, 32, 32), torch.rand(1, 3, 8, 32, 32)]),
+        ("slow_r50_detection", torch.zeros(1, 3, 6, 32, 48)),
+        ("slowfast_r50_detection", [torch.zeros(1, 3, 2, 32, 32), torch.zeros(1, 3, 8, 32, 32)]),
     ],
 )
 def test_sizes_and_classes_by_name(name: str, clips: Input) -> None:
