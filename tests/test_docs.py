@@ -34,6 +34,20 @@ def test_model_zoo_page_is_that_of_the_records() -> None:
     )
 
 
+def test_augmentations_page_is_that_of_its_script() -> None:
+    script = load(REPO / "docs/make_augmentations.py")
+    assert script.PAGE.read_text(encoding="utf-8") == script.page(), (
+        "run docs/make_augmentations.py again"
+    )
+    entries = [entry for entries in script.SECTIONS.values() for entry in entries]
+    pictures = {script.picture_name(entry) for entry in entries}
+    assert {path.name for path in script.PICTURES.iterdir()} == pictures
+    for entry in entries:
+        after = script.after(entry)
+        assert after.dtype == torch.uint8
+        assert not torch.equal(after, script.before(entry)[0]), entry.name
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
