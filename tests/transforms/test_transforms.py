@@ -12,7 +12,6 @@ from torch import nn
 import pytorchvideo.transforms as T
 from pytorchvideo.transforms import functional as TF
 from pytorchvideo.transforms import transforms
-from pytorchvideo.transforms import transforms
 
 
 def clip(*shape: int) -> torch.Tensor:
