@@ -91,7 +91,7 @@ def check_boxes(bboxes: torch.Tensor, batch_size: int) -> None:
         )
         raise ValueError(expected("bboxes", wanted, tuple(bboxes.shape), advice))
     # RoIAlign reads whatever memory an index beyond the batch points to.
-    if torch.compiler.is_compiling() or len(bboxes) == 0:
+    if torch.compiler.is_compiling() or bboxes.is_meta or len(bboxes) == 0:
         return
     first, last = (index.item() for index in bboxes[:, 0].aminmax())
     if not 0 <= first <= last < batch_size:
