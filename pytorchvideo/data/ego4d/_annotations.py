@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The moments of Ego4D as a list of labelled stretches.
+
+Annotations: ``{"videos": [{"video_uid", "split", "clips": [{"clip_uid", "video_start_sec", "video_end_sec",
+"annotations": [{"labels": [{"label", "video_start_time", "video_end_time"}]}]}]}]}``. Metadata (``ego4d.json``):
+``{"videos": [{"video_uid", "duration_sec", "s3_path"}]}``.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+from pytorchvideo._checks import near_names
+from pytorchvideo.data._tables import read_json
+
+Item = dict[str, Any]
+
+
+def read_moments(
+    annotation_path: str,
+    metadata_path: str,
+    split: str,
+    label_ids: Mapping[str, int],
+    path_of: Callable[[str], str] | None = None,
+    filtered_labels: Collection[str] | None = None,
+    eligible_video_uids: Collection[str] | None = None,
+) -> list[Item]:
+    """Returns one item per clip and annotator's label.
+
+    Args:
+        annotation_path: json of the moments.
+        metadata_path: json of the videos.
+        split: videos that say that they belong to another are not used.
+        label_ids: class id of each label.
+        path_of: uid of a video -> its path; by default what the metadata says.
+        filtered_labels: the labels to use; by default all.
+        eligible_video_uids: the videos to use; by default all.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: something is missing in it, named; or a label has no id.
+    """
+    try:
+        videos = {video["video_uid"]: video for video in read_json(metadata_path)["videos"]}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{metadata_path}: expected videos with uids: {error!r}.") from error
+    items = []
+    for video_uid, clip, label in _labels(annotation_path, split):
+        if eligible_video_uids is not None and video_uid not in eligible_video_uids:
+            continue
+        if filtered_labels is not None and label["label"] not in filtered_labels:
+            continue
+        if video_uid not in videos:
+            raise ValueError(
+                f"{metadata_path} has no video {video_uid}, which {annotation_path} names."
+            )
+        items.append(_item(videos[video_uid], clip, label, label_ids, path_of))
+    if not items:
+        raise ValueError(
+            f"{annotation_path} has no label that is to be used in the split {split!r}."
+        )
+    return items
+
+
+def _labels(file: str, split: str) -> Iterator[tuple[str, Any, Any]]:
+    """Uid of the video, clip and label of everything in a split."""
+    try:
+        for video in read_json(file)["videos"]:
+            if video.get("split", split) != split:
+                continue
+            for clip in video["clips"]:
+                for annotation in clip["annotations"]:
+                    for label in annotation["labels"]:
+                        yield video["video_uid"], clip, label
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{file}: an annotation cannot be read: {error!r}.") from error
+
+
+def _item(
+    video: Item,
+    clip: Item,
+    label: Item,
+    label_ids: Mapping[str, int],
+    path_of: Callable[[str], str] | None,
+) -> Item:
+    uid, name = video["video_uid"], label["label"]
+    if name not in label_ids:
+        raise ValueError(f"The label {name!r} has no id. {near_names(name, label_ids)}")
+    path = video.get("video_path", video.get("s3_path")) if path_of is None else path_of(uid)
+    if path is None:
+        raise ValueError(f"The metadata do not say where {uid} lies. Give `video_path_override`.")
+    return {
+        "clip_uid": clip["clip_uid"],
+        "video_uid": uid,
+        "duration": video["duration_sec"],
+        "clip_video_start_sec": clip["video_start_sec"],
+        "clip_video_end_sec": clip["video_end_sec"],
+        "labels": [name],
+        "label_video_start_sec": label["video_start_time"],
+        "label_video_end_sec": label["video_end_time"],
+        "video_path": path,
+        "labels_id": [label_ids[name]],
+    }
