@@ -135,7 +135,8 @@ def div_255(x: torch.Tensor) -> torch.Tensor:
     >>> div_255(torch.tensor([0, 255], dtype=torch.uint8))
     tensor([0., 1.])
     """
-    return x / 255.0
+    # In place on the converted copy: torch would convert bit by bit, at half the speed.
+    return x / 255.0 if x.is_floating_point() else x.float().div_(255.0)
 
 
 def short_side_scale_with_boxes(
