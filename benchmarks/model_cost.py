@@ -4,7 +4,8 @@
 Multiply-adds are counted by PyTorch's flop counter for one view (and one box) at the size of the published table:
 those of convolutions, linear layers and attention. ``with_norms_gmacs`` has five operations more for every output of
 a norm, which is what the published counter added: to two digits these are the published figures, but for Slow
-and SlowFast 8x8 on Kinetics, which were published without. Models and clips are on the meta device: nothing is computed.
+and SlowFast 8x8 on Kinetics, which were published without. Models and clips are on the meta device: nothing is
+computed.
 
     python benchmarks/model_cost.py
 """

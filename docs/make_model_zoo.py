@@ -31,11 +31,11 @@ transform = get_weights("x3d_s").transforms(key="video")
 
 Clips are frames x distance between them (in frames of a video of 30 a second); of a model with several pathways, those
 of the longest. A model without a crop takes whole pictures, whose short side is 256 pixels, and boxes in them.
-Accuracies are those published with the weights, on the protocol named below. Multiply-adds are those of one view (and of
-one box), counted by `benchmarks/model_cost.py` on convolutions, linear layers and attention. The published figures hold
-five operations more for each output of a batch or layer norm (7 to 9 % of X3D); with them the count gives every one,
-except those of `slow_r50` and `slowfast_r50`, which were published without. Parameters are counted; those published differ
-by 0.03 M at most.
+Accuracies are those published with the weights, on the protocol named below. Multiply-adds are those of one view (and
+of one box), counted by `benchmarks/model_cost.py` on convolutions, linear layers and attention. The published figures
+hold five operations more for each output of a batch or layer norm (7 to 9 % of X3D); with them the count gives every
+one, except those of `slow_r50` and `slowfast_r50`, which were published without. Parameters are counted; those
+published differ by 0.03 M at most.
 A file that is already in `$TORCH_HOME/hub/checkpoints` is not downloaded again.
 
 """
