@@ -84,6 +84,7 @@ def test_clips_of_stretches(folder: Path, workers: int) -> None:
         assert labels == [(2, 0)] * 3 + [(0, 1)] * 2 + [(1, 0)] * 2
 
 
+@pytest.mark.slow  # two interpreters
 def test_label_ids_do_not_depend_on_the_hash_seed(folder: Path) -> None:
     code = (
         "from pytorchvideo.data.json_dataset import clip_recognition_names as names;"
@@ -106,6 +107,7 @@ def test_validation_uses_the_names_of_training(folder: Path) -> None:
     val = folder / "val.json"
     val.write_text(document({"a.mp4": [annotation(0, 1, "pan", "wash")]}))
     nouns, verbs = clip_recognition_names(str(folder / "train.json"))
+    assert (nouns, verbs) == (["cup", "egg", "pan"], ["take", "wash"])
     clips = make_clip_sampler("random", 1)
 
     def make(**names: list[str]) -> Any:
