@@ -141,6 +141,10 @@ Groups = Annotated[
 ChecksOut = Annotated[
     Path | None, _option("--out", "-o", help="Write what was found to this json.")
 ]
+QuarantineOut = Annotated[
+    Path | None,
+    _option("--quarantine", help="Write the paths of the bad ones here, for the datasets."),
+]
 Jobs = Annotated[
     int | None, _option("--jobs", min=1, help="Files at a time; by default one for each core.")
 ]

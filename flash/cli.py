@@ -299,6 +299,7 @@ def _scores(metrics: Mapping[str, float]) -> str:
 def check(
     data: opt.CheckData,
     out: opt.ChecksOut = None,
+    quarantine: opt.QuarantineOut = None,
     jobs: opt.Jobs = None,
     as_json: opt.AsJson = False,
 ) -> None:
@@ -306,9 +307,11 @@ def check(
 
     Status 0: all are good. 1: some are bad. 2: nothing could be checked.
     """
-    from flash.scan import scan
+    from flash.scan import scan, write_quarantine
 
     found = scan(data, jobs=jobs, console=_progress_console(), out=out)
+    if quarantine is not None:
+        write_quarantine(quarantine, found)
     bad = [entry for entry in found if not entry.good]
     if as_json:
         typer.echo(json.dumps([entry.to_dict() for entry in found], indent=1))

@@ -91,6 +91,17 @@ def scan(
     return found
 
 
+def write_quarantine(file: Path, found: list[Checked]) -> None:
+    """Writes the bad ones, a path, a tab and the reason a line, for the ``quarantine=`` of the datasets."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        f"{os.path.abspath(entry.path)}\t{' '.join((entry.reason or '').split())}\n"
+        for entry in found
+        if not entry.good
+    ]
+    file.write_text("".join(lines), encoding="utf-8")
+
+
 def check_video(path: str) -> Checked:
     """Reads one video completely."""
     try:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from flash.cli import app
 from flash.scan import check_video, scan, videos_of
+from pytorchvideo.data import labeled_video_dataset, make_clip_sampler
 
 QUIET = Console(file=StringIO())
 MakeVideo = Callable[..., Path]
@@ -69,6 +72,23 @@ def test_folder_is_read_at_any_depth(make_video: MakeVideo, tmp_path: Path) -> N
     written = json.loads(report.read_text())
     assert [entry["good"] for entry in written] == [False, True, True]
     assert "not a readable video" in written[0]["reason"]
+
+
+def test_datasets_take_the_quarantine_list(make_video: MakeVideo, tmp_path: Path) -> None:
+    make_video("a/good.mp4", folder=tmp_path / "set")
+    (tmp_path / "set" / "a" / "bad one.mp4").write_text("no video")
+    listed = tmp_path / "lists" / "bad.txt"
+    result = CliRunner().invoke(app, ["check", str(tmp_path / "set"), "--quarantine", str(listed)])
+    assert result.exit_code == 1
+    path, reason = listed.read_text().rstrip("\n").split("\t")
+    assert path == str(tmp_path / "set" / "a" / "bad one.mp4")
+    assert "not a readable video" in reason
+    # No warning: the file is known to be bad, and is not opened.
+    dataset = labeled_video_dataset(
+        str(tmp_path / "set"), make_clip_sampler("random", 0.5), quarantine=listed
+    )
+    assert [sample["video_name"] for sample in dataset] == ["good.mp4"]
+    assert [clip.path for clip in dataset.skipped] == [path]
 
 
 def test_list_file_and_single_video(make_video: MakeVideo, tmp_path: Path) -> None:
