@@ -13,7 +13,7 @@ import torch
 
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav import PyAVDecoder
-from pytorchvideo.data._decode._pyav.video import Packet, groups_with
+from pytorchvideo.data._decode._pyav.packets import Packet, groups_with
 
 B_FRAMES = {"bf": "3", "b-pyramid": "none", "g": "12", "keyint_min": "12", "sc_threshold": "0"}
 OPEN_GOP = {"x264-params": "bframes=3:keyint=10:min-keyint=10:open-gop=1:scenecut=0"}

@@ -24,6 +24,7 @@ import av
 import torch
 from av.video.reformatter import VideoReformatter
 
+from pytorchvideo.data._decode._pyav.packets import Packet, groups_with
 from pytorchvideo.data._decode._pyav.pictures import Pictures
 from pytorchvideo.data._decode._pyav.source import Source, reason
 from pytorchvideo.data._decode._types import (
@@ -44,15 +45,6 @@ TIME_LIMIT_SEC = 600.0
 
 # Decoders that look at `skip_frame` packet by packet. Others ignore it, or, as dav1d does, keep what it was at first.
 _DROPS_UNREFERENCED = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8"})
-
-
-@dataclass(frozen=True)
-class Packet:
-    """What is known of a packet before it is decoded; ``data`` is the packet itself while it is kept."""
-
-    pts: int
-    is_keyframe: bool
-    data: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -385,20 +377,3 @@ class FrameReader:
                 f"not decoded after {self._time_limit_sec:g} s, the time limit of a clip. "
                 "It may be made to waste time; raise `time_limit_sec` if it is only long."
             )
-
-
-def groups_with(packets: list[Packet], wanted: set[int]) -> list[bool]:
-    """Which packets belong to a group of pictures that a wanted frame needs.
-
-    A frame shown before the key frame of its own group (open group of pictures) needs the group before as well.
-    """
-    starts = [i for i, p in enumerate(packets) if p.is_keyframe or i == 0]
-    keep = [False] * len(packets)
-    needed_by_next = False
-    for start, stop in reversed(list(itertools.pairwise([*starts, len(packets)]))):
-        group = packets[start:stop]
-        hits = [p.pts for p in group if p.pts in wanted]
-        if hits or needed_by_next:
-            keep[start:stop] = [True] * len(group)
-        needed_by_next = any(pts < group[0].pts for pts in hits)
-    return keep

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packets, and which of them wanted frames need."""
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Packet:
+    """What is known of a packet before it is decoded; ``data`` is the packet itself while it is kept."""
+
+    pts: int
+    is_keyframe: bool
+    data: Any = field(default=None, repr=False, compare=False)
+
+
+def groups_with(packets: list[Packet], wanted: set[int]) -> list[bool]:
+    """Which packets belong to a group of pictures that a wanted frame needs.
+
+    A frame shown before the key frame of its own group (open group of pictures) needs the group before as well.
+    """
+    starts = [i for i, p in enumerate(packets) if p.is_keyframe or i == 0]
+    keep = [False] * len(packets)
+    needed_by_next = False
+    for start, stop in reversed(list(itertools.pairwise([*starts, len(packets)]))):
+        group = packets[start:stop]
+        hits = [p.pts for p in group if p.pts in wanted]
+        if hits or needed_by_next:
+            keep[start:stop] = [True] * len(group)
+        needed_by_next = any(pts < group[0].pts for pts in hits)
+    return keep
