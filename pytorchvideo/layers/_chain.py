@@ -60,7 +60,7 @@ def run_chain(layers: Layers, x: torch.Tensor) -> torch.Tensor:
     return x
 
 
-# Smaller than this (B * C * T * H), PyTorch takes dilated convolutions of one clip through a kernel that is slower yet.
+# Up to this size (C * T * H) PyTorch takes dilated convolutions of one clip through a kernel that is slower yet.
 _LEAST_DILATED = 20_480
 _IN_PLACE = {nn.ReLU: F.relu, nn.SiLU: F.silu, Swish: F.silu}
 
@@ -136,11 +136,13 @@ def _convolved(conv: nn.Conv3d, norm: nn.BatchNorm3d | None, x: torch.Tensor) ->
     framewise = kernel_t == stride_t == 1 and pad_t == 0 and batch * frames > 1
     # Where a kernel is 1 in height and width, PyTorch takes its own slow kernel on one thread, unless the convolution
     # is strided or dilated. The distance between the taps of a kernel with one tap is of no effect but this.
-    if kernel == [1, 1] and (framewise or conv.groups > 1 or x.shape[:4].numel() > _LEAST_DILATED):
+    large = framewise or batch > 1 or conv.groups > 1 or x.shape[1:4].numel() > _LEAST_DILATED
+    if kernel == [1, 1] and large:
         dilation = [2, 2]
     if not framewise:
         dilations = (dilation_t, *dilation)
-        return F.conv3d(x, weight, bias, conv.stride, padding, dilations, conv.groups)
+        y = F.conv3d(x, weight, bias, conv.stride, padding, dilations, conv.groups)
+        return y.contiguous(memory_format=torch.channels_last_3d)
     # (B, C, T, H, W) -> (B * T, C, H, W), without a copy
     pictures = x.transpose(1, 2).flatten(0, 1)
     y = F.conv2d(pictures, weight[:, :, 0], bias, stride, pad, dilation, conv.groups)
