@@ -18,6 +18,7 @@ from pytorchvideo.models.head import (
     create_res_basic_head,
     create_res_roi_pooling_head,
 )
+from pytorchvideo.models.huggingface import HuggingFaceModel, create_hugging_face
 from pytorchvideo.models.i3d import create_i3d_inception
 from pytorchvideo.models.masked_multistream import (
     LSTM,
@@ -58,6 +59,7 @@ __all__ = [
     "BottleneckBlock",
     "ClipRecipe",
     "DetectionBBoxNetwork",
+    "HuggingFaceModel",
     "LearnMaskedDefault",
     "MaskedMultiPathWay",
     "MaskedSequential",
@@ -81,6 +83,7 @@ __all__ = [
     "create_bottleneck_block",
     "create_conv_patch_embed",
     "create_csn",
+    "create_hugging_face",
     "create_i3d_inception",
     "create_model",
     "create_multiscale_vision_transformers",

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Video models of Hugging Face's ``transformers`` with the interface of the models here.
+
+    clip (B, C, T, H, W) -> (B, T, C, H, W) -> transformers' model without its last layer -> features -> classifier
+
+======================  ==========================  ======
+family                  paper                       frames
+======================  ==========================  ======
+VideoMAE                arXiv 2203.12602            16
+TimeSformer             arXiv 2102.05095            8
+ViViT                   arXiv 2103.15691            32
+V-JEPA 2                arXiv 2506.09985            16, 64
+======================  ==========================  ======
+
+``transformers`` comes with ``pip install "pytorchvideo[hf]"`` and is imported on use.
+"""
+
+import contextlib
+import copy
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from pytorchvideo._checks import expected
+from pytorchvideo.models._weights import ClipRecipe
+from pytorchvideo.models.net import check_clip_batch
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+__all__ = ["HuggingFaceModel", "create_hugging_face"]
+
+_NUM_CHANNELS = 3
+# What the Hub's files are found by; other keywords are for the model alone.
+_HUB_OPTIONS = ("cache_dir", "local_files_only", "revision", "subfolder", "token")
+
+
+class _Family(NamedTuple):
+    """What the files of a model do not say of its clips.
+
+    Attributes:
+        processor: its class in ``transformers``, whose defaults count where a folder has no processor.
+        sampling_rate: number of frames -> their distance, in frames of 30 a second, in training.
+        fixed: which of T, H, W cannot be others than those of its configuration.
+    """
+
+    processor: str
+    sampling_rate: Callable[[int], int]
+    fixed: str
+
+
+_FAMILIES = {
+    # 8 frames at a rate of 1/32, 16 at 1/16, 96 at 1/4: section 4
+    "timesformer": _Family("TimesformerVideoProcessor", lambda frames: max(4, 256 // frames), "HW"),
+    "videomae": _Family("VideoMAEVideoProcessor", lambda frames: 4, "THW"),
+    # 32 frames with stride 2: section 4.1
+    "vivit": _Family("VivitVideoProcessor", lambda frames: 2, "THW"),
+    "vjepa2": _Family("VJEPA2VideoProcessor", lambda frames: 4, ""),
+}
+
+
+class HuggingFaceModel(nn.Module):
+    """A ``transformers`` model for video classification as a model of this library.
+
+    Args:
+        model: one whose last layer is a linear ``classifier``, as the classes ``...ForVideoClassification`` have.
+        recipe: the clips that it takes.
+        labels: class names in the order of the scores; none are known of a new classifier.
+
+    Attributes:
+        trunk: ``model`` without its classifier. What it adds to its encoder, such as V-JEPA 2's attentive
+            pooler, is part of it: see :meth:`head_modules`.
+        classifier: the last layer.
+    """
+
+    def __init__(self, model: nn.Module, recipe: ClipRecipe, labels: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        classifier = getattr(model, "classifier", None)
+        if not isinstance(classifier, nn.Linear):
+            wanted = "a model that ends with a linear `classifier`"
+            raise TypeError(expected("model", wanted, type(model).__name__))
+        self.trunk: Any = model
+        self.trunk.classifier = nn.Identity()
+        self.classifier = classifier
+        self.recipe = recipe
+        self.labels = labels
+
+    @property
+    def num_features(self) -> int:
+        """Length of the vectors that ``forward_features`` returns."""
+        return self.classifier.in_features
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Numbers, texts and lists that :func:`create_hugging_face` builds a model of the same shapes from."""
+        config: dict[str, Any] = self._config_for_now().to_dict()
+        return config
+
+    def _config_for_now(self) -> Any:
+        config = copy.deepcopy(self.trunk.config)
+        names = self.labels or _numbered(self.classifier.out_features)
+        config.id2label = dict(enumerate(names))
+        config.label2id = {name: i for i, name in enumerate(names)}
+        return config
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Returns logits (B, num_classes) of clips (B, C, T, H, W).
+
+        Raises:
+            ValueError: the input is not laid out like that, or of another size than the model can take.
+        """
+        logits: torch.Tensor = self.classifier(self.forward_features(x))
+        return logits
+
+    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
+        """Returns one vector a clip, (B, num_features): the classifier's input."""
+        check_clip_batch(x, _NUM_CHANNELS)
+        self._check_size(x)
+        frames = x.transpose(1, 2)  # (B, C, T, H, W) -> (B, T, C, H, W)
+        # the classifier is the identity: what comes out under the name of logits is its input
+        features: torch.Tensor = self.trunk(**{self.trunk.main_input_name: frames}).logits
+        return features
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Puts a new classifier for ``num_classes`` classes, without names, in the place of the old one.
+
+        Raises:
+            ValueError: ``num_classes`` is not positive.
+        """
+        if num_classes < 1:
+            raise ValueError(expected("num_classes", ">= 1", num_classes))
+        old = self.classifier
+        self.classifier = nn.Linear(old.in_features, num_classes).to(old.weight)
+        nn.init.normal_(self.classifier.weight, std=self.trunk.config.initializer_range)
+        nn.init.zeros_(self.classifier.bias)
+        self.labels = ()
+
+    def head_modules(self) -> list[nn.Module]:
+        """The parts that are not of the pretrained encoder: what a probe on the frozen encoder trains.
+
+        They are the classifier, and before it VideoMAE's norm and V-JEPA 2's attentive pooler.
+        """
+        encoder = self.trunk.base_model
+        added = [part for part in self.trunk.children() if part is not encoder]
+        return [*(part for part in added if any(True for _ in part.parameters())), self.classifier]
+
+    def to_transformers(self) -> Any:
+        """Returns a copy as the model of ``transformers`` that it was, with the classifier of now.
+
+        Its ``save_pretrained(folder)`` writes what ``from_pretrained`` and ``pipeline("video-classification")`` read.
+        """
+        model = copy.deepcopy(self.trunk)
+        model.classifier = copy.deepcopy(self.classifier)
+        model.config = self._config_for_now()
+        model.num_labels = model.config.num_labels
+        return model
+
+    def _check_size(self, x: torch.Tensor) -> None:
+        recipe, fixed = self.recipe, _FAMILIES[self.trunk.config.model_type].fixed
+        sizes = {"T": recipe.num_frames, "H": recipe.crop_size, "W": recipe.crop_size}
+        for letter, got in zip("THW", x.shape[2:], strict=True):
+            if letter in fixed and got != sizes[letter]:
+                wanted = f"clips (B, 3, T, H, W) with {letter} = {sizes[letter]}"
+                advice = "The transforms of the model's `recipe` make them."
+                raise ValueError(expected("x", wanted, tuple(x.shape), advice))
+
+
+def create_hugging_face(
+    source: "str | os.PathLike[str] | PretrainedConfig | Mapping[str, Any]",
+    num_classes: int | None = None,
+    **options: Any,
+) -> HuggingFaceModel:
+    """Builds a video model of ``transformers``, (B, C, T, H, W) -> (B, num_classes).
+
+    Args:
+        source: a name on the Hub such as ``"MCG-NJU/videomae-base"``, a folder that ``save_pretrained`` wrote, or a
+            configuration (also as its ``to_dict()``), for weights that are drawn at random.
+        num_classes: classes of the classifier; None keeps that of the source. Where it is another number than the
+            source's, the classifier starts untrained.
+        options: keywords of ``from_pretrained``, such as ``revision`` or ``attn_implementation``.
+
+    Raises:
+        ImportError: ``transformers`` is not there.
+        OSError: there is no such folder, and no such model on the Hub or no way to it.
+        TypeError: the source is something else.
+        ValueError: the source is of none of the families above, or ``num_classes`` is not positive.
+
+    Example::
+
+        model = create_hugging_face("MCG-NJU/videomae-base", num_classes=10)
+        transform = model.recipe.transforms(train=True, key="video")
+    """
+    transformers = _transformers()
+    if not isinstance(source, (str, os.PathLike)):
+        config = (
+            transformers.AutoConfig.for_model(**source) if isinstance(source, Mapping) else source
+        )
+        if not isinstance(config, transformers.PretrainedConfig):
+            wanted = "a name, a folder, or a configuration of transformers"
+            raise TypeError(expected("source", wanted, type(source).__name__))
+        config, labels = _with_classes(copy.deepcopy(config), num_classes)
+        model = transformers.AutoModelForVideoClassification.from_config(config, **options)
+        return HuggingFaceModel(model, _recipe(config, None), labels)
+    name = os.fspath(source)
+    hub_options = {key: value for key, value in options.items() if key in _HUB_OPTIONS}
+    try:
+        config = transformers.AutoConfig.from_pretrained(name, **hub_options)
+        config, labels = _with_classes(config, num_classes)
+        model = transformers.AutoModelForVideoClassification.from_pretrained(
+            name, config=config, ignore_mismatched_sizes=True, **options
+        )
+    except OSError as error:
+        raise OSError(
+            f"Cannot load {name!r}: it is no folder with config.json and weights, and no model that was found on the "
+            f"Hub or in its cache. Where this machine is offline, run `hf download {name}` on another one and give "
+            "the folder."
+        ) from error
+    processor = _processor(name, hub_options)
+    return HuggingFaceModel(model.train(), _recipe(config, processor), labels)
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise ImportError(
+            "Models of Hugging Face need the package transformers. Install it with "
+            'pip install "pytorchvideo[hf]".'
+        ) from error
+    return transformers
+
+
+def _with_classes(config: Any, num_classes: int | None) -> tuple[Any, tuple[str, ...]]:
+    """A configuration for so many classes, and their names if they are known."""
+    if config.model_type not in _FAMILIES:
+        raise ValueError(
+            expected("source", f"a model of {', '.join(_FAMILIES)}", config.model_type)
+        )
+    if num_classes is not None and num_classes < 1:
+        raise ValueError(expected("num_classes", ">= 1", num_classes))
+    if num_classes not in (None, config.num_labels):
+        config.num_labels = num_classes
+    names = tuple(config.id2label[i] for i in range(config.num_labels))
+    # what a configuration says where nobody named the classes
+    return config, () if names == _numbered(config.num_labels) else names
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    return tuple(f"LABEL_{i}" for i in range(count))
+
+
+def _processor(name: str, hub_options: dict[str, Any]) -> Any:
+    """The processor beside the weights; None if there is none."""
+    transformers = _transformers()
+    for kind in (transformers.AutoVideoProcessor, transformers.AutoImageProcessor):
+        with contextlib.suppress(OSError, ValueError):
+            return kind.from_pretrained(name, **hub_options)
+    return None
+
+
+def _recipe(config: Any, processor: Any) -> ClipRecipe:
+    """The clips that a model takes, in the sizes of its configuration and the colours of its processor."""
+    family = _FAMILIES[config.model_type]
+    processor = processor or getattr(_transformers(), family.processor)()
+    num_frames = getattr(config, "num_frames", None) or config.frames_per_clip
+    crop_size = _side(getattr(config, "image_size", None) or config.crop_size)
+    processed = _side(getattr(processor, "crop_size", None) or processor.size)
+    mean, std = _colours(processor)
+    return ClipRecipe(
+        num_frames=num_frames,
+        sampling_rate=family.sampling_rate(num_frames),
+        side_size=round(crop_size * max(1.0, _side(processor.size) / processed)),
+        crop_size=crop_size,
+        mean=mean,
+        std=std,
+    )
+
+
+def _side(size: Any) -> int:
+    """The side of a square that is given as a number, or as a mapping with one of these keys."""
+    if isinstance(size, (int, float)):
+        return int(size)
+    if isinstance(size, (list, tuple)):
+        return int(size[0])
+    return int(next(size[key] for key in ("shortest_edge", "height") if size.get(key)))
+
+
+def _colours(processor: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of values in [0, 1] that amount to what a processor does.
+
+    Processors differ in more than their numbers: ViViT's maps 0..255 to [-1, 1] before it normalises. What a black and
+    a white clip become says it all.
+    """
+    side = _side(processor.size)
+    pictures = np.stack([np.full((side, side, 3), value, np.uint8) for value in (0, 255)])
+    clip = processor(list(pictures), return_tensors="pt")
+    values = next(iter(clip.values())).flatten(0, 1)[..., 0, 0].double()  # (2, C)
+    black, white = values
+    std = 1 / (white - black)
+    mean = -black * std
+    return tuple(round(v, 5) for v in mean.tolist()), tuple(round(v, 5) for v in std.tolist())
