@@ -8,11 +8,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Packet:
-    """What is known of a packet before it is decoded; ``data`` is the packet itself while it is kept."""
+    """What is known of a packet before it is decoded.
+
+    ``data`` is the packet itself while it is kept. A hidden one is decoded for others, but not shown: an edit list
+    begins after it.
+    """
 
     pts: int
     is_keyframe: bool
     data: Any = field(default=None, repr=False, compare=False)
+    is_hidden: bool = False
 
 
 def groups_with(packets: list[Packet], wanted: set[int]) -> list[bool]:

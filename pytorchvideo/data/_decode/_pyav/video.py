@@ -83,7 +83,10 @@ class FrameReader:
         self._run: _Run | None = None
         self._base: Fraction = source.video.time_base
         source.rewind()
-        times = [p.pts for p in itertools.islice(source.packets(source.video), _PROBE_PACKETS)]
+        packets = (
+            p for p in source.packets(source.video) if not p.is_discard
+        )  # see Packet.is_hidden
+        times = [p.pts for p in itertools.islice(packets, _PROBE_PACKETS)]
         if not times:
             raise VideoError(
                 f"{source.name} has a video stream without a single frame: the file is cut off or empty."
@@ -247,9 +250,8 @@ class FrameReader:
             pending = {t for t in run.times if low <= t < high}
             span = replace(span, shown=sorted(pending.union(span.shown)))
         else:
-            shown = sorted(
-                t for t in [*run.times, *(p.pts for p in span.packets)] if low <= t < high
-            )
+            coming = [p.pts for p in span.packets if not p.is_hidden]
+            shown = sorted(t for t in [*run.times, *coming] if low <= t < high)
             span = replace(span, shown=shown)
         self._run = run
         return span
@@ -279,7 +281,8 @@ class FrameReader:
             if not packets and seek_pts is not None and not (packet.is_keyframe and pts <= low):
                 return None
             room -= packet.size
-            packets.append(Packet(pts, packet.is_keyframe, packet if room >= 0 else None))
+            data = packet if room >= 0 else None
+            packets.append(Packet(pts, packet.is_keyframe, data, packet.is_discard))
             self._check_time()
             # Nothing after a packet is shown before its decoding time. Without one: a key frame past the end,
             # and a packet that no longer leads it.
@@ -291,7 +294,7 @@ class FrameReader:
             past_key = past_key or (packet.is_keyframe and pts >= high)
         if not packets and seek_pts is not None:
             return None
-        shown = sorted({p.pts for p in packets if low <= p.pts < high})
+        shown = sorted({p.pts for p in packets if low <= p.pts < high and not p.is_hidden})
         return _Span(seek_pts, packets, shown)
 
     def _shown(self, span: _Span, wanted: list[int], sparse: bool) -> Iterator[tuple[int, Any]]:
@@ -303,7 +306,7 @@ class FrameReader:
         if run is None:
             context.flush_buffers()
             run = _Run(context)
-        order = sorted([*run.times, *(p.pts for p in span.packets)])
+        order = sorted([*run.times, *(p.pts for p in span.packets if not p.is_hidden)])
         for frame in self._decode(run, span, set(wanted), sparse):
             pts = frame.pts
             if not self._trusted:
@@ -332,7 +335,8 @@ class FrameReader:
                 if packet is None:
                     context.flush_buffers()
                 else:
-                    run.times.append(span.packets[position].pts)
+                    fed = span.packets[position]
+                    run.times += [] if fed.is_hidden else [fed.pts]
                     run.packets = span.packets[position + 1 :]
                 while run.frames:
                     yield run.frames.pop(0)
