@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from PIL import Image, ImageDraw
+from PIL import ImageDraw
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 from pytorchvideo import transforms as T
+from pytorchvideo.data.visualize import contact_sheet, unnormalize
 
 PAGE = Path(__file__).parent / "augmentations.md"
 PICTURES = Path(__file__).parent / "pictures"
@@ -230,17 +231,7 @@ def after(entry: Entry) -> Tensor:
         if not entry.normalised:
             return torch.as_tensor(transform(clip))
         normalised = transform((clip / 255 - 0.45) / 0.225)
-        return ((normalised * 0.225 + 0.45) * 255).round().clamp(0, 255).to(torch.uint8)
-
-
-def strip(rows: list[Tensor], gap: int = 4) -> Image.Image:
-    """Clips below each other, their frames side by side."""
-    width, height = FRAMES * (WIDTH + gap) - gap, len(rows) * (HEIGHT + gap) - gap
-    picture = Image.new("RGB", (width, height), "white")
-    for row, clip in enumerate(rows):
-        for t in range(FRAMES):
-            picture.paste(to_pil_image(clip[:, t]), (t * (WIDTH + gap), row * (HEIGHT + gap)))
-    return picture
+        return unnormalize(normalised, (0.45,), (0.225,))
 
 
 def picture_name(entry: Entry) -> str:
@@ -265,7 +256,7 @@ def main() -> None:
     """Writes the page and the pictures."""
     PICTURES.mkdir(exist_ok=True)
     for entry in (entry for entries in SECTIONS.values() for entry in entries):
-        picture = strip([*before(entry), after(entry)])
+        picture = contact_sheet([*before(entry), after(entry)], columns=FRAMES)
         picture.save(PICTURES / picture_name(entry), quality=82, optimize=True)
     PAGE.write_text(page(), encoding="utf-8")
 

@@ -304,45 +304,11 @@ def clip_gif(video: str, side: int = _GIF_SIDE, frames: int = _GIF_FRAMES) -> by
         side: shorter side in pixels; smaller videos keep their own size.
         frames: how many, spread evenly.
     """
-    from PIL import Image
-
     from pytorchvideo.data._decode import VideoError
-    from pytorchvideo.data.encoded_video import EncodedVideo
-
-    def spread(indices: list[int]) -> list[int]:
-        wanted = np.linspace(0, len(indices) - 1, min(frames, len(indices))).round().astype(int)
-        return [indices[i] for i in wanted]
+    from pytorchvideo.data.visualize import gif_bytes, read_file
 
     try:
-        with EncodedVideo.from_path(video, decode_audio=False) as opened:
-            clip = opened.get_clip(0, min(float(opened.duration), 10.0), frame_filter=spread)[
-                "video"
-            ]
+        clip = read_file(video, frames, end_sec=10.0)
     except (VideoError, OSError, ValueError):
         return None
-    if clip is None:
-        return None
-    # (3, T, H, W) -> (T, H, W, 3)
-    pictures = [
-        Image.fromarray(frame)
-        for frame in clip.permute(1, 2, 3, 0).clamp(0, 255).byte().contiguous().numpy()
-    ]
-    scale = min(1.0, side / min(pictures[0].size))
-    width, height = (max(1, round(length * scale)) for length in pictures[0].size)
-    palette = [
-        picture.resize((width, height), Image.Resampling.BILINEAR).quantize(
-            64, dither=Image.Dither.NONE
-        )
-        for picture in pictures
-    ]
-    buffer = io.BytesIO()
-    palette[0].save(
-        buffer,
-        format="GIF",
-        save_all=True,
-        append_images=palette[1:],
-        duration=_GIF_MS,
-        loop=0,
-        optimize=True,
-    )
-    return buffer.getvalue()
+    return gif_bytes(clip, fps=1000 / _GIF_MS, side=side, colors=64)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hugging Face's guide "Video classification", run as it is written, offline, on a small UCF101.
 
-The guide downloads a data set and a model. They are put where its code finds them: the data in ``UCF101_subset``, a tiny
-model in a folder of the name that it has on the Hub. No line that concerns pytorchvideo is changed; the others
+The guide downloads a data set and a model. They are put where its code finds them: the data in ``UCF101_subset``, a
+tiny model in a folder of the name that it has on the Hub. No line that concerns pytorchvideo is changed; the others
 are changed where today's ``transformers`` or being offline asks for it, each marked with its reason.
 """
 
@@ -264,11 +264,14 @@ def length(dataset):
         return None
 
 raw = pytorchvideo.data.Ucf101(
-    "UCF101_subset/val", pytorchvideo.data.make_clip_sampler("uniform", clip_duration), torch.utils.data.SequentialSampler,
-    decode_audio=False, transform=ApplyTransformToKey("video", UniformTemporalSubsample(num_frames_to_sample)),
+    "UCF101_subset/val",
+    pytorchvideo.data.make_clip_sampler("uniform", clip_duration),
+    torch.utils.data.SequentialSampler,
+    transform=ApplyTransformToKey("video", UniformTemporalSubsample(num_frames_to_sample)),
 )
-by_hand = (next(iter(raw))["video"] / 255.0 - torch.tensor(mean)[:, None, None, None]) / torch.tensor(std)[:, None, None, None]
-ours = Normalize(mean, std)(next(iter(raw))["video"] / 255.0)
+pixels = next(iter(raw))["video"] / 255.0
+by_hand = (pixels - torch.tensor(mean)[:, None, None, None]) / torch.tensor(std)[:, None, None, None]
+ours = Normalize(mean, std)(pixels)
 reloaded = VideoMAEForVideoClassification.from_pretrained("my_awesome_video_cls_model")
 best = [row for row in trainer.state.log_history if "eval_accuracy" in row]
 print(json.dumps({
