@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Video files: open one, cut clips out of it."""
 
+import contextlib
 import io
 import logging
+import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
@@ -10,24 +12,29 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-import fsspec
 import torch
 
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.data._decode import (
+    Decoder,
     FrameFilter,
+    FrameIndex,
     FrameResize,
     Frames,
     VideoError,
     check_file,
     check_window,
+    pick_frames,
 )
+from pytorchvideo.data._decode._frame_index import IndexCache
 from pytorchvideo.data._decode._pyav import PyAVDecoder
+from pytorchvideo.data._decode._remote import open_remote, shared
+from pytorchvideo.data._decode._torchcodec import TorchCodecDecoder, check_device, video_decoder
 from pytorchvideo.data.video import Video
 
 logger = logging.getLogger(__name__)
 
-_DECODERS = ("auto", "pyav", "torchvision", "decord")
+_DECODERS = ("auto", "pyav", "torchcodec", "torchvision", "decord")
 _said: set[str] = set()
 
 
@@ -39,12 +46,20 @@ class EncodedVideo(Video):
         video_name: the name of the video; by default that of the file.
         decode_video: False gives clips whose ``"video"`` is None.
         decode_audio: False gives clips whose ``"audio"`` is None.
-        decoder: ``"pyav"`` or ``"auto"``; ``"torchvision"`` and ``"decord"``, which no longer exist, mean ``"auto"``.
+        decoder: ``"pyav"``; ``"torchcodec"`` (an extra), which gives the same frames; or ``"auto"``, which is PyAV.
+            ``"torchvision"`` and ``"decord"``, which no longer exist, mean ``"auto"``.
         perform_seek: False reads every clip from the start of the file.
         dtype: of a clip's ``"video"``: ``torch.float32``, or ``torch.uint8`` for a quarter of the memory.
-        time_limit_sec: of the decoding of one clip, so that a file made to waste time cannot stop an epoch.
+        time_limit_sec: of PyAV's decoding of one clip, so that a file made to waste time cannot stop an epoch.
+        device: ``"cuda"``, for ``decoder="torchcodec"`` alone, decodes on the GPU and leaves ``"video"`` there. Its
+            pixels are not quite those of the CPU.
+        index_cache: where to keep the frame index, for a cheaper open next time: a folder, or ``"beside"`` for the
+            folder of the video. None reads an index only where one is needed, and keeps it in memory.
 
     Raises:
+        ImportError: for ``decoder="torchcodec"`` where that is not installed.
+        RuntimeError: for ``device="cuda"`` without a GPU.
+        ValueError: for any other argument that is none of those.
         VideoError: (a RuntimeError) if the file is empty, no video, damaged, or without a video stream.
 
     Shape:
@@ -67,30 +82,47 @@ class EncodedVideo(Video):
         perform_seek: bool = True,
         dtype: torch.dtype = torch.float32,
         time_limit_sec: float = 600.0,
+        *,
+        device: str | torch.device = "cpu",
+        index_cache: str | os.PathLike[str] | IndexCache | None = None,
     ) -> None:
-        check_choice("decoder", decoder, _DECODERS)
-        if dtype not in (torch.float32, torch.uint8):
-            raise ValueError(expected("dtype", "torch.float32 or torch.uint8", dtype))
+        target = check_reading(decoder, dtype, device)
         if not time_limit_sec > 0:
             raise ValueError(expected("time_limit_sec", "> 0 seconds", time_limit_sec))
-        if decoder in ("torchvision", "decord") and decoder not in _said:
-            _said.add(decoder)
-            logger.warning("The decoder %r no longer exists; PyAV decodes instead.", decoder)
         if video_name is None:
             video_name = Path(str(getattr(file, "name", file))).name
         self._name = video_name
         self._decode_video = decode_video
         self._decode_audio = decode_audio
-        # A file that is only asked for sound may have no pictures.
         self._dtype = dtype
-        self._decoder = PyAVDecoder(
+        self._on_close = contextlib.ExitStack()
+        cache = _cache_of(file, index_cache)
+        known = cache.load() if cache is not None else None
+        other = file
+        if decoder == "torchcodec" and not isinstance(file, (str, Path)):
+            file, other = shared(file), shared(file)
+        # A file that is only asked for sound may have no pictures.
+        self._decoder: Decoder = PyAVDecoder(
             file,
             video_name,
             video=decode_video,
             audio=decode_audio,
             seek=perform_seek,
             time_limit_sec=time_limit_sec,
+            index=known,
         )
+        if cache is not None and known is None and decode_video:
+            self._keep_index(cache)
+        if decoder == "torchcodec":
+            self._decoder = TorchCodecDecoder(other, self._decoder, target)
+
+    def _keep_index(self, cache: IndexCache) -> None:
+        try:
+            index = self._decoder.index
+        except VideoError:  # damaged somewhere; the clips before that can still be read
+            return
+        if index is not None:
+            cache.save(index)
 
     @classmethod
     def from_path(
@@ -109,9 +141,17 @@ class EncodedVideo(Video):
             VideoError: (a RuntimeError) if it cannot be read as a video.
         """
         if "://" in str(file_path):
-            remote = fsspec.open(str(file_path), "rb").open()
-            name = Path(str(file_path)).name
-            return cls(remote, name, decode_video, decode_audio, decoder, **other_args)
+            url = str(file_path)
+            file, info = open_remote(url)
+            with contextlib.ExitStack() as stack:
+                stack.callback(file.close)
+                where = other_args.get("index_cache")
+                if where is not None:
+                    other_args["index_cache"] = IndexCache.of_url(where, url, info)
+                name = Path(url).name
+                video = cls(file, name, decode_video, decode_audio, decoder, **other_args)
+                video._on_close = stack.pop_all()
+            return video
         path = Path(file_path)
         check_file(path)
         return cls(path, None, decode_video, decode_audio, decoder, **other_args)
@@ -203,7 +243,7 @@ class EncodedVideo(Video):
     ) -> Frames:
         """Returns single frames, in the order asked for; exactly one of the arguments is given.
 
-        The first call reads through the packets of the file to know the times of all frames; nothing is decoded for it.
+        It needs :attr:`frame_index`.
 
         Args:
             indices: places in the video in display order; negative ones count from the end.
@@ -217,20 +257,15 @@ class EncodedVideo(Video):
             IndexError: for an index outside of the video.
             VideoError: (a RuntimeError) if the file is damaged there.
         """
-        if (indices is None) == (timestamps_sec is None):
-            got = "neither" if indices is None else "both"
-            raise ValueError(
-                f"Expected exactly one of `indices` and `timestamps_sec`, but got {got}."
-            )
-        times = self._decoder.times()
-        if timestamps_sec is not None:
-            for time in timestamps_sec:
-                check_window(time, time, self._name, self.duration)
-            wanted = [max(0, bisect_right(times, time) - 1) for time in timestamps_sec]
-        else:
-            wanted = [self._index(i, len(times)) for i in indices or ()]
-        if not wanted:
-            raise ValueError(expected("indices or timestamps_sec", "at least one frame", []))
+        times = self._times()
+        wanted = pick_frames(
+            indices,
+            timestamps_sec,
+            len(times),
+            lambda time: max(0, bisect_right(times, time) - 1),
+            self._name,
+            self.duration,
+        )
         first, last = min(wanted), max(wanted)
         end = times[last + 1] if last + 1 < len(times) else float("inf")
         chosen = [i - first for i in wanted]
@@ -239,14 +274,21 @@ class EncodedVideo(Video):
             raise VideoError(f"{self._name} has no frame {first}: the file is cut off.")
         return Frames(frames.data, frames.pts_sec, wanted)
 
-    def _index(self, index: int, count: int) -> int:
-        if not -count <= index < count:
-            raise IndexError(f"{self._name} has {count} frames, so there is no frame {index}.")
-        return index % count
+    @property
+    def frame_index(self) -> FrameIndex | None:
+        """The times and kinds of all frames; None without video.
+
+        The first use reads through the packets of the file, unless they are kept (``index_cache``); nothing is decoded.
+        """
+        return self._decoder.index
+
+    def _times(self) -> list[Fraction]:
+        index = self._decoder.index
+        return index.times if index is not None else []
 
     def __len__(self) -> int:
-        """The number of frames; the first call reads through the packets of the file."""
-        return len(self._decoder.times())
+        """The number of frames; see :attr:`frame_index`."""
+        return len(self._times())
 
     def __getitem__(self, index: int) -> torch.Tensor:
         """Returns frame ``index`` as (3, H, W), in the dtype of this reader."""
@@ -259,6 +301,7 @@ class EncodedVideo(Video):
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
         self._decoder.close()
+        self._on_close.close()
 
     def __enter__(self) -> "EncodedVideo":
         return self
@@ -277,3 +320,33 @@ class EncodedVideo(Video):
             f"{type(self).__name__}({info.name!r}, {float(info.duration):.3f} s, "
             f"{info.width}x{info.height} {info.codec}, audio {info.audio_codec})"
         )
+
+
+def check_reading(decoder: str, dtype: torch.dtype, device: str | torch.device) -> torch.device:
+    """Returns the device of frames, and says once that a decoder no longer exists.
+
+    Raises:
+        ImportError: torchcodec is asked for and not installed.
+        RuntimeError: a GPU is asked for and not there.
+        ValueError: any other decoder, dtype or device that there is not.
+    """
+    check_choice("decoder", decoder, _DECODERS)
+    if dtype not in (torch.float32, torch.uint8):
+        raise ValueError(expected("dtype", "torch.float32 or torch.uint8", dtype))
+    if decoder in ("torchvision", "decord") and decoder not in _said:
+        _said.add(decoder)
+        logger.warning("The decoder %r no longer exists; PyAV decodes instead.", decoder)
+    if decoder == "torchcodec":
+        video_decoder()
+    return check_device(device, decoder)
+
+
+def _cache_of(
+    file: str | Path | BinaryIO, where: str | os.PathLike[str] | IndexCache | None
+) -> IndexCache | None:
+    if where is None or isinstance(where, IndexCache):
+        return where
+    if not isinstance(file, (str, Path)):
+        advice = "What is in memory has no name to find its index by."
+        raise ValueError(expected("index_cache", "None for an open file", where, advice))
+    return IndexCache.of_file(where, Path(file))

@@ -2,9 +2,10 @@
 """The only code that knows codecs: files in, upright uint8 frames and float samples out.
 
 Everything above works with :class:`Frames` and :class:`AudioSamples`; the one folder that touches PyAV is
-``_pyav``, the one that opens pictures is ``_images.py``.
+``_pyav``, the one that opens pictures is ``_images.py``, and torchcodec is ``_torchcodec.py``.
 """
 
+from pytorchvideo.data._decode._frame_index import FrameIndex
 from pytorchvideo.data._decode._types import (
     AudioSamples,
     Decoder,
@@ -17,6 +18,7 @@ from pytorchvideo.data._decode._types import (
     ceil_ticks,
     check_file,
     check_window,
+    pick_frames,
     select_frames,
 )
 
@@ -24,6 +26,7 @@ __all__ = [
     "AudioSamples",
     "Decoder",
     "FrameFilter",
+    "FrameIndex",
     "FrameResize",
     "Frames",
     "Time",
@@ -32,5 +35,6 @@ __all__ = [
     "ceil_ticks",
     "check_file",
     "check_window",
+    "pick_frames",
     "select_frames",
 ]

@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 
 from pytorchvideo._checks import expected
+from pytorchvideo.data._decode._frame_index import FrameIndex
 
 Time = float | Fraction
 """Seconds; a Fraction where frames must be hit exactly."""
@@ -39,6 +40,7 @@ class VideoInfo:
     has_video: bool
     has_audio: bool
     codec: str | None = None
+    stream_index: int | None = None
     pix_fmt: str | None = None
     width: int | None = None
     height: int | None = None
@@ -91,8 +93,9 @@ class Decoder(Protocol):
     ) -> Frames | None:
         """Returns the frames with ``start_sec <= t < end_sec``, or None where there are none."""
 
-    def times(self) -> list[Fraction]:
-        """Returns the times of all frames, in seconds after the first."""
+    @property
+    def index(self) -> FrameIndex | None:
+        """The times of all frames, from one pass over the packets of the file; None without video."""
 
     def audio(self, start_sec: Time, end_sec: Time) -> AudioSamples | None:
         """Returns the samples with ``start_sec <= t < end_sec``, or None where there are none."""
@@ -169,3 +172,40 @@ def select_frames(frame_filter: FrameFilter | None, num_frames: int, name: str) 
             + expected("frame_filter", f"a choice of indices 0 to {num_frames - 1}", wrong[0])
         )
     return picked
+
+
+def pick_frames(
+    indices: Sequence[int] | None,
+    timestamps_sec: Sequence[Time] | None,
+    num_frames: int,
+    on_show_at: Callable[[Time], int],
+    name: str,
+    duration: Fraction,
+) -> list[int]:
+    """Returns the places in a video of single frames, asked for by exactly one of places and times.
+
+    Args:
+        indices: negative ones count from the end.
+        timestamps_sec: seconds after the first frame.
+        num_frames: of the video.
+        on_show_at: time -> place of the frame that is on show then.
+        name: of the video, for errors.
+        duration: of the video.
+
+    Raises:
+        ValueError: not exactly one is given, or nothing is asked for, or a time outside of the video.
+        IndexError: a place outside of the video.
+    """
+    if (indices is None) == (timestamps_sec is None):
+        got = "neither" if indices is None else "both"
+        raise ValueError(f"Expected exactly one of `indices` and `timestamps_sec`, but got {got}.")
+    for time in timestamps_sec or ():
+        check_window(time, time, name, duration)
+    for index in indices or ():
+        if not -num_frames <= index < num_frames:
+            raise IndexError(f"{name} has {num_frames} frames, so there is no frame {index}.")
+    wanted = [on_show_at(time) for time in timestamps_sec or ()]
+    wanted += [int(index) % num_frames for index in indices or ()]
+    if not wanted:
+        raise ValueError(expected("indices or timestamps_sec", "at least one frame", []))
+    return wanted

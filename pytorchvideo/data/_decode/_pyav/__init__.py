@@ -8,6 +8,7 @@ from typing import BinaryIO
 import av
 import torch
 
+from pytorchvideo.data._decode._frame_index import FrameIndex
 from pytorchvideo.data._decode._pyav.audio import AudioReader
 from pytorchvideo.data._decode._pyav.source import Source, reason
 from pytorchvideo.data._decode._pyav.video import TIME_LIMIT_SEC, FrameReader
@@ -34,6 +35,7 @@ class PyAVDecoder:
         audio: whether sound will be asked for.
         seek: False reads every clip from the start of the file.
         time_limit_sec: of the decoding of one clip, so that a file made to waste time cannot stop an epoch.
+        index: :attr:`index` of an earlier open of the same file, which makes this one cheaper.
 
     Raises:
         VideoError: if FFmpeg cannot read it, or it holds no video although that was asked for.
@@ -48,6 +50,7 @@ class PyAVDecoder:
         audio: bool = True,
         seek: bool = True,
         time_limit_sec: float = TIME_LIMIT_SEC,
+        index: FrameIndex | None = None,
     ) -> None:
         try:
             self._source = Source(file, name, video=video, audio=audio)
@@ -55,7 +58,9 @@ class PyAVDecoder:
             self._sound = AudioReader(self._source) if self._source.audio is not None else None
             self._frames: FrameReader | None = None
             if video:
-                self._frames = FrameReader(self._source, seek=seek, time_limit_sec=time_limit_sec)
+                self._frames = FrameReader(
+                    self._source, seek=seek, time_limit_sec=time_limit_sec, index=index
+                )
             if self._sound is not None and self._frames is not None:
                 self._sound.origin = self._frames.origin
             self.info = self._read_info()
@@ -81,6 +86,7 @@ class PyAVDecoder:
             pix_fmt=context.pix_fmt if context else None,
             width=context.width if context else None,
             height=context.height if context else None,
+            stream_index=source.video.index if context else None,
             rate=source.video.average_rate or source.video.guessed_rate if context else None,
             bit_rate=context.bit_rate or source.bit_rate if context else None,
             video_duration=frames.duration if frames is not None else None,
@@ -101,9 +107,10 @@ class PyAVDecoder:
             return None
         return self._frames.read(start_sec, end_sec, frame_filter, resize, dtype)
 
-    def times(self) -> list[Fraction]:
-        """See :attr:`FrameReader.times`; nothing where no frames were asked for."""
-        return self._frames.times if self._frames is not None else []
+    @property
+    def index(self) -> FrameIndex | None:
+        """See :attr:`FrameReader.index`; None where no frames were asked for."""
+        return self._frames.index if self._frames is not None else None
 
     def audio(self, start_sec: Time, end_sec: Time) -> AudioSamples | None:
         """See :meth:`AudioReader.read`; None also where there is no sound."""

@@ -2,8 +2,11 @@
 """Packets, and which of them wanted frames need."""
 
 import itertools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+import torch
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,31 @@ class Packet:
     is_keyframe: bool
     data: Any = field(default=None, repr=False, compare=False)
     is_hidden: bool = False
+
+
+def time_of(packet: Any, before: int | None) -> int:
+    """When a packet's frame is shown; where it does not say, one tick after the packet before."""
+    if packet.pts is not None:
+        return int(packet.pts)
+    if packet.dts is not None:
+        return int(packet.dts)
+    return before + 1 if before is not None else 0
+
+
+def flags_of_frames(
+    packets: Iterable[Any], check_time: Callable[[], None]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The ``pts``, ``is_keyframe`` and ``is_reference`` of a FrameIndex."""
+    flags: dict[int, tuple[bool, bool]] = {}
+    pts = None
+    for packet in packets:
+        check_time()
+        pts = time_of(packet, pts)
+        if not packet.is_discard:
+            flags[pts] = packet.is_keyframe, not packet.is_disposable
+    times = sorted(flags)
+    rows = torch.tensor([flags[t] for t in times], dtype=torch.bool).reshape(-1, 2)
+    return torch.tensor(times, dtype=torch.int64), rows[:, 0].contiguous(), rows[:, 1].contiguous()
 
 
 def groups_with(packets: list[Packet], wanted: set[int]) -> list[bool]:

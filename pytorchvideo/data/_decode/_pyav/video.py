@@ -24,7 +24,8 @@ import av
 import torch
 from av.video.reformatter import VideoReformatter
 
-from pytorchvideo.data._decode._pyav.packets import Packet, groups_with
+from pytorchvideo.data._decode._frame_index import FrameIndex
+from pytorchvideo.data._decode._pyav.packets import Packet, flags_of_frames, groups_with, time_of
 from pytorchvideo.data._decode._pyav.pictures import Pictures
 from pytorchvideo.data._decode._pyav.source import Source, reason
 from pytorchvideo.data._decode._types import (
@@ -73,7 +74,12 @@ class FrameReader:
     """Cuts clips out of the frames of a source. Ticks are those of the stream's time base."""
 
     def __init__(
-        self, source: Source, *, seek: bool = True, time_limit_sec: float = TIME_LIMIT_SEC
+        self,
+        source: Source,
+        *,
+        seek: bool = True,
+        time_limit_sec: float = TIME_LIMIT_SEC,
+        index: FrameIndex | None = None,
     ) -> None:
         self._source = source
         self._may_seek = seek
@@ -82,11 +88,14 @@ class FrameReader:
         self._converter = VideoReformatter()  # sets itself up for a size once
         self._run: _Run | None = None
         self._base: Fraction = source.video.time_base
+        if index is not None and index.time_base == self._base:
+            self.index = index
+            self._start, self._trusted = index.start, index.is_trusted
+            self.origin, self.duration = self._start * self._base, index.duration
+            return
         source.rewind()
-        packets = (
-            p for p in source.packets(source.video) if not p.is_discard
-        )  # see Packet.is_hidden
-        times = [p.pts for p in itertools.islice(packets, _PROBE_PACKETS)]
+        shown = (p for p in source.packets(source.video) if not p.is_discard)
+        times = [p.pts for p in itertools.islice(shown, _PROBE_PACKETS)]
         if not times:
             raise VideoError(
                 f"{source.name} has a video stream without a single frame: the file is cut off or empty."
@@ -160,16 +169,23 @@ class FrameReader:
         return Frames(data, torch.tensor(times, dtype=torch.float64), indices)
 
     @cached_property
-    def times(self) -> list[Fraction]:
-        """The times of all frames in seconds after the first, from one pass over the packets of the file."""
+    def index(self) -> FrameIndex:
+        """What one pass over the packets of the file tells of all frames; nothing is decoded."""
         self._run = None
         self._deadline = time.monotonic() + self._time_limit_sec
         try:
             self._source.rewind()
-            span = self._read_span(None, float("-inf"), float("inf"))
+            packets = self._source.packets(self._source.video)
+            flags = flags_of_frames(packets, self._check_time)
         except (av.error.FFmpegError, EOFError) as error:
             raise VideoError(f"{self._source.name} is damaged: {reason(error)}.") from error
-        return [(t - self._start) * self._base for t in span.shown] if span else []
+        return FrameIndex(
+            *flags,
+            time_base=self._base,
+            start=self._start,
+            duration=self.duration,
+            is_trusted=self._trusted,
+        )
 
     def _clip(
         self,
@@ -275,9 +291,7 @@ class FrameReader:
         packets = list(read)
         past_key, room = False, _KEPT_BYTES
         for packet in self._source.packets(self._source.video):
-            pts = packet.pts if packet.pts is not None else packet.dts
-            if pts is None:
-                pts = packets[-1].pts + 1 if packets else 0
+            pts = time_of(packet, packets[-1].pts if packets else None)
             if not packets and seek_pts is not None and not (packet.is_keyframe and pts <= low):
                 return None
             room -= packet.size

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the packets of a video tell of its frames, and files that keep it for the next time the video is opened."""
+
+import contextlib
+import hashlib
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+logger = logging.getLogger(__name__)
+
+BESIDE = "beside"
+_ENDING = ".frames.safetensors"
+_FORMAT = "1"  # of the files; those of another format are written anew
+_said: set[Path] = set()
+
+
+@dataclass(frozen=True, repr=False)
+class FrameIndex:
+    """The frames of a video in the order in which they are shown.
+
+    Args:
+        pts: int64 (N,), their times in ticks of the video stream, rising.
+        is_keyframe: bool (N,), whether decoding can begin at it.
+        is_reference: bool (N,), False where the container says that no other frame depends on it; few containers do.
+        time_base: seconds a tick.
+        start: the tick that is second 0.
+        duration: seconds from the first frame to the end of the last.
+        is_trusted: whether the container knows which frame is shown when; if not, the flags of a frame may be those
+            of a neighbour.
+    """
+
+    pts: torch.Tensor
+    is_keyframe: torch.Tensor
+    is_reference: torch.Tensor
+    time_base: Fraction
+    start: int
+    duration: Fraction
+    is_trusted: bool
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    @cached_property
+    def times(self) -> list[Fraction]:
+        """Seconds after the first frame."""
+        return [(t - self.start) * self.time_base for t in self.pts.tolist()]
+
+    def __repr__(self) -> str:
+        return f"FrameIndex({len(self)} frames, {int(self.is_keyframe.sum())} key frames, {float(self.duration):.3f} s)"
+
+
+@dataclass(frozen=True)
+class IndexCache:
+    """The file that keeps the index of one video.
+
+    Args:
+        file: the file itself.
+        stamp: of the video; another one means that the video has changed.
+    """
+
+    file: Path
+    stamp: str
+
+    @classmethod
+    def of_file(cls, where: str | os.PathLike[str], video: Path) -> "IndexCache":
+        """Keeps the index of a local video beside it, for ``"beside"``, or in a folder."""
+        status = video.stat()
+        stamp = f"{status.st_size} bytes, changed {status.st_mtime_ns} ns"
+        if os.fspath(where) == BESIDE:
+            return cls(video.with_name(video.name + _ENDING), stamp)
+        return cls(_file_in(where, os.path.abspath(video)), stamp)
+
+    @classmethod
+    def of_url(
+        cls, where: str | os.PathLike[str], url: str, info: Mapping[str, Any]
+    ) -> "IndexCache":
+        """Keeps the index of a remote video in a folder; ``info`` is what its file system says of it.
+
+        Raises:
+            ValueError: for ``"beside"``.
+        """
+        if os.fspath(where) == BESIDE:
+            raise ValueError(
+                f"Nothing can be kept beside the remote file {url}. Give `index_cache` the path of a folder."
+            )
+        return cls(_file_in(where, url), _digest(repr(sorted(info.items()))))
+
+    def load(self) -> FrameIndex | None:
+        """The index; None where there is none, or one of a video that has changed since, or a damaged file."""
+        try:
+            with safe_open(self.file, framework="pt") as file:
+                known = file.metadata() or {}
+                if (known.get("format"), known.get("stamp")) != (_FORMAT, self.stamp):
+                    return None
+                return FrameIndex(
+                    pts=file.get_tensor("pts"),
+                    is_keyframe=file.get_tensor("is_keyframe"),
+                    is_reference=file.get_tensor("is_reference"),
+                    time_base=Fraction(known["time_base"]),
+                    start=int(known["start"]),
+                    duration=Fraction(known["duration"]),
+                    is_trusted=known["is_trusted"] == "True",
+                )
+        except FileNotFoundError:
+            return None
+        except (OSError, SafetensorError, KeyError, ValueError, ZeroDivisionError) as error:
+            logger.info("The frame index %s is read anew from the video: %s.", self.file, error)
+            return None
+
+    def save(self, index: FrameIndex) -> None:
+        """Writes the file whole or not at all; a folder that cannot be written to is named once."""
+        texts = {
+            "format": _FORMAT,
+            "stamp": self.stamp,
+            "time_base": str(index.time_base),
+            "start": str(index.start),
+            "duration": str(index.duration),
+            "is_trusted": str(index.is_trusted),
+        }
+        tensors = {
+            "pts": index.pts,
+            "is_keyframe": index.is_keyframe,
+            "is_reference": index.is_reference,
+        }
+        part = self.file.with_name(f"{self.file.name}.{os.getpid()}.part")
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            save_file(tensors, part, texts)
+            part.replace(self.file)
+        except (OSError, SafetensorError) as error:  # the latter hides some of the former
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            if self.file.parent not in _said:
+                _said.add(self.file.parent)
+                logger.warning("No frame index is kept in %s: %s.", self.file.parent, error)
+
+
+def _file_in(folder: str | os.PathLike[str], video: str) -> Path:
+    """One name for each video, and one that people recognise."""
+    return Path(folder) / f"{Path(video).name[:100]}-{_digest(video)}{_ENDING}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
