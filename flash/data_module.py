@@ -2,15 +2,19 @@
 """Loaders of the stages, and the transform hooks that run on the device."""
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
 from flash.data.hooks import TransformHooks
+from flash.data.show import show_batch
 from pytorchvideo._checks import check_choice, expected
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STAGES = ("train", "val", "test", "predict")
 
@@ -26,14 +30,15 @@ class DataModule(pl.LightningDataModule):
         num_workers: processes that read and decode; None is one for each core.
         pin_memory: None where there is a GPU.
         persistent_workers: keep the workers from one pass to the next.
+        sampler: of the training samples of a map-style dataset: a class, which gets the dataset, or an instance.
+            By default they are shuffled. An iterable dataset has its own order.
         num_classes: number of classes, None where nothing is labelled.
         labels: class names in the order of their numbers.
+        multi_label: whether a sample may have several classes.
 
     Attributes:
         train_dataset, val_dataset, test_dataset, predict_dataset: the datasets, None without data.
     """
-
-    multi_label = False
 
     def __init__(
         self,
@@ -44,8 +49,10 @@ class DataModule(pl.LightningDataModule):
         num_workers: int | None = 0,
         pin_memory: bool | None = None,
         persistent_workers: bool = False,
+        sampler: Any = None,
         num_classes: int | None = None,
         labels: list[str] | None = None,
+        multi_label: bool = False,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -65,6 +72,9 @@ class DataModule(pl.LightningDataModule):
         self.persistent_workers = persistent_workers and self.num_workers > 0
         self.num_classes = num_classes
         self.labels = labels
+        self.multi_label = multi_label
+        self._sampler = sampler
+        self._shown: dict[str, Iterator[Any]] = {}
 
     def train_dataloader(self) -> DataLoader[Any]:
         """The training batches.
@@ -87,6 +97,46 @@ class DataModule(pl.LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Any]:
         """The batches to predict, in the order in which their files were given."""
         return self._required_loader("predict")
+
+    def show_train_batch(self, hooks: Any = None, reset: bool = True) -> "Figure":
+        """Returns a figure of a training batch; see :func:`flash.data.show.show_batch`.
+
+        Args:
+            hooks: up to which of the hooks: ``"per_batch_transform"`` is what the loader gives, and
+                ``"per_batch_transform_on_device"``, or None, what the model gets.
+            reset: whether to begin a new pass through the data instead of showing its next batch.
+
+        Raises:
+            ValueError: for another hook, or if there is no such data.
+        """
+        return self._show("train", hooks, reset)
+
+    def show_val_batch(self, hooks: Any = None, reset: bool = True) -> "Figure":
+        """Returns a figure of a validation batch; see :meth:`show_train_batch`."""
+        return self._show("val", hooks, reset)
+
+    def show_test_batch(self, hooks: Any = None, reset: bool = True) -> "Figure":
+        """Returns a figure of a test batch; see :meth:`show_train_batch`."""
+        return self._show("test", hooks, reset)
+
+    def show_predict_batch(self, hooks: Any = None, reset: bool = True) -> "Figure":
+        """Returns a figure of a batch to predict; see :meth:`show_train_batch`."""
+        return self._show("predict", hooks, reset)
+
+    def _show(self, stage: str, hooks: Any, reset: bool) -> "Figure":
+        (hook,) = hooks if isinstance(hooks, (list, tuple)) and len(hooks) == 1 else (hooks,)
+        places = ("per_batch_transform", "per_batch_transform_on_device")
+        if hook is not None and hook not in places:
+            raise ValueError(expected("hooks", f"one of {', '.join(places)}, or None", hooks))
+        if reset or stage not in self._shown:
+            self._shown[stage] = iter(self._required_loader(stage))
+        batch = next(self._shown[stage], None)
+        if batch is None:
+            del self._shown[stage]
+            raise ValueError(f"There is no further batch of {stage} data to show.")
+        if hook != "per_batch_transform":
+            batch = self.transforms[stage].on_device(batch)
+        return show_batch(batch, self.labels)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Runs the hooks of the current stage that belong on the device."""
@@ -112,8 +162,18 @@ class DataModule(pl.LightningDataModule):
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
+            sampler=self._order(dataset) if stage == "train" else None,
             num_workers=self.num_workers,
             collate_fn=self.transforms[stage].collate,
             pin_memory=self.pin_memory,
             persistent_workers=self.persistent_workers,
         )
+
+    def _order(self, dataset: Dataset[Any]) -> Any:
+        if isinstance(dataset, IterableDataset):
+            if self._sampler is not None:
+                wanted = "None for an iterable dataset, which has its own order"
+                raise TypeError(expected("sampler", wanted, self._sampler))
+            return None
+        sampler: Any = RandomSampler if self._sampler is None else self._sampler
+        return sampler(dataset) if callable(sampler) else sampler

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from flash.data.split import Item, split_items
-from flash.video._files import StageFiles, from_path, unify_labels
+from flash.data.targets import SingleLabelTargetFormatter
+from flash.video._files import StageFiles, format_targets, from_path
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
@@ -71,10 +72,8 @@ def read_labelled(data: str, labels: Sequence[str] | None = None) -> StageFiles:
     folder = _split_folder(data)
     files = from_path(data if folder is None else folder)
     check_any_exists(data, files)
-    if labels is not None:
-        stages = {"model's": StageFiles([("", {"label": 0})], list(labels)), "given": files}
-        unify_labels(stages)
-        files.class_names = list(labels)
+    known = None if labels is None else SingleLabelTargetFormatter(labels)
+    format_targets({"given": files}, known, owner="the model")
     return files
 
 
@@ -113,8 +112,9 @@ def read_sources(
         stages["val"] = from_path(held_out)
     for files in stages.values():
         check_any_exists(data, files)
-    count, names = unify_labels(stages)
-    labels = names or [str(index) for index in range(count or 0)]
+    classes = format_targets(stages)
+    count = 0 if classes is None else classes.num_classes or 0
+    labels = (classes and classes.labels) or [str(index) for index in range(count)]
     if len({info["label"] for _, info in stages["train"].items}) < 2:
         raise ValueError(
             f"{data} has videos of one class only ({labels[-1]}). Expected at least two classes to tell apart."
@@ -145,7 +145,7 @@ def read_sources(
 
 def check_any_exists(data: str, files: StageFiles) -> None:
     """Raises a FileNotFoundError if none of the files is there."""
-    pairs: list[tuple[str, int | None]] = [(path, info["label"]) for path, info in files.items]
+    pairs: list[tuple[str, int | None]] = [(path, None) for path, _ in files.items]
     try:
         LabeledVideoPaths(pairs).check_any_exists()
     except FileNotFoundError as error:

@@ -7,8 +7,11 @@
     in the loader's worker, per batch      collate, per_batch_transform
     on the model's device, per sample      per_sample_transform_on_device (then collate)
     on the model's device, per batch       per_batch_transform_on_device
+
+``flash.data.input_transform.InputTransform`` is the same as a class.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +19,11 @@ import torch
 from torch.utils.data import default_collate
 from torchvision.transforms import Compose
 
+from flash.data.apply import ApplyToKeys, in_own_names
+from flash.data.keys import Sample
 from pytorchvideo._checks import near_names
+from pytorchvideo.transforms import ApplyTransformToKey
+from pytorchvideo.transforms._steps import steps
 
 SAMPLE_HOOKS = ("pre_tensor_transform", "to_tensor_transform", "post_tensor_transform")
 #: Every key that a dict of transforms may have.
@@ -29,7 +36,7 @@ HOOK_NAMES = (
 )
 
 
-def collate_samples(samples: Sequence[Any]) -> dict[str, Any]:
+def collate_samples(samples: Sequence[Any]) -> Sample:
     """Joins sample dicts into one batch dict: tensors stacked, numbers as tensors, the rest as lists.
 
     Samples that are lists of dicts (several clips of one video) are flattened first. Sounds of
@@ -42,15 +49,21 @@ def collate_samples(samples: Sequence[Any]) -> dict[str, Any]:
     >>> batch["video"].shape, batch["label"], batch["video_name"]
     (torch.Size([1, 3, 2, 4, 4]), tensor([1]), ['a.mp4'])
     """
-    flat: list[Mapping[str, Any]] = []
-    for sample in samples:
-        flat.extend(sample if isinstance(sample, list) else [sample])
-    batch: dict[str, Any] = {}
+    flat = _flat(samples)
+    batch = Sample()
     for key in flat[0]:
         values = [sample[key] for sample in flat if key in sample]
         # a sound that only some of the videos have cannot be a tensor either
         batch[key] = values if len(values) != len(flat) else _join(key, values, flat)
     return batch
+
+
+def _flat(samples: Sequence[Any]) -> list[Sample]:
+    """The samples one by one, by either name of their entries."""
+    flat: list[Sample] = []
+    for sample in samples:
+        flat.extend(map(Sample, sample) if isinstance(sample, list) else [Sample(sample)])
+    return flat
 
 
 def _join(key: str, values: list[Any], samples: Sequence[Mapping[str, Any]]) -> Any:
@@ -104,6 +117,7 @@ class TransformHooks:
                 "both: samples that are transformed on the device are joined to a batch only after that."
             )
         self._hooks = hooks
+        self._has_checked_range = False
 
     @property
     def collates_on_device(self) -> bool:
@@ -113,7 +127,7 @@ class TransformHooks:
     @property
     def sample_transform(self) -> Callable[..., Any] | None:
         """What the dataset applies to each sample: the pre, to and post hooks in this order."""
-        hooks = [self._hooks[name] for name in SAMPLE_HOOKS if name in self._hooks]
+        hooks = [in_own_names(self._hooks[name]) for name in SAMPLE_HOOKS if name in self._hooks]
         if len(hooks) < 2:
             return hooks[0] if hooks else None
         return Compose(hooks)
@@ -121,7 +135,7 @@ class TransformHooks:
     def collate(self, samples: Sequence[Any]) -> Any:
         """The loader's ``collate_fn``: a batch, or the samples as they are for the device's hooks."""
         if self.collates_on_device:
-            return list(samples)
+            return _flat(samples)
         batch = self._hooks.get("collate", collate_samples)(samples)
         return self._apply("per_batch_transform", batch)
 
@@ -130,10 +144,15 @@ class TransformHooks:
         if self.collates_on_device:
             samples = [self._apply("per_sample_transform_on_device", sample) for sample in batch]
             batch = self._hooks.get("collate", collate_samples)(samples)
+        hook = self._hooks.get("per_batch_transform_on_device")
+        if hook is not None and not self._has_checked_range:
+            self._has_checked_range = True
+            _warn_of_range(hook, batch)
         return self._apply("per_batch_transform_on_device", batch)
 
     def _apply(self, name: str, value: Any) -> Any:
-        return self._hooks[name](value) if name in self._hooks else value
+        result = self._hooks[name](value) if name in self._hooks else value
+        return Sample(result) if type(result) is dict else result
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self._hooks)})"
@@ -150,3 +169,28 @@ def _checked(name: str, hook: Any) -> Callable[..., Any]:
             f"Expected the hook {name!r} to be callable, but got {type(hook).__name__}."
         )
     return hook
+
+
+def _warn_of_range(hook: Callable[..., Any], batch: Any) -> None:
+    """Warns if clips in 0..255 come to kornia, which clamps them to 0..1: nearly all of a clip is then white."""
+    clips = batch.get("video") if isinstance(batch, Mapping) else None
+    if not isinstance(clips, torch.Tensor) or not _begins_with_kornia(hook):
+        return
+    brightest = float(clips.max())
+    if brightest > 2:
+        warnings.warn(
+            f"Clips with values up to {brightest:g} come to kornia, whose augmentations take 0..1 and clamp the "
+            "rest. Put pytorchvideo.transforms.Div255() into the transform of the samples.",
+            stacklevel=2,
+        )
+
+
+def _begins_with_kornia(transform: Any) -> bool:
+    while True:
+        if isinstance(transform, (ApplyToKeys, ApplyTransformToKey)):
+            transform = transform.transform
+            continue
+        parts = steps(transform)
+        if not parts or parts[0] is transform:
+            return type(transform).__module__.startswith("kornia.")
+        transform = parts[0]

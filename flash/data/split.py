@@ -9,7 +9,8 @@ import torch
 
 from pytorchvideo._checks import expected
 
-Item = tuple[str, dict[str, Any]]
+#: A path, or a clip in memory, with what is known of it.
+Item = tuple[Any, dict[str, Any]]
 
 
 def split_items(
@@ -17,14 +18,15 @@ def split_items(
     fraction: float,
     *,
     seed: int = 0,
-    group: Callable[[str], Hashable] | None = None,
+    group: Callable[[Any], Hashable] | None = None,
 ) -> tuple[list[Item], list[Item]]:
     """Splits labelled files into a training and a validation part, class by class.
 
     Args:
         items: ``(path, {"label": id, ...})`` pairs.
         fraction: share of each class's groups that goes to validation, in (0, 1). A class with two
-            groups or more gives at least one to each side.
+            groups or more gives at least one to each side. Labels that are vectors, for several classes at
+            once, are not told apart.
         seed: the same seed gives the same split, whatever else drew random numbers.
         group: maps a path to the source that it was cut from; files of one source are never
             separated. None makes every file its own source. A source with several classes counts for
@@ -48,7 +50,7 @@ def split_items(
         members[index if group is None else group(path)].append(index)
     by_label: dict[Any, list[list[int]]] = defaultdict(list)
     for indices in members.values():
-        labels = Counter(items[index][1].get("label") for index in indices)
+        labels = Counter(_stratum(items[index][1]) for index in indices)
         by_label[labels.most_common(1)[0][0]].append(indices)
     generator = torch.Generator().manual_seed(seed)
     held_out: set[int] = set()
@@ -64,3 +66,8 @@ def split_items(
             f"{len(members)} groups cannot be split. Use more files, or give the validation files yourself."
         )
     return train, val
+
+
+def _stratum(info: dict[str, Any]) -> Hashable:
+    label = info.get("label")
+    return None if isinstance(label, torch.Tensor) else label

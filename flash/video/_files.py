@@ -1,30 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files belong to which stage, with one numbering of the classes for all stages."""
+"""Which videos belong to which stage, with one numbering of the classes for all stages."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flash.data.split import Item
+from flash.data.targets import (
+    SingleLabelTargetFormatter,
+    SingleNumericTargetFormatter,
+    TargetFormatter,
+    infer_formatter,
+)
 from pytorchvideo._checks import expected
 from pytorchvideo.data.labeled_video_paths import VIDEO_SUFFIXES, LabeledVideoPaths
 
 PathLike = str | os.PathLike[str]
+Resolver = Callable[[str, str], PathLike]
 
 
 @dataclass
 class StageFiles:
-    """The files of one stage.
+    """The videos of one stage.
 
     Attributes:
-        items: ``(path, {"label": id})``; without ``label`` for files to predict.
-        class_names: the names behind the ids, None where only numbers are known.
+        items: ``(path, {"label": target})``; the path of a clip that is in memory is the clip itself. Without
+            ``label`` for what is to be predicted. :func:`format_targets` turns targets into class numbers.
+        formatter: of these targets, where their form is known.
+        target_name: of the argument that the targets came in, for errors.
     """
 
     items: list[Item]
-    class_names: list[str] | None = None
+    formatter: TargetFormatter | None = None
+    target_name: str = "target"
 
 
 def from_path(path: PathLike, prefix: str = "") -> StageFiles:
@@ -33,48 +44,61 @@ def from_path(path: PathLike, prefix: str = "") -> StageFiles:
     if prefix:
         paths.path_prefix = prefix
     paths.check_any_exists()
-    items = [paths[index] for index in range(len(paths))]
-    names = None if paths.class_names is None else list(paths.class_names)
-    for name, info in items:
-        if info["label"] < 0:
+    names = paths.class_names
+    items: list[Item] = []
+    for name, info in (paths[index] for index in range(len(paths))):
+        label = info["label"]
+        if label < 0:
             raise ValueError(
                 f"Expected a label >= 0 for every file of {os.fspath(path)}, but {name} has none."
             )
-    return StageFiles([(str(name), dict(info)) for name, info in items], names)
+        items.append((str(name), {"label": label if names is None else names[label]}))
+    kind = SingleNumericTargetFormatter if names is None else SingleLabelTargetFormatter
+    return StageFiles(items, kind())
 
 
 def from_targets(
-    stage: str, files: Sequence[PathLike], targets: Sequence[Any] | None
+    stage: str,
+    files: Sequence[PathLike],
+    targets: Sequence[Any] | None,
+    names: tuple[str, str] | None = None,
 ) -> StageFiles:
-    """Files with their classes, all of them names or all numbers.
+    """Files with their targets.
+
+    Args:
+        stage: that the arguments are named after.
+        files: paths.
+        targets: one a file, in any form of :mod:`flash.data.targets`.
+        names: of the two arguments, for errors.
 
     Raises:
-        ValueError: if there is not one target a file, or a number is negative.
-        TypeError: for targets of another kind.
+        ValueError: if there is not one target a file, or none of the files exists.
+        TypeError: for a single path.
     """
-    names = f"{stage}_files", f"{stage}_targets"
+    files_name, targets_name = names or (f"{stage}_files", f"{stage}_targets")
     if isinstance(files, (str, os.PathLike)):
-        raise TypeError(
-            expected(names[0], "a list of paths", files, "A folder goes to from_folders.")
-        )
-    if targets is None or len(targets) != len(files):
-        got = "none" if targets is None else f"{len(targets)} for {len(files)} files"
-        raise ValueError(expected(names[1], f"one target for each of `{names[0]}`", got))
-    if not files:
-        raise ValueError(expected(names[0], "at least one file", list(files)))
-    class_names = None
-    if all(isinstance(target, str) for target in targets):
-        class_names = sorted(set(targets))
-        targets = [class_names.index(target) for target in targets]
-    for target in targets:
-        # numpy's integers are as good as Python's
-        if isinstance(target, bool) or not hasattr(target, "__index__"):
-            advice = "All targets are class names, or all are class numbers; one class a file."
-            raise TypeError(expected(names[1], "class names or class numbers", target, advice))
-        if int(target) < 0:
-            raise ValueError(expected(names[1], "class numbers >= 0", int(target)))
-    labelled = zip(files, targets, strict=True)
-    return StageFiles([(os.fspath(f), {"label": int(t)}) for f, t in labelled], class_names)
+        advice = "A folder goes to from_folders."
+        raise TypeError(expected(files_name, "a list of paths", files, advice))
+    items = labelled(files_name, list(files), targets_name, targets)
+    paths: list[Item] = [(os.fspath(file), info) for file, info in items]
+    LabeledVideoPaths([(path, None) for path, _ in paths]).check_any_exists()
+    return StageFiles(paths, target_name=targets_name)
+
+
+def labelled(
+    name: str, sources: Sequence[Any], target_name: str, targets: Sequence[Any] | None
+) -> list[Item]:
+    """Sources, such as paths, with one target each.
+
+    Raises:
+        ValueError: if there is not one target a source, or there is no source.
+    """
+    if targets is None or len(targets) != len(sources):
+        got = "none" if targets is None else f"{len(targets)} for {len(sources)}"
+        raise ValueError(expected(target_name, f"one target for each of `{name}`", got))
+    if not len(sources):
+        raise ValueError(expected(name, "at least one video", list(sources)))
+    return [(source, {"label": target}) for source, target in zip(sources, targets, strict=True)]
 
 
 def to_predict(source: PathLike | Sequence[PathLike]) -> StageFiles:
@@ -99,38 +123,68 @@ def to_predict(source: PathLike | Sequence[PathLike]) -> StageFiles:
     return StageFiles([(file, {"video_path": file}) for file in files])
 
 
-def unify_labels(stages: Mapping[str, StageFiles]) -> tuple[int | None, list[str] | None]:
-    """Gives a class one number in all stages, that of the first stage, and returns count and names.
+def find_video(root: str, name: str) -> str:
+    """Returns the path of a video that a table names, with or without its ending.
 
-    The stages' files are changed in place.
+    What is not there is returned as it is: the data set says that it is missing.
+    """
+    path = name if "://" in name else os.path.join(root, name)
+    endings = ("", *VIDEO_SUFFIXES)
+    return next((path + ending for ending in endings if os.path.exists(path + ending)), path)
+
+
+def format_targets(
+    stages: Mapping[str, StageFiles],
+    formatter: TargetFormatter | None = None,
+    multi_label: bool | None = None,
+    owner: str | None = None,
+) -> TargetFormatter | None:
+    """Turns the targets of all stages into class numbers or vectors, by the classes of the first stage.
+
+    The stages' items are changed.
+
+    Args:
+        stages: those to predict have no targets.
+        formatter: None finds the form of the first stage's targets.
+        multi_label: see :func:`flash.data.targets.infer_formatter`.
+        owner: of the classes, for errors; None is the first stage's data.
+
+    Returns:
+        The formatter, which knows the classes; None where nothing has a target.
 
     Raises:
-        ValueError: if a later stage has a class that the first one lacks.
+        TypeError: targets that are none, or of different forms.
+        ValueError: if there is a class that the first stage, or the formatter, lacks.
     """
-    labelled = {stage: files for stage, files in stages.items() if stage != "predict"}
-    if not labelled:
-        return None, None
-    first, reference = next(iter(labelled.items()))
-    names = reference.class_names
-    count = (
-        len(names) if names is not None else 1 + max(info["label"] for _, info in reference.items)
-    )
-    for stage, files in labelled.items():
-        own = files.class_names
-        present = sorted({info["label"] for _, info in files.items})
-        if names is not None and own is not None:
-            unknown: list[Any] = [own[label] for label in present if own[label] not in names]
-            numbers = {label: names.index(own[label]) for label in present if own[label] in names}
-        else:
-            unknown = [label for label in present if label >= count]
-            numbers = {label: label for label in present}
-        if unknown:
-            raise ValueError(
-                f"Expected the {stage} data to have the classes of the {first} data only, but it also has "
-                f"{', '.join(str(label) for label in unknown)}. Classes of the {first} data: "
-                f"{', '.join(names) if names else f'0 to {count - 1}'}."
-            )
-        files.items = [
-            (path, {**info, "label": numbers[info["label"]]}) for path, info in files.items
-        ]
-    return count, names
+    targeted = {stage: files for stage, files in stages.items() if stage != "predict"}
+    if not targeted:
+        return None
+    first, reference = next(iter(targeted.items()))
+    with _named(reference):
+        targets = [info["label"] for _, info in reference.items]
+        fitted = formatter or reference.formatter or infer_formatter(targets, multi_label)
+        if fitted.num_classes is None:
+            fitted.fit(targets)
+    owner = owner or f"the {first} data"
+    for stage, files in targeted.items():
+        with _named(files):
+            given = [info["label"] for _, info in files.items]
+            unknown = {name: None for target in given for name in fitted.unknown(target)}
+            if unknown:
+                raise ValueError(
+                    f"Expected the {stage} data to have the classes of {owner} only, but it also has "
+                    f"{', '.join(map(str, unknown))}. Classes of {owner}: {fitted.describe_classes()}."
+                )
+            files.items = [
+                (path, {**info, "label": fitted(info["label"])}) for path, info in files.items
+            ]
+    return fitted
+
+
+@contextmanager
+def _named(files: StageFiles) -> Iterator[None]:
+    """Lets the errors of formatters name the argument of the caller."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("`target`", f"`{files.target_name}`")) from error

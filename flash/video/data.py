@@ -1,92 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``VideoClassificationData``: folders, lists or files of videos as training, test and predict data."""
+"""``VideoClassificationData``: folders, lists, tables, tensors or exports of videos, stage by stage."""
 
-import copy
-import dataclasses
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from fractions import Fraction
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from torch.utils.data import RandomSampler, Sampler, SequentialSampler
+import torch
+from torch.utils.data import Dataset, IterableDataset, Subset
+from torchvision.transforms import Compose
 
 from flash._kornia import register_kornia_alias
-from flash.data.hooks import TransformHooks
-from flash.data.split import split_items
-from flash.data_module import STAGES, DataModule
 from flash.video import _files
+from flash.video._annotations import FromAnnotations
+from flash.video._base import MiddleClipSampler
+from flash.video._datasets import Clips, TransformedMap, TransformedStream, clips_of, to_255
 from flash.video._files import PathLike, StageFiles
-from pytorchvideo._checks import expected
-from pytorchvideo.data.clip_sampling import (
-    ClipInfo,
-    ClipSampler,
-    RandomClipSampler,
-    RandomMultiClipSampler,
-    Seconds,
-    make_clip_sampler,
+from flash.video._options import (
+    DEFAULT_RECIPE,
+    Loading,
+    Recipe,
+    Split,
+    Targets,
+    Transforms,
+    one_of,
+    sort_options,
 )
-from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset, SkippedClip
-from pytorchvideo.models._weights import ClipRecipe
+from flash.video._tables import FromTables
+from pytorchvideo._checks import expected
+from pytorchvideo.transforms import ApplyTransformToKey
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["DEFAULT_RECIPE", "MiddleClipSampler", "VideoClassificationData"]
 
 register_kornia_alias()
 
-#: The transforms that Flash documents: 8 frames in 0..1, normalised, crops of 244 pixels.
-DEFAULT_RECIPE = ClipRecipe(
-    num_frames=8,
-    sampling_rate=8,
-    side_size=256,
-    crop_size=244,
-    mean=(0.45, 0.45, 0.45),
-    std=(0.225, 0.225, 0.225),
-)
-DEFAULT_CLIP_DURATION = 2.0
-
-Transform = Callable[..., Any] | Mapping[str, Callable[..., Any]] | None
+Paths = PathLike | Sequence[PathLike]
 
 
-class MiddleClipSampler(ClipSampler):
-    """One clip a video, its middle.
-
-    >>> MiddleClipSampler(2)(None, 10, {})[:2]
-    (Fraction(4, 1), Fraction(6, 1))
-    """
-
-    def __call__(
-        self,
-        last_clip_end_time: Seconds | None,
-        video_duration: Seconds,
-        annotation: dict[str, Any],
-    ) -> ClipInfo:
-        start = max(Fraction(video_duration) - self._clip_duration, Fraction(0)) / 2
-        return ClipInfo(start, start + self._clip_duration, 0, 0, True)
-
-
-class EachClip:
-    """Applies a transform to every clip of a sample that holds several, and gives a list of samples.
-
-    A sample with a single clip is passed through the transform and stays one sample.
-    """
-
-    def __init__(self, transform: Callable[..., Any] | None) -> None:
-        self.transform = transform
-
-    def __call__(self, sample: dict[str, Any]) -> Any:
-        transform = self.transform or (lambda one: one)
-        if not isinstance(sample["video"], list):
-            return transform(sample)
-        keys = [key for key, value in sample.items() if isinstance(value, list)]
-        count = len(sample["video"])
-        return [
-            transform({**sample, **{key: sample[key][i] for key in keys}}) for i in range(count)
-        ]
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.transform})"
-
-
-class VideoClassificationData(DataModule):
+class VideoClassificationData(FromTables, FromAnnotations):
     """Labelled videos for :class:`flash.video.VideoClassifier`.
 
-    Made by :meth:`from_folders`, :meth:`from_paths` or :meth:`from_files`, which all take these options:
+    Made by one of the constructors, which take these options (those about clips only where videos are files):
 
     Args:
         clip_sampler: which clips of a training video: ``"random"`` (one a pass), ``"uniform"`` (all),
@@ -96,30 +51,37 @@ class VideoClassificationData(DataModule):
         clip_sampler_kwargs: arguments for a named sampler, e.g. ``{"clips_per_video": 5}``.
         eval_clip_sampler: name or instance for validation and test.
         eval_clip_sampler_kwargs: arguments for it.
-        video_sampler: class of the order of training videos, e.g. ``SequentialSampler``. The other stages
-            keep the order of the files.
+        video_sampler: class of the order of training videos, e.g. ``SequentialSampler``; by default they are
+            shuffled. The other stages keep the order of the files.
         decode_audio: also load the sound, as ``audio``.
         decoder: see :class:`pytorchvideo.data.encoded_video.EncodedVideo`.
-        train_transform, val_transform, test_transform, predict_transform: a callable on the sample dict, or a
-            dict of hooks (see :mod:`flash.data.hooks`); None takes the recipe's.
+        train_transform, val_transform, test_transform, predict_transform: a callable on the sample dict, a dict
+            of hooks (see :mod:`flash.data.hooks`), or an :class:`flash.data.input_transform.InputTransform`:
+            instance, class or ``functools.partial`` of the class; None takes the recipe's.
+        transform: likewise, for all stages.
+        transform_kwargs: arguments for an InputTransform that is not built yet, by default for
+            :class:`flash.video.input_transform.VideoClassificationInputTransform`.
         recipe: the clips that the model is made for; None is 8 frames and crops of 244 pixels.
-        val_split: share of the training files to validate on, chosen class by class with ``seed``.
-        val_split_group: maps a path to its source; files of one source stay together in the split.
+        target_formatter: the form of the targets; None finds it, see :func:`flash.data.targets.infer_formatter`.
+        multi_label: whether a video may have several classes; None tells by the targets.
+        val_split: share of the training videos to validate on, chosen class by class with ``seed``.
+        val_split_group: maps a path to its source; videos of one source stay together in the split.
         seed: of the split.
-        video_path_prefix: folder that the paths of a list file are relative to.
         batch_size: clips in a batch.
+        sampler: another name for ``video_sampler``; for tensors and your own map-style data sets a sampler of
+            the training samples.
         num_workers, pin_memory, persistent_workers: see :class:`flash.data_module.DataModule`.
 
     A sample is a dict with ``video`` (C, T, H, W), ``label`` (not for predict data), ``video_name``,
-    ``video_index``, ``clip_index`` and ``aug_index``.
+    ``video_index``, ``clip_index`` and ``aug_index``; the first two are also called ``input`` and
+    ``target``. A label is a number, or float32 (num_classes,) where a video may have several.
 
     Attributes:
         num_classes: number of classes.
         labels: class names in the order of their numbers; None where the data only had numbers.
-        recipe: the clips that this data yields; None with a ``train_transform`` of your own.
+        multi_label: whether a video may have several classes.
+        recipe: the clips that this data yields; None with training transforms of your own.
     """
-
-    recipe: ClipRecipe | None = None
 
     @classmethod
     def from_folders(
@@ -127,9 +89,9 @@ class VideoClassificationData(DataModule):
         train_folder: PathLike | None = None,
         val_folder: PathLike | None = None,
         test_folder: PathLike | None = None,
-        predict_folder: PathLike | Sequence[PathLike] | None = None,
+        predict_folder: Paths | None = None,
         **options: Any,
-    ) -> "VideoClassificationData":
+    ) -> "Self":
         """Videos in one subfolder a class; the names of the classes are those of the subfolders, sorted.
 
         A list file of ``path label`` lines is accepted in the place of a folder. ``predict_folder`` is
@@ -155,21 +117,27 @@ class VideoClassificationData(DataModule):
         train_data_path: PathLike | None = None,
         val_data_path: PathLike | None = None,
         test_data_path: PathLike | None = None,
-        predict_data_path: PathLike | Sequence[PathLike] | None = None,
+        predict_data_path: Paths | None = None,
         *,
         train_folder: PathLike | None = None,
         val_folder: PathLike | None = None,
         test_folder: PathLike | None = None,
-        predict_folder: PathLike | Sequence[PathLike] | None = None,
+        predict_folder: Paths | None = None,
         video_path_prefix: str = "",
         **options: Any,
-    ) -> "VideoClassificationData":
-        """As :meth:`from_folders`, by Flash's former names; either name of a stage may be used."""
+    ) -> "Self":
+        """As :meth:`from_folders`, by Flash's former names; either name of a stage may be used.
+
+        Args:
+            video_path_prefix: folder that the paths of a list file are relative to.
+        """
         given = {
-            "train": _one_path("train", train_folder, train_data_path),
-            "val": _one_path("val", val_folder, val_data_path),
-            "test": _one_path("test", test_folder, test_data_path),
-            "predict": _one_path("predict", predict_folder, predict_data_path),
+            "train": one_of("train_folder", train_folder, "train_data_path", train_data_path),
+            "val": one_of("val_folder", val_folder, "val_data_path", val_data_path),
+            "test": one_of("test_folder", test_folder, "test_data_path", test_data_path),
+            "predict": one_of(
+                "predict_folder", predict_folder, "predict_data_path", predict_data_path
+            ),
         }
         stages = {
             stage: _files.to_predict(path)
@@ -178,7 +146,7 @@ class VideoClassificationData(DataModule):
             for stage, path in given.items()
             if path is not None
         }
-        return cls._from_stages(stages, **options)
+        return cls._of_files("from_folders", stages, options)
 
     @classmethod
     def from_files(
@@ -189,13 +157,14 @@ class VideoClassificationData(DataModule):
         val_targets: Sequence[Any] | None = None,
         test_files: Sequence[PathLike] | None = None,
         test_targets: Sequence[Any] | None = None,
-        predict_files: PathLike | Sequence[PathLike] | None = None,
+        predict_files: Paths | None = None,
         **options: Any,
-    ) -> "VideoClassificationData":
-        """Videos and their classes in two lists; a class is a name or a number.
+    ) -> "Self":
+        """Videos and their targets in two lists; see :mod:`flash.data.targets` for what a target may be.
 
         Raises:
-            TypeError: for an unknown option, or targets that are neither names nor numbers.
+            FileNotFoundError: if none of the files exists.
+            TypeError: for an unknown option, or targets of different forms.
             ValueError: if there is not one target a file.
         """
         given = {
@@ -210,141 +179,147 @@ class VideoClassificationData(DataModule):
         }
         if predict_files is not None:
             stages["predict"] = _files.to_predict(predict_files)
-        return cls._from_stages(stages, **options)
+        return cls._of_files("from_files", stages, options)
 
     @classmethod
-    def _from_stages(
+    def from_tensors(
         cls,
-        stages: dict[str, StageFiles],
-        *,
-        val_split: float | None = None,
-        val_split_group: Callable[[str], Hashable] | None = None,
-        seed: int = 0,
-        recipe: ClipRecipe | None = None,
-        clip_sampler: str | ClipSampler = "random",
-        clip_duration: Seconds | None = None,
-        clip_sampler_kwargs: Mapping[str, Any] | None = None,
-        eval_clip_sampler: str | ClipSampler | None = None,
-        eval_clip_sampler_kwargs: Mapping[str, Any] | None = None,
-        video_sampler: type[Sampler[int]] = RandomSampler,
-        decode_audio: bool = False,
-        decoder: str = "pyav",
-        train_transform: Transform = None,
-        val_transform: Transform = None,
-        test_transform: Transform = None,
-        predict_transform: Transform = None,
-        batch_size: int = 4,
-        num_workers: int | None = 0,
-        pin_memory: bool | None = None,
-        persistent_workers: bool = False,
-    ) -> "VideoClassificationData":
-        if not stages:
-            raise ValueError("Expected data for train, val, test or predict, but got none.")
-        if val_split is not None:
-            _split(stages, val_split, seed, val_split_group)
-        num_classes, labels = _files.unify_labels(stages)
-        recipe, duration = _clip_length(recipe, clip_duration)
-        own = (train_transform, val_transform, test_transform, predict_transform)
-        hooks = {
-            stage: TransformHooks(_default(recipe, stage) if transform is None else transform)
-            for stage, transform in zip(STAGES, own, strict=True)
+        train_data: Any = None,
+        train_targets: Sequence[Any] | None = None,
+        val_data: Any = None,
+        val_targets: Sequence[Any] | None = None,
+        test_data: Any = None,
+        test_targets: Sequence[Any] | None = None,
+        predict_data: Any = None,
+        video_sampler: Any = None,
+        **options: Any,
+    ) -> "Self":
+        """Clips in memory: a tensor (N, C, T, H, W), a list of (C, T, H, W), or a single one.
+
+        Each is one sample, in full length. Unless there is a transform of your own, floats in 0..1 are brought to
+        the 0..255 of decoded videos first.
+
+        Raises:
+            TypeError: for something that is no tensor, or an unknown option.
+            ValueError: for other shapes, or if there is not one target a clip.
+        """
+        given = {
+            "train": (train_data, train_targets),
+            "val": (val_data, val_targets),
+            "test": (test_data, test_targets),
+            "predict": (predict_data, None),
         }
-        clips = _clip_sampler(clip_sampler, duration, clip_sampler_kwargs)
-        eval_clips: ClipSampler = MiddleClipSampler(duration) if _is_random(clips) else clips
-        if eval_clip_sampler is not None:
-            eval_clips = _clip_sampler(eval_clip_sampler, duration, eval_clip_sampler_kwargs)
-        samplers = dict(zip(STAGES, (clips, eval_clips, eval_clips), strict=False))
-        samplers["predict"] = MiddleClipSampler(duration)
+        stages = {
+            stage: _clips(stage, data, targets)
+            for stage, (data, targets) in given.items()
+            if data is not None
+        }
+        groups = sort_options("from_tensors", options, Targets, Split, Transforms, Recipe, Loading)
+        targets, split, transforms, recipe, loading = groups
+        loading.sampler = one_of("sampler", loading.sampler, "video_sampler", video_sampler)
+        scale = ApplyTransformToKey("video", to_255)
+        hooks = transforms.hooks(lambda stage: Compose([scale, recipe.default(stage)]))
+        formatter = cls._prepare(stages, targets, split)
         datasets = {
-            stage: LabeledVideoDataset(
-                files.items,
-                copy.deepcopy(samplers[stage]),
-                video_sampler=video_sampler if stage == "train" else SequentialSampler,
-                transform=_sample_transform(hooks[stage], samplers[stage]),
-                decode_audio=decode_audio,
-                decoder=decoder,
-            )
-            for stage, files in stages.items()
+            stage: Clips(clips.items, hooks[stage].sample_transform)
+            for stage, clips in stages.items()
         }
-        data = cls(
-            datasets,
-            hooks,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            pin_memory=pin_memory,
-            persistent_workers=persistent_workers,
-            num_classes=num_classes,
-            labels=labels,
-        )
-        data.recipe = recipe if train_transform is None else None
+        data = cls._assemble(datasets, hooks, loading, formatter)
+        data.recipe = None if transforms.trains_on_own else recipe.recipe or DEFAULT_RECIPE
         return data
 
-    @property
-    def skipped(self) -> list[SkippedClip]:
-        """The files and clips of all stages that could not be used so far, with the reason of each."""
-        datasets = (getattr(self, f"{stage}_dataset") for stage in STAGES)
-        return [clip for dataset in datasets if dataset is not None for clip in dataset.skipped]
+    @classmethod
+    def from_datasets(  # type: ignore[override]
+        cls,
+        train_dataset: Any = None,
+        val_dataset: Any = None,
+        test_dataset: Any = None,
+        predict_dataset: Any = None,
+        *,
+        num_classes: int | None = None,
+        labels: Sequence[str] | None = None,
+        multi_label: bool = False,
+        **options: Any,
+    ) -> "Self":
+        """Data sets of your own, map-style or iterable.
 
+        A sample is a dict with ``video`` and ``label``, or ``input`` and ``target``; or a pair of both. Labels are
+        numbers, or float vectors with ``multi_label``. Samples stay as they are unless there are transforms.
 
-def _one_path(stage: str, folder: Any, data_path: Any) -> Any:
-    if folder is not None and data_path is not None:
-        raise TypeError(
-            f"Expected one of `{stage}_folder` and `{stage}_data_path`, two names of one argument, but got both."
+        Args:
+            train_dataset: a data set; likewise for the other stages.
+            num_classes: number of classes; None is that of ``labels``, or what the training data set calls so.
+            labels: class names in the order of their numbers; None is what the training data set calls so.
+            multi_label: whether a sample may have several classes.
+
+        Raises:
+            TypeError: for something that is no data set, or an unknown option.
+            ValueError: for ``val_split`` of a data set without a length, or no data.
+        """
+        names = ("train", "val", "test", "predict")
+        given = (train_dataset, val_dataset, test_dataset, predict_dataset)
+        stages = {stage: data for stage, data in zip(names, given, strict=True) if data is not None}
+        if not stages:
+            raise ValueError("Expected data for train, val, test or predict, but got none.")
+        split, transforms, loading = sort_options(
+            "from_datasets", options, Split, Transforms, Loading
         )
-    return data_path if folder is None else folder
+        if labels is None:
+            labels = getattr(train_dataset, "labels", None)
+        if num_classes is None:
+            known = getattr(train_dataset, "num_classes", None)
+            num_classes = known if labels is None else len(labels)
+        hooks = transforms.hooks(lambda stage: None)
+        _split_dataset(stages, split)
+        datasets = {
+            stage: _transformed(stage, dataset, hooks[stage].sample_transform)
+            for stage, dataset in stages.items()
+        }
+        return cls(
+            datasets,
+            hooks,
+            **vars(loading),
+            num_classes=num_classes,
+            labels=None if labels is None else list(labels),
+            multi_label=multi_label,
+        )
 
 
-def _split(
-    stages: dict[str, StageFiles],
-    fraction: float,
-    seed: int,
-    group: Callable[[str], Hashable] | None,
-) -> None:
-    if "val" in stages or "train" not in stages:
-        got = "validation data too" if "train" in stages else "no training data"
-        raise ValueError(f"Expected `val_split` together with training data only, but got {got}.")
+def _clips(stage: str, data: Any, targets: Sequence[Any] | None) -> StageFiles:
+    name, target_name = f"{stage}_data", f"{stage}_targets"
+    clips = clips_of(name, data)
+    if stage == "predict":
+        if not clips:
+            raise ValueError(expected(name, "at least one clip", data))
+        return StageFiles([(clip, {}) for clip in clips])
+    return StageFiles(_files.labelled(name, clips, target_name, targets), target_name=target_name)
+
+
+def _transformed(stage: str, dataset: Any, transform: Any) -> Dataset[Any]:
+    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
+        if not hasattr(dataset, "__iter__"):
+            raise TypeError(expected(f"{stage}_dataset", "a data set", type(dataset).__name__))
+        return TransformedStream(dataset, transform)
+    return TransformedMap(dataset, transform)
+
+
+def _split_dataset(stages: dict[str, Any], split: Split) -> None:
+    """Moves a seeded share of the training samples, whose classes are not known, to a validation stage."""
+    if split.val_split is None:
+        return
+    split.check(stages)
     train = stages["train"]
-    train.items, held_out = split_items(train.items, fraction, seed=seed, group=group)
-    # the classes of both parts keep the numbers of the whole
-    stages["val"] = StageFiles(held_out, train.class_names)
-
-
-def _clip_length(recipe: ClipRecipe | None, duration: Seconds | None) -> tuple[ClipRecipe, Seconds]:
-    """The recipe, and the seconds of its clips; seconds that were asked for change the recipe's rate."""
-    if duration is None:
-        duration = DEFAULT_CLIP_DURATION if recipe is None else recipe.clip_duration_sec
-    if not duration > 0:
-        raise ValueError(expected("clip_duration", "> 0 seconds", duration))
-    recipe = DEFAULT_RECIPE if recipe is None else recipe
-    if float(duration) != recipe.clip_duration_sec:
-        frames = recipe.num_frames * recipe.sampling_rate
-        recipe = dataclasses.replace(recipe, frames_per_second=frames / float(duration))
-    return recipe, duration
-
-
-def _clip_sampler(
-    sampler: str | ClipSampler, duration: Seconds, kwargs: Mapping[str, Any] | None
-) -> ClipSampler:
-    if not isinstance(sampler, ClipSampler):
-        return make_clip_sampler(sampler, duration, **(kwargs or {}))
-    if kwargs:
-        raise TypeError(
-            expected(
-                "clip_sampler_kwargs", "None for a sampler that is built already", dict(kwargs)
-            )
+    if isinstance(train, IterableDataset) or not hasattr(train, "__len__"):
+        raise ValueError(
+            expected("val_split", "None for a data set without a length", split.val_split)
         )
-    return sampler
-
-
-def _is_random(sampler: ClipSampler) -> bool:
-    return isinstance(sampler, RandomClipSampler)
-
-
-def _default(recipe: ClipRecipe, stage: str) -> Callable[..., Any]:
-    return recipe.transforms(train=stage == "train", key="video")
-
-
-def _sample_transform(hooks: TransformHooks, sampler: ClipSampler) -> Callable[..., Any] | None:
-    """The hooks for samples; once for each clip where the sampler gives several in one sample."""
-    transform = hooks.sample_transform
-    return EachClip(transform) if isinstance(sampler, RandomMultiClipSampler) else transform
+    if split.val_split_group is not None:
+        wanted = "None for data sets of your own"
+        raise TypeError(expected("val_split_group", wanted, split.val_split_group))
+    count = round(len(train) * split.val_split)
+    if not 0 < count < len(train):
+        wanted = f"a share of {len(train)} samples that leaves some on both sides"
+        raise ValueError(expected("val_split", wanted, split.val_split))
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(split.seed)).tolist()
+    stages["val"] = Subset(train, sorted(order[:count]))
+    stages["train"] = Subset(train, sorted(order[count:]))
