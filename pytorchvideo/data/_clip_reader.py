@@ -14,6 +14,7 @@ from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import FrameFilter, VideoError
 from pytorchvideo.data._skipped import OnError, SkipLog, SkippedClip
 from pytorchvideo.data.clip_sampling import ClipInfo, ClipInfoList, ClipSampler
+from pytorchvideo.data.encoded_video import check_reading
 from pytorchvideo.data.video import Video, VideoPathHandler
 from pytorchvideo.transforms._pushdown import frame_resize, temporal_frame_filter
 
@@ -61,7 +62,11 @@ class ClipReader:
         on_error: OnError = "skip",
         quarantine: Quarantine = (),
         decode_resize: bool = False,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+        index_cache: str | os.PathLike[str] | None = None,
     ) -> None:
+        check_reading(decoder, dtype, device)
         if decode_resize and frame_resize(transform) is None:
             wanted = "False for a transform that does not begin with a scale"
             advice = (
@@ -77,6 +82,10 @@ class ClipReader:
         self._decode_audio = decode_audio
         self._decode_video = decode_video
         self._decoder = decoder
+        # A handler of the user's own may know nothing of what is not asked for.
+        options = {"dtype": dtype, "device": device, "index_cache": index_cache}
+        usual = {"dtype": torch.float32, "device": "cpu", "index_cache": None}
+        self._options = {name: value for name, value in options.items() if value != usual[name]}
         self._own_filter = frame_filter
         self._describe = describe
         self._decode_resize = decode_resize
@@ -97,6 +106,7 @@ class ClipReader:
                 decode_audio=self._decode_audio,
                 decode_video=self._decode_video,
                 decoder=self._decoder,
+                **self._options,
             )
             _ = video.duration
         except _BAD_FILE as error:

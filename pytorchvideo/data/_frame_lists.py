@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pytorchvideo.data._tables import bad_line, read_table
 from pytorchvideo.data.frame_video import FrameVideo
 
@@ -69,6 +71,8 @@ class FrameListHandler:
         self._videos = videos
         self._fps = fps
 
-    def video_from_path(self, filepath: str, **_: Any) -> FrameVideo:
+    def video_from_path(
+        self, filepath: str, dtype: torch.dtype = torch.float32, **_: Any
+    ) -> FrameVideo:
         """Returns a reader of a video's frames; its name is that of their folder."""
-        return FrameVideo.from_frame_paths(self._videos[filepath].paths, self._fps)
+        return FrameVideo.from_frame_paths(self._videos[filepath].paths, self._fps, dtype=dtype)

@@ -5,7 +5,6 @@ import contextlib
 import io
 import logging
 import os
-from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -22,8 +21,10 @@ from pytorchvideo.data._decode import (
     FrameResize,
     Frames,
     VideoError,
+    check_dtype,
     check_file,
     check_window,
+    floor_ticks,
     pick_frames,
 )
 from pytorchvideo.data._decode._frame_index import IndexCache
@@ -259,12 +260,7 @@ class EncodedVideo(Video):
         """
         times = self._times()
         wanted = pick_frames(
-            indices,
-            timestamps_sec,
-            len(times),
-            lambda time: max(0, bisect_right(times, time) - 1),
-            self._name,
-            self.duration,
+            indices, timestamps_sec, len(times), self._on_show_at, self._name, self.duration
         )
         first, last = min(wanted), max(wanted)
         end = times[last + 1] if last + 1 < len(times) else float("inf")
@@ -281,6 +277,13 @@ class EncodedVideo(Video):
         The first use reads through the packets of the file, unless they are kept (``index_cache``); nothing is decoded.
         """
         return self._decoder.index
+
+    def _on_show_at(self, time: float | Fraction) -> int:
+        index = self._decoder.index
+        if index is None:
+            return 0
+        tick = floor_ticks(time, index.time_base) + index.start
+        return max(0, index.count_before(tick + 1) - 1)
 
     def _times(self) -> list[Fraction]:
         index = self._decoder.index
@@ -331,8 +334,7 @@ def check_reading(decoder: str, dtype: torch.dtype, device: str | torch.device) 
         ValueError: any other decoder, dtype or device that there is not.
     """
     check_choice("decoder", decoder, _DECODERS)
-    if dtype not in (torch.float32, torch.uint8):
-        raise ValueError(expected("dtype", "torch.float32 or torch.uint8", dtype))
+    check_dtype(dtype)
     if decoder in ("torchvision", "decord") and decoder not in _said:
         _said.add(decoder)
         logger.warning("The decoder %r no longer exists; PyAV decodes instead.", decoder)

@@ -9,7 +9,16 @@ from typing import Any
 import torch
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data._decode import FrameFilter, ceil_ticks, check_window, select_frames
+from pytorchvideo.data._decode import (
+    FrameFilter,
+    Frames,
+    ceil_ticks,
+    check_dtype,
+    check_window,
+    floor_ticks,
+    pick_frames,
+    select_frames,
+)
 from pytorchvideo.data._decode._images import list_frames, load_frames
 from pytorchvideo.data.video import Video
 
@@ -25,6 +34,7 @@ class FrameVideo(Video):
         video_frame_to_path_fn: frame index -> path of its picture.
         video_frame_paths: the paths themselves. Exactly one of the two is given.
         multithreaded_io: whether the pictures of a clip are read by several threads.
+        dtype: of a clip's ``"video"``: ``torch.float32``, or ``torch.uint8`` for a quarter of the memory.
 
     Raises:
         ValueError: unless exactly one of the two ways to name the pictures is given.
@@ -37,7 +47,10 @@ class FrameVideo(Video):
         video_frame_to_path_fn: Callable[[int], str] | None = None,
         video_frame_paths: Sequence[str] | None = None,
         multithreaded_io: bool = False,
+        *,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
+        check_dtype(dtype)
         if (video_frame_to_path_fn is None) == (video_frame_paths is None):
             raise ValueError(
                 "Expected exactly one of `video_frame_to_path_fn` and `video_frame_paths`, "
@@ -50,6 +63,7 @@ class FrameVideo(Video):
         self._num_frames = (
             len(self._paths) if self._paths is not None else round(self._duration * self._fps)
         )
+        self._dtype = dtype
         self._threads = _IO_THREADS if multithreaded_io else 1
 
     @classmethod
@@ -59,6 +73,8 @@ class FrameVideo(Video):
         fps: float = 30.0,
         multithreaded_io: bool = False,
         path_order_cache: dict[str, list[str]] | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
     ) -> "FrameVideo":
         """Opens the pictures of a directory, in natural order of their names.
 
@@ -67,6 +83,7 @@ class FrameVideo(Video):
             fps: frames per second.
             multithreaded_io: whether the pictures of a clip are read by several threads.
             path_order_cache: remembers the listing of a directory between calls.
+            dtype: see :class:`FrameVideo`.
 
         Raises:
             NotADirectoryError: if it is none.
@@ -77,11 +94,16 @@ class FrameVideo(Video):
         frames = cached if cached is not None else list_frames(path)
         if path_order_cache is not None:
             path_order_cache[key] = frames
-        return cls.from_frame_paths(frames, fps, multithreaded_io)
+        return cls.from_frame_paths(frames, fps, multithreaded_io, dtype=dtype)
 
     @classmethod
     def from_frame_paths(
-        cls, video_frame_paths: Sequence[str], fps: float = 30.0, multithreaded_io: bool = False
+        cls,
+        video_frame_paths: Sequence[str],
+        fps: float = 30.0,
+        multithreaded_io: bool = False,
+        *,
+        dtype: torch.dtype = torch.float32,
     ) -> "FrameVideo":
         """Opens a list of pictures, in this order.
 
@@ -96,6 +118,7 @@ class FrameVideo(Video):
             fps,
             video_frame_paths=video_frame_paths,
             multithreaded_io=multithreaded_io,
+            dtype=dtype,
         )
 
     @property
@@ -127,7 +150,7 @@ class FrameVideo(Video):
             frame_filter: gets the indices of the clip's frames and returns those to load.
 
         Returns:
-            ``{"video": float32 (3, T, H, W) in 0..255 or None, "frame_indices": indices into the video,
+            ``{"video": (3, T, H, W) in 0..255 or None, "frame_indices": indices into the video,
             "audio": None}``.
 
         Raises:
@@ -141,8 +164,52 @@ class FrameVideo(Video):
         indices = [first + i for i in picked]
         video = None
         if indices:
-            video = load_frames([self._path(i) for i in indices], self._threads).to(torch.float32)
+            video = self._load(indices)
         return {"video": video, "frame_indices": indices, "audio": None}
+
+    def get_frames(
+        self,
+        *,
+        indices: Sequence[int] | None = None,
+        timestamps_sec: Sequence[float | Fraction] | None = None,
+    ) -> Frames:
+        """Returns single frames, in the order asked for; exactly one of the arguments is given.
+
+        Args:
+            indices: places in the video; negative ones count from the end.
+            timestamps_sec: each gives the frame that is on show then.
+
+        Returns:
+            ``data`` (3, T, H, W), ``pts_sec`` (T,), and ``indices`` into the video.
+
+        Raises:
+            ValueError: unless exactly one argument is given, or for a time outside of the video.
+            IndexError: for an index outside of the video.
+            VideoError: (a RuntimeError) if a picture cannot be read.
+        """
+        wanted = pick_frames(
+            indices, timestamps_sec, len(self), self._on_show_at, self.name, self._duration
+        )
+        times = torch.tensor([float(i / self._fps) for i in wanted], dtype=torch.float64)
+        return Frames(self._load(wanted), times, wanted)
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        return self._num_frames
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        """Returns frame ``index`` as (3, H, W), in the dtype of this reader."""
+        return self.get_frames(indices=[index]).data[:, 0]
+
+    def __bool__(self) -> bool:
+        """True, as for any reader."""
+        return True
+
+    def _on_show_at(self, time: float | Fraction) -> int:
+        return min(int(floor_ticks(time, 1 / self._fps)), self._num_frames - 1)
+
+    def _load(self, indices: list[int]) -> torch.Tensor:
+        return load_frames([self._path(i) for i in indices], self._threads).to(self._dtype)
 
     def _path(self, index: int) -> str:
         return self._paths[index] if self._paths is not None else self._path_of(index)  # type: ignore[misc]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dataset of labelled videos: video order -> clip sampler -> decode -> sample -> transform."""
 
+import os
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -30,7 +31,7 @@ class LabeledVideoDataset(IterableDataset):
 
     A sample is a dict with, in this order,
 
-    - ``video``: float32 (C, T, H, W) in 0..255, all frames of the clip; a list of such for clip
+    - ``video``: float32 (``dtype``) (C, T, H, W) in 0..255, all frames of the clip; a list of such for clip
       samplers that return several clips at once;
     - ``video_name``: file name, or name of the folder of frames;
     - ``video_index``: place in ``labeled_video_paths``;
@@ -74,6 +75,10 @@ class LabeledVideoDataset(IterableDataset):
             transform looks at four of them. From 320 to 1080 lines down to 256 that is a PSNR of 29 to
             48 dB, median 36, in 29 videos, and 1.3 times as fast (``benchmarks/decode_resize.py``).
 
+        dtype: of ``video``; ``torch.uint8`` reaches the transform, and what it leaves so reaches the batch.
+        device: see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`; workers that are forked cannot use a GPU.
+        index_cache: see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`.
+
     Attributes:
         reader: makes the samples of one video.
     """
@@ -94,6 +99,9 @@ class LabeledVideoDataset(IterableDataset):
         on_error: OnError = "skip",
         quarantine: Quarantine = (),
         decode_resize: bool = False,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+        index_cache: str | os.PathLike[str] | None = None,
     ) -> None:
         self.reader = ClipReader(
             labeled_video_paths,
@@ -108,6 +116,9 @@ class LabeledVideoDataset(IterableDataset):
             on_error=on_error,
             quarantine=quarantine,
             decode_resize=decode_resize,
+            dtype=dtype,
+            device=device,
+            index_cache=index_cache,
         )
         self._video_sampler = video_sampler(labeled_video_paths)
         self._samples: Generator[dict[str, Any], None, None] | None = None

@@ -6,6 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import torch
+
 
 class Video(ABC):
     """A video that clips can be cut out of."""
@@ -48,6 +50,7 @@ class VideoPathHandler:
         decode_audio: bool = False,
         decoder: str = "pyav",
         fps: float | None = None,
+        **options: Any,
     ) -> Video:
         """Returns a reader for a path.
 
@@ -57,6 +60,8 @@ class VideoPathHandler:
             decode_audio: whether clips carry sound; a directory has none.
             decoder: see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`.
             fps: frames per second of a directory; by default those of the handler.
+            options: other arguments of :class:`~pytorchvideo.data.encoded_video.EncodedVideo`; of these
+                a directory takes ``dtype`` and leaves the others, which are about files.
 
         Raises:
             FileNotFoundError: if there is neither a file nor a directory.
@@ -67,7 +72,13 @@ class VideoPathHandler:
 
         if Path(filepath).is_dir():
             rate = self._fps if fps is None else fps
-            return FrameVideo.from_directory(filepath, rate, path_order_cache=self.path_order_cache)
+            dtype = options.get("dtype", torch.float32)
+            cache = self.path_order_cache
+            return FrameVideo.from_directory(filepath, rate, path_order_cache=cache, dtype=dtype)
         return EncodedVideo.from_path(
-            filepath, decode_video=decode_video, decode_audio=decode_audio, decoder=decoder
+            filepath,
+            decode_video=decode_video,
+            decode_audio=decode_audio,
+            decoder=decoder,
+            **options,
         )

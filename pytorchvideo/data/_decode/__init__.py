@@ -16,8 +16,10 @@ from pytorchvideo.data._decode._types import (
     VideoError,
     VideoInfo,
     ceil_ticks,
+    check_dtype,
     check_file,
     check_window,
+    floor_ticks,
     pick_frames,
     select_frames,
 )
@@ -33,8 +35,10 @@ __all__ = [
     "VideoError",
     "VideoInfo",
     "ceil_ticks",
+    "check_dtype",
     "check_file",
     "check_window",
+    "floor_ticks",
     "pick_frames",
     "select_frames",
 ]

@@ -4,6 +4,7 @@
 import contextlib
 import hashlib
 import logging
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,6 +55,10 @@ class FrameIndex:
     def times(self) -> list[Fraction]:
         """Seconds after the first frame."""
         return [(t - self.start) * self.time_base for t in self.pts.tolist()]
+
+    def count_before(self, tick: float) -> int:
+        """How many frames are shown before a tick, which may be infinite."""
+        return len(self) if math.isinf(tick) else int(torch.searchsorted(self.pts, int(tick)))
 
     def __repr__(self) -> str:
         return f"FrameIndex({len(self)} frames, {int(self.is_keyframe.sum())} key frames, {float(self.duration):.3f} s)"

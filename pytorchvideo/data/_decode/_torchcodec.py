@@ -16,7 +16,6 @@ measured with torchcodec 0.17 on FFmpeg 5.1 beside PyAV 18.1 on FFmpeg 8.1:
 
 import json
 import logging
-from bisect import bisect_left
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -191,9 +190,8 @@ class TorchCodecDecoder:
         index = self.index
         if index is None:
             return None
-        ticks = index.pts.tolist()
-        first = bisect_left(ticks, ceil_ticks(start_sec, index.time_base) + index.start)
-        stop = bisect_left(ticks, ceil_ticks(end_sec, index.time_base) + index.start)
+        first = index.count_before(ceil_ticks(start_sec, index.time_base) + index.start)
+        stop = index.count_before(ceil_ticks(end_sec, index.time_base) + index.start)
         picked = select_frames(frame_filter, stop - first, self.info.name) if stop > first else []
         if not picked:
             return None

@@ -123,6 +123,22 @@ def ceil_ticks(time_sec: Time, time_base: Fraction) -> float:
     return math.ceil(Fraction(time_sec) / time_base)
 
 
+def floor_ticks(time_sec: Time, time_base: Fraction) -> float:
+    """Returns the last tick of a clock at or before a time; floats as in :func:`ceil_ticks`.
+
+    >>> tick = Fraction(1, 30)
+    >>> floor_ticks(0.3, tick), floor_ticks(Fraction(3, 10), tick), floor_ticks(0.299, tick)
+    (9, 9, 8)
+    """
+    return -ceil_ticks(-time_sec, time_base)
+
+
+def check_dtype(dtype: torch.dtype) -> None:
+    """Raises a ValueError unless clips can have this dtype."""
+    if dtype not in (torch.float32, torch.uint8):
+        raise ValueError(expected("dtype", "torch.float32 or torch.uint8", dtype))
+
+
 def check_file(path: Path) -> None:
     """Raises unless a path is a file with something in it.
 
