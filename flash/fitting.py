@@ -17,6 +17,7 @@ from rich.console import Console
 
 from flash.progress import EpochProgress
 from flash.run_config import RunConfig
+from flash.schedules import count_batches
 from flash.sources import Skipped, Sources
 from flash.trainer import Trainer
 from flash.video.data import VideoClassificationData
@@ -163,17 +164,6 @@ def training_data(config: RunConfig, sources: Sources) -> VideoClassificationDat
         batch_size=config.batch_size,
         num_workers=config.workers or 0,
     )
-
-
-def count_batches(videos: int, batch_size: int, workers: int) -> int:
-    """Returns the batches of an epoch; each worker makes batches of its own share.
-
-    >>> count_batches(10, 4, 0), count_batches(10, 4, 2)
-    (3, 4)
-    """
-    parts = max(workers, 1)
-    shares = [videos // parts + (i < videos % parts) for i in range(parts)]
-    return sum(math.ceil(share / batch_size) for share in shares)
 
 
 def describe_epoch(row: Mapping[str, float]) -> str:

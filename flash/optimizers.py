@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Optimisers and learning-rate schedulers by name, class, callable or ``(name, kwargs)``."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
 from torch.optim import Optimizer, lr_scheduler
 
+from flash.schedules import SCHEDULES, warmup_steps
 from pytorchvideo._checks import expected, near_names
 
 OptimizerSpec = str | Callable[..., Optimizer] | tuple[str, Mapping[str, Any]]
@@ -28,18 +29,19 @@ def optimizer_classes() -> dict[str, type[Optimizer]]:
     }
 
 
-def scheduler_classes() -> dict[str, type[lr_scheduler.LRScheduler]]:
-    """Every scheduler of ``torch.optim.lr_scheduler`` that is built from an optimiser, by its name."""
+def schedulers() -> dict[str, Callable[..., lr_scheduler.LRScheduler]]:
+    """Every scheduler of ``torch.optim.lr_scheduler`` and of :mod:`flash.schedules`, by its name."""
     base = lr_scheduler.LRScheduler
-    return {
+    of_torch: dict[str, Callable[..., lr_scheduler.LRScheduler]] = {
         name: value
         for name, value in vars(lr_scheduler).items()
         if isinstance(value, type) and issubclass(value, base) and not name.startswith("_")
         if name not in ("LRScheduler", "ChainedScheduler", "SequentialLR")
     }
+    return {**of_torch, **SCHEDULES}
 
 
-def _look_up(kind: str, name: str, classes: Mapping[str, type]) -> Any:
+def _look_up(kind: str, name: str, classes: Mapping[str, Any]) -> Any:
     by_lower = {known.lower(): value for known, value in classes.items()}
     if name.lower() not in by_lower:
         raise KeyError(
@@ -48,10 +50,25 @@ def _look_up(kind: str, name: str, classes: Mapping[str, type]) -> Any:
     return by_lower[name.lower()]
 
 
+def _check_arguments(argument: str, factory: Any, kwargs: Mapping[str, Any]) -> None:
+    """Raises a TypeError for keywords that the factory does not take."""
+    try:
+        signature = inspect.signature(factory)
+    except ValueError:  # it is not written in Python
+        return
+    try:
+        # the first is the parameters, or the optimiser
+        signature.bind_partial(None, **kwargs)
+    except TypeError as error:
+        names = list(signature.parameters)[1:]
+        wanted = f"given arguments among {', '.join(names)}"
+        raise TypeError(expected(argument, wanted, dict(kwargs))) from error
+
+
 def optimizer_factory(
     spec: OptimizerSpec, learning_rate: float | None
-) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
-    """Returns the function that builds the optimiser on parameters; wrong arguments fail here, not later.
+) -> Callable[[Iterable[Any]], Optimizer]:
+    """Returns the function that builds the optimiser on parameters or groups; wrong arguments fail here.
 
     Args:
         spec: a name of ``torch.optim`` in any case, a class or callable, or ``(name, kwargs)``.
@@ -83,30 +100,63 @@ def optimizer_factory(
         arguments["lr"] = learning_rate
     if factory is torch.optim.SGD and "lr" not in arguments:
         raise TypeError("The `learning_rate` argument is required when the optimizer is SGD.")
+    _check_arguments("optimizer", factory, arguments)
     return lambda parameters: factory(parameters, **arguments)
 
 
-def scheduler_factory(spec: SchedulerSpec) -> Callable[[Optimizer], dict[str, Any]]:
-    """Returns the function that builds Lightning's scheduler record on an optimiser.
+def scheduler_factory(spec: SchedulerSpec) -> Callable[..., dict[str, Any]]:
+    """Returns the function that builds Lightning's scheduler record.
+
+    It is called with the optimiser and, where there is a trainer, a function that says how many steps the
+    run has: schedules of :mod:`flash.schedules` take ``num_training_steps`` from it.
 
     Args:
-        spec: a name of ``torch.optim.lr_scheduler`` in any case, a callable on the optimiser,
-            ``(name, kwargs)``, or ``(name, kwargs, config)`` where ``config`` has Lightning's
-            ``interval``, ``frequency``, ``monitor``.
+        spec: a name of ``torch.optim.lr_scheduler`` or :mod:`flash.schedules` in any case, a callable on
+            the optimiser, ``(name, kwargs)``, or ``(name, kwargs, config)`` where ``config`` has Lightning's
+            ``interval``, ``frequency``, ``monitor``. The interval is an epoch, and a step for
+            :mod:`flash.schedules`.
 
     Raises:
         KeyError: for an unknown name.
-        TypeError: for another kind of argument.
+        TypeError: for another kind of argument, or keywords that the scheduler does not take.
     """
     parts = spec if isinstance(spec, (tuple, list)) else (spec,)
     name, kwargs, config = (*parts, {}, {})[:3]
-    factory = _look_up("lr_scheduler", name, scheduler_classes()) if isinstance(name, str) else name
+    factory = _look_up("lr_scheduler", name, schedulers()) if isinstance(name, str) else name
     mappings = isinstance(kwargs, Mapping) and isinstance(config, Mapping)
     if not callable(factory) or not mappings or not 1 <= len(parts) <= 3:
         wanted = "a name, a callable, (name, kwargs) or (name, kwargs, config)"
         raise TypeError(expected("lr_scheduler", wanted, spec))
-    return lambda optimizer: {
-        "interval": "epoch",
-        **config,
-        "scheduler": factory(optimizer, **kwargs),
-    }
+    _check_arguments("lr_scheduler", factory, kwargs)
+    in_steps = factory in SCHEDULES.values()
+    if in_steps:
+        _check_warmup(factory, kwargs)
+    counts_steps = in_steps and _needs_steps(factory, kwargs)
+
+    def build(optimizer: Optimizer, steps: Callable[[], int] | None = None) -> dict[str, Any]:
+        arguments = dict(kwargs)
+        if counts_steps and steps is not None:
+            arguments["num_training_steps"] = steps()
+        return {
+            "interval": "step" if in_steps else "epoch",
+            **config,
+            "scheduler": factory(optimizer, **arguments),
+        }
+
+    return build
+
+
+def _check_warmup(schedule: Any, kwargs: Mapping[str, Any]) -> None:
+    if "num_warmup_steps" in inspect.signature(schedule).parameters:
+        if "num_warmup_steps" not in kwargs:
+            example = f'("{schedule.__name__}", {{"num_warmup_steps": 0.1}})'
+            raise TypeError(f"Expected `lr_scheduler` to say num_warmup_steps, as in {example}.")
+        warmup_steps(kwargs["num_warmup_steps"], 0)
+
+
+def _needs_steps(schedule: Any, kwargs: Mapping[str, Any]) -> bool:
+    """Whether a schedule depends on the length of the run, and it is not given."""
+    parameter = inspect.signature(schedule).parameters.get("num_training_steps")
+    if parameter is None or "num_training_steps" in kwargs:
+        return False
+    return parameter.default is parameter.empty or isinstance(kwargs["num_warmup_steps"], float)

@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,15 +12,17 @@ from torchmetrics import Metric
 
 from flash.data.keys import INPUT_KEYS, TARGET_KEYS, first_of
 from flash.finetuning import STRATEGIES, FlashBaseFinetuning
+from flash.layer_decay import decayed_groups, scale_rates
 from flash.optimizers import (
     OptimizerSpec,
     SchedulerSpec,
     optimizer_classes,
     optimizer_factory,
-    scheduler_classes,
     scheduler_factory,
+    schedulers,
 )
 from flash.outputs import OUTPUT_NAMES, Output
+from flash.schedules import training_steps
 from pytorchvideo._checks import expected
 
 Scorer = Callable[[Tensor, Tensor], Tensor]
@@ -42,10 +45,18 @@ class Task(pl.LightningModule):
         metrics: a ``torchmetrics.Metric`` or callable ``(logits, targets)``, or a list or dict of them.
         learning_rate: None leaves the optimiser's own default.
         output: what :meth:`flash.Trainer.predict` returns unless it is told; see :mod:`flash.outputs`.
+        layer_decay: share of the learning rate that a layer passes on to the one before it, see
+            :mod:`flash.layer_decay`; 1 gives all layers the same.
+
+    Attributes:
+        labels: class names in the order of the logits.
+        multi_label: whether targets are (B, N) with a 1 for each class of a sample.
+        threshold: probability from which a class counts, with ``multi_label``.
     """
 
     labels: list[str] | None = None
     multi_label: bool = False
+    threshold: float = 0.5
 
     def __init__(
         self,
@@ -55,8 +66,12 @@ class Task(pl.LightningModule):
         metrics: ScorerSpec | None = None,
         learning_rate: float | None = None,
         output: str | Output | None = None,
+        layer_decay: float = 1.0,
     ) -> None:
         super().__init__()
+        if not 0 < layer_decay <= 1:
+            raise ValueError(expected("layer_decay", "in 0..1, and not 0", layer_decay))
+        self.layer_decay = layer_decay
         self.learning_rate = learning_rate
         self.output = output
         self._optimizer_factory = optimizer_factory(optimizer, learning_rate)
@@ -78,16 +93,19 @@ class Task(pl.LightningModule):
 
     def step(self, batch: Mapping[str, Any], stage: str) -> Tensor:
         """Returns the loss of a batch and logs it with the metrics of ``stage``."""
-        targets = first_of(batch, TARGET_KEYS)
-        logits = self(first_of(batch, INPUT_KEYS))
+        inputs, targets = first_of(batch, INPUT_KEYS), first_of(batch, TARGET_KEYS)
+        if stage == "train":
+            inputs, targets = self.prepare_training(inputs, targets)
+        logits = self(inputs)
         self.check_logits(logits)
         losses = {name: loss(logits, targets) for name, loss in self._losses.items()}
         total = sum(losses.values(), logits.new_zeros(()))
         values: dict[str, Any] = {f"{stage}_{name}": value for name, value in losses.items()}
         if len(losses) > 1:
             values[f"{stage}_loss"] = total
+        classes = self.metric_targets(targets)
         for name, metric in self._metrics.items():
-            values[f"{stage}_{name}"] = self._score(f"{stage}_{name}", metric, logits, targets)
+            values[f"{stage}_{name}"] = self._score(f"{stage}_{name}", metric, logits, classes)
         for name, value in values.items():
             self.log(
                 name,
@@ -112,6 +130,14 @@ class Task(pl.LightningModule):
     def check_logits(self, logits: Tensor) -> None:
         """Raises if the network's answer does not fit the task; the base class accepts all."""
 
+    def prepare_training(self, inputs: Any, targets: Tensor) -> tuple[Any, Tensor]:
+        """Changes a batch on the device, in training only; the base class leaves it as it is."""
+        return inputs, targets
+
+    def metric_targets(self, targets: Tensor) -> Tensor:
+        """Returns the targets as metrics take them; the base class leaves them as they are."""
+        return targets
+
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         return self.step(batch, "train")
 
@@ -132,10 +158,19 @@ class Task(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Builds the optimiser on every parameter that trains at any time of the run."""
-        optimizer = self._optimizer_factory(self._parameters_to_optimize())
+        parameters = self._parameters_to_optimize()
+        if self.layer_decay == 1:
+            optimizer = self._optimizer_factory(parameters)
+        else:
+            network = getattr(self, "backbone", self)
+            groups = list(decayed_groups(network, parameters, self.layer_decay))
+            optimizer = self._optimizer_factory([{"params": group} for group, _ in groups])
+            scale_rates(optimizer, [share for _, share in groups])
         if self._scheduler_factory is None:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": self._scheduler_factory(optimizer)}
+        trainer = self._trainer
+        steps = None if trainer is None else partial(training_steps, trainer)
+        return {"optimizer": optimizer, "lr_scheduler": self._scheduler_factory(optimizer, steps)}
 
     def _parameters_to_optimize(self) -> list[nn.Parameter]:
         callbacks: list[pl.Callback] = getattr(self._trainer, "callbacks", [])
@@ -152,7 +187,12 @@ class Task(pl.LightningModule):
     @classmethod
     def available_lr_schedulers(cls) -> list[str]:
         """Names that ``lr_scheduler`` takes."""
-        return sorted(scheduler_classes())
+        return sorted(schedulers())
+
+    @classmethod
+    def available_schedulers(cls) -> list[str]:
+        """Flash's former name for :meth:`available_lr_schedulers`."""
+        return cls.available_lr_schedulers()
 
     @classmethod
     def available_finetuning_strategies(cls) -> list[str]:

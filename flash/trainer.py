@@ -3,17 +3,19 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import CSVLogger
 
+from flash.callbacks import RandomState, averaging, stopping
 from flash.finetuning import resolve_strategy
-from flash.outputs import Output, resolve_output
+from flash.outputs import Output, answers, resolve_output
 from flash.task import Task
 from pytorchvideo._checks import expected
 
@@ -21,23 +23,48 @@ from pytorchvideo._checks import expected
 class Trainer(pl.Trainer):
     """A ``pytorch_lightning.Trainer`` with :meth:`finetune` and a :meth:`predict` that answers in words.
 
-    Takes the arguments of Lightning's trainer. Without TensorBoard the default log is Lightning's csv.
-    The old ``gpus=N`` is understood.
+    Takes the arguments of Lightning's trainer (``accelerator``, ``precision="bf16-mixed"``,
+    ``accumulate_grad_batches``, ``gradient_clip_val``, ``deterministic=True``, ...) and those below. Without
+    TensorBoard the default log is Lightning's csv. A run in one process that is resumed with ``ckpt_path``
+    at the end of an epoch goes on as if it had not been interrupted, down to the random numbers.
+
+    Args:
+        gpus: Flash's and old Lightning's number or list of GPUs; 0 is the CPU, -1 all.
+        ema: decay of a moving average of the weights, e.g. 0.999: validation and the trained model use
+            the average.
+        early_stopping: the value to watch, e.g. ``"val_accuracy"``, or the arguments of Lightning's
+            ``EarlyStopping``.
+        compile: compile the backbone with ``torch.compile`` before training, or its arguments.
+        channels_last_3d: keep the weights of 3-D convolutions with the channels last, which is faster on
+            many devices; results are the same but for rounding.
+        kwargs: Lightning's.
     """
 
-    def __init__(self, *, gpus: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        gpus: int | Sequence[int] | None = None,
+        ema: float | None = None,
+        early_stopping: str | Mapping[str, Any] | EarlyStopping | None = None,
+        compile: bool | Mapping[str, Any] = False,
+        channels_last_3d: bool = False,
+        **kwargs: Any,
+    ) -> None:
         self._strategy_callback: pl.Callback | None = None
+        self._compile = _compile_arguments(compile)
+        self._channels_last_3d = channels_last_3d
         if gpus is not None:
-            if "accelerator" in kwargs or "devices" in kwargs:
-                raise TypeError(
-                    "Expected either `gpus` or `accelerator` and `devices`, but got both."
-                )
-            kwargs["accelerator"] = "gpu" if gpus else "cpu"
-            kwargs["devices"] = gpus or 1
+            kwargs.update(_devices(gpus, kwargs))
         wants_default_log = kwargs.get("logger") in (None, True) and not kwargs.get("barebones")
         if wants_default_log and not (find_spec("tensorboard") or find_spec("tensorboardX")):
             kwargs["logger"] = CSVLogger(kwargs.get("default_root_dir") or ".")
-        super().__init__(**kwargs)
+        given = kwargs.get("callbacks") or []
+        callbacks = [given] if isinstance(given, pl.Callback) else list(given)
+        if ema is not None:
+            callbacks.append(averaging(ema))
+        if early_stopping is not None:
+            callbacks.append(stopping(early_stopping))
+        super().__init__(**{**kwargs, "callbacks": [RandomState(), *callbacks]})
 
     def fit(
         self,
@@ -57,10 +84,21 @@ class Trainer(pl.Trainer):
         train_dataloaders = _either(
             "train_dataloaders", train_dataloaders, "train_dataloader", train_dataloader
         )
+        self._lay_out(model)
         with _quiet():
             super().fit(
                 model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only
             )
+
+    def _lay_out(self, model: pl.LightningModule) -> None:
+        """Changes how a model computes, not what: its state dict stays the same."""
+        if self._channels_last_3d:
+            for parameter in model.parameters():
+                if parameter.ndim == 5:
+                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+        if self._compile is not None:
+            network = getattr(model, "backbone", model)
+            network.compile(**self._compile)
 
     def finetune(
         self,
@@ -135,9 +173,9 @@ class Trainer(pl.Trainer):
         Args:
             model: the task; None is the one that was trained last.
             dataloaders: batches, unless ``datamodule`` has them.
-            output: ``"labels"``, ``"classes"``, ``"probabilities"``, ``"logits"``, ``"preds"``, ``"raw"``
-                or an :class:`flash.outputs.Output`; None is the task's own ``output``, else ``"raw"``:
-                the sample dicts without pictures and sound, with the logits as ``preds``.
+            output: ``"labels"``, ``"classes"``, ``"probabilities"``, ``"logits"``, ``"preds"``, ``"top_k"``,
+                ``"fiftyone"``, ``"raw"`` or an :class:`flash.outputs.Output`; None is the task's own
+                ``output``, else ``"raw"``: the sample dicts without pictures and sound, with the logits as ``preds``.
             datamodule: a datamodule with predict data.
             return_predictions: as Lightning's.
             ckpt_path: as Lightning's.
@@ -149,6 +187,7 @@ class Trainer(pl.Trainer):
         """
         if model is None and ckpt_path is None:
             model = self.lightning_module
+        resolve_output(output)  # a wrong name is said before the work
         with _quiet():
             batches: Any = super().predict(
                 model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only
@@ -162,25 +201,27 @@ class Trainer(pl.Trainer):
             return batches
         if batches is None:
             return None
-        shown = resolve_output(
-            task.output if output is None else output, task.labels, task.multi_label
-        )
+        shown = task.output if output is None else output
         if batches and isinstance(batches[0], list):  # several loaders
-            return [[_answers(batch, shown) for batch in loader] for loader in batches]
-        return [_answers(batch, shown) for batch in batches]
+            return [[answers(batch, task, shown) for batch in loader] for loader in batches]
+        return [answers(batch, task, shown) for batch in batches]
 
 
-def _answers(batch: Mapping[str, Any], output: Output | None) -> list[Any]:
-    """One answer for each sample of a batch dict whose ``preds`` are (B, N) logits."""
-    preds = batch["preds"]
-    if output is not None:
-        return [output(logits) for logits in preds]
-    return [{key: _sample_of(value, i) for key, value in batch.items()} for i in range(len(preds))]
+def _devices(gpus: int | Sequence[int], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Lightning's arguments for Flash's ``gpus``."""
+    if "accelerator" in kwargs or "devices" in kwargs:
+        raise TypeError("Expected either `gpus` or `accelerator` and `devices`, but got both.")
+    count = gpus if isinstance(gpus, int) else list(gpus)
+    return {"accelerator": "gpu" if count else "cpu", "devices": count or 1}
 
 
-def _sample_of(value: Any, index: int) -> Any:
-    value = value[index]
-    return value.item() if isinstance(value, torch.Tensor) and value.ndim == 0 else value
+def _compile_arguments(spec: bool | Mapping[str, Any]) -> dict[str, Any] | None:
+    if isinstance(spec, bool):
+        return {} if spec else None
+    if not isinstance(spec, Mapping):
+        wanted = "True, False or the arguments of torch.compile"
+        raise TypeError(expected("compile", wanted, spec))
+    return dict(spec)
 
 
 def _either(first: str, value: Any, second: str, other: Any) -> Any:
@@ -196,6 +237,7 @@ def _either(first: str, value: Any, second: str, other: Any) -> Any:
 _NOISE = (
     ".*does not have many workers.*",
     "Total length of `list` across ranks is zero.*",
+    ".*but have no `val_dataloader`.*",
     ".*isinstance\\(treespec, LeafSpec\\).*",
 )
 # advertisements for other packages

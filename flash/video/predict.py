@@ -3,10 +3,14 @@
 
     file ── clips spread evenly over it ── views of each clip ── model ── softmax ── mean ── labels
 
+Where a clip may have several labels, a sigmoid takes the place of the softmax.
+
 A model file is one ``torch.save`` of plain types and tensors, readable with ``weights_only=True``.
 """
 
+import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +21,10 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 from torchvision.transforms import CenterCrop, Compose
 
+from flash.video.backbones import rebuild_backbone
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import VideoError, check_window
 from pytorchvideo.data.encoded_video import EncodedVideo
-from pytorchvideo.models._registry import create_model
 from pytorchvideo.models._weights import ClipRecipe, read_checkpoint
 from pytorchvideo.transforms._pushdown import temporal_frame_filter
 from pytorchvideo.transforms.functional import uniform_crop
@@ -61,6 +65,48 @@ def clip_windows(duration: float, clip_duration: float, clips: int) -> list[tupl
     return [(start, start + clip_duration) for start in starts]
 
 
+def uniform_windows(duration: float, clip_duration: float) -> list[tuple[float, float]]:
+    """Returns the times of clips end to end that cover a video; the last one is moved back to end with it.
+
+    >>> uniform_windows(5.0, 2.0)
+    [(0.0, 2.0), (2.0, 4.0), (3.0, 5.0)]
+    """
+    # a rounding error makes no clip
+    count = math.ceil(round(duration / clip_duration, 6))
+    if count <= 1:
+        return [(0.0, duration)]
+    latest = duration - clip_duration
+    starts = [min(i * clip_duration, latest) for i in range(count)]
+    return [(start, start + clip_duration) for start in starts]
+
+
+def clips_and_views(clips: int | str, views: int) -> tuple[int | None, int]:
+    """Returns how many clips, None for all that cover the video, and how many views of each.
+
+    Raises:
+        ValueError: for another protocol, fewer than one clip, or other views than 1 and 3.
+
+    >>> clips_and_views("10x3", 1), clips_and_views("uniform", 3), clips_and_views(4, 1)
+    ((10, 3), (None, 3), (4, 1))
+    """
+    count: int | None = None
+    if isinstance(clips, str) and clips != "uniform":
+        found = re.fullmatch(r"([1-9]\d*)x([13])", clips)
+        if found is None:
+            wanted = 'a number, "uniform", or clips x 1 or 3 views as in "10x3"'
+            raise ValueError(expected("clips", wanted, clips))
+        if views not in (1, int(found[2])):
+            raise ValueError(expected("views", f"left out beside clips={clips!r}", views))
+        count, views = int(found[1]), int(found[2])
+    elif not isinstance(clips, str):
+        if clips < 1:
+            raise ValueError(expected("clips", ">= 1", clips))
+        count = clips
+    if views not in (1, 3):
+        raise ValueError(expected("views", "1 (the centre) or 3 (both sides too)", views))
+    return count, views
+
+
 class VideoPredictor:
     """Names what happens in a video.
 
@@ -69,6 +115,8 @@ class VideoPredictor:
         recipe: the clips that the model was trained on.
         labels: class names in the order of the logits.
         batch_size: clips in memory and in the model at a time.
+        multi_label: whether a clip may have several labels: sigmoid instead of softmax.
+        threshold: probability from which a label counts, with ``multi_label``.
 
     Example::
 
@@ -78,7 +126,14 @@ class VideoPredictor:
     """
 
     def __init__(
-        self, model: nn.Module, recipe: ClipRecipe, labels: Sequence[str], *, batch_size: int = 4
+        self,
+        model: nn.Module,
+        recipe: ClipRecipe,
+        labels: Sequence[str],
+        *,
+        batch_size: int = 4,
+        multi_label: bool = False,
+        threshold: float = 0.5,
     ) -> None:
         if batch_size < 1:
             raise ValueError(expected("batch_size", ">= 1", batch_size))
@@ -86,6 +141,8 @@ class VideoPredictor:
         self.recipe = recipe
         self.labels = [str(label) for label in labels]
         self.batch_size = batch_size
+        self.multi_label = multi_label
+        self.threshold = threshold
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], *, batch_size: int = 4) -> "VideoPredictor":
@@ -97,15 +154,22 @@ class VideoPredictor:
         """
         saved = read_classifier(path)
         labels = saved["labels"]
-        model = create_model(saved["model_name"], num_classes=len(labels), **saved["model_kwargs"])
+        model = rebuild_backbone(saved["model_name"], saved["model_kwargs"], len(labels))
         model.load_state_dict(saved["model_state"])
-        return cls(model, ClipRecipe.from_dict(saved["recipe"]), labels, batch_size=batch_size)
+        return cls(
+            model,
+            ClipRecipe.from_dict(saved["recipe"]),
+            labels,
+            batch_size=batch_size,
+            multi_label=saved.get("multi_label", False),
+            threshold=saved.get("threshold", 0.5),
+        )
 
     def predict(
         self,
         path: str | os.PathLike[str],
         *,
-        clips: int = 4,
+        clips: int | str = 4,
         views: int = 1,
         top_k: int = 5,
         start_sec: float = 0.0,
@@ -116,6 +180,7 @@ class VideoPredictor:
         Args:
             path: a video file.
             clips: number of clips, spread evenly from its start to its end; fewer for a short one.
+                ``"uniform"`` covers all of it, clip after clip; ``"10x3"`` is 10 clips with 3 views.
             views: 1 looks at the centre of the picture, 3 also at both sides.
             top_k: how many labels.
             start_sec: look at the video from here on.
@@ -128,10 +193,9 @@ class VideoPredictor:
         """
         if top_k < 1:
             raise ValueError(expected("top_k", ">= 1", top_k))
-        answers = self.predict_clips(
-            path, clips=clips, views=views, start_sec=start_sec, end_sec=end_sec
+        mean = mean_scores(
+            self.predict_clips(path, clips=clips, views=views, start_sec=start_sec, end_sec=end_sec)
         )
-        mean = torch.stack([answer.scores for answer in answers]).mean(dim=0)
         best = mean.topk(min(top_k, len(self.labels)))
         named = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         return [(self.labels[index], score) for index, score in named]
@@ -140,20 +204,17 @@ class VideoPredictor:
         self,
         path: str | os.PathLike[str],
         *,
-        clips: int = 4,
+        clips: int | str = 4,
         views: int = 1,
         start_sec: float = 0.0,
         end_sec: float | None = None,
     ) -> list[ClipScores]:
         """Returns the scores of every clip in the order of time; arguments and errors of :meth:`predict`."""
-        if clips < 1:
-            raise ValueError(expected("clips", ">= 1", clips))
-        if views not in (1, 3):
-            raise ValueError(expected("views", "1 (the centre) or 3 (both sides too)", views))
+        count, views = clips_and_views(clips, views)
         windows: list[tuple[float, float]] = []
         scores: list[Tensor] = []
         pending: list[Any] = []
-        for window, inputs in self._clips(path, clips, views, (start_sec, end_sec)):
+        for window, inputs in self._clips(path, count, views, (start_sec, end_sec)):
             windows.append(window)
             for view in inputs:
                 pending.append(view)
@@ -169,7 +230,7 @@ class VideoPredictor:
     def _clips(
         self,
         path: str | os.PathLike[str],
-        clips: int,
+        clips: int | None,
         views: int,
         span: tuple[float, float | None],
     ) -> Iterator[tuple[tuple[float, float], list[Any]]]:
@@ -182,8 +243,13 @@ class VideoPredictor:
             duration = float(video.duration)
             first, last = span[0], max(duration, span[0]) if span[1] is None else span[1]
             check_window(first, last, video.name, video.duration)
-            length = min(last, duration) - first
-            for offset, end in clip_windows(length, self.recipe.clip_duration_sec, clips):
+            length, clip_length = min(last, duration) - first, self.recipe.clip_duration_sec
+            windows = (
+                uniform_windows(length, clip_length)
+                if clips is None
+                else clip_windows(length, clip_length, clips)
+            )
+            for offset, end in windows:
                 start, end = first + offset, first + end
                 frames = video.get_clip(start, end, frame_filter=needed)["video"]
                 if frames is not None:
@@ -215,7 +281,13 @@ class VideoPredictor:
             raise ValueError(
                 f"Expected the model to return {wanted}, but got {tuple(logits.shape)}."
             )
-        return logits.float().softmax(dim=1).cpu()
+        logits = logits.float()
+        return (logits.sigmoid() if self.multi_label else logits.softmax(dim=1)).cpu()
+
+
+def mean_scores(clips: Sequence[ClipScores]) -> Tensor:
+    """Returns the probabilities (num_labels,) of a video: the mean over its clips."""
+    return torch.stack([clip.scores for clip in clips]).mean(dim=0)
 
 
 class _Crop(nn.Module):
@@ -238,6 +310,8 @@ def save_classifier(
     model_kwargs: dict[str, Any],
     labels: Sequence[str],
     recipe: ClipRecipe,
+    multi_label: bool = False,
+    threshold: float = 0.5,
 ) -> None:
     """Writes a classifier to one file that needs neither flash nor Lightning to be read.
 
@@ -248,6 +322,8 @@ def save_classifier(
         model_kwargs: arguments with which the registry builds it, besides the number of classes.
         labels: class names in the order of the logits.
         recipe: the clips that it was trained on.
+        multi_label: see :class:`VideoPredictor`, like what follows.
+        threshold: the same.
     """
     target = Path(path)
     partial = target.with_name(target.name + ".part")
@@ -259,6 +335,8 @@ def save_classifier(
         "model_state": {key: value.detach().cpu() for key, value in model.state_dict().items()},
         "labels": list(labels),
         "recipe": recipe.to_dict(),
+        "multi_label": multi_label,
+        "threshold": threshold,
     }
     try:
         torch.save(content, partial)

@@ -11,8 +11,8 @@ from torch import nn
 from flash.optimizers import (
     optimizer_classes,
     optimizer_factory,
-    scheduler_classes,
     scheduler_factory,
+    schedulers,
 )
 
 
@@ -89,7 +89,5 @@ def test_unfit_schedulers() -> None:
 def test_all_names_are_classes_of_torch() -> None:
     assert {"Adam", "AdamW", "SGD", "RMSprop"} <= set(optimizer_classes())
     assert "Optimizer" not in optimizer_classes()
-    assert {"StepLR", "CosineAnnealingLR", "OneCycleLR", "ReduceLROnPlateau"} <= set(
-        scheduler_classes()
-    )
-    assert not {"LRScheduler", "_LRScheduler", "SequentialLR"} & set(scheduler_classes())
+    assert {"StepLR", "CosineAnnealingLR", "OneCycleLR", "ReduceLROnPlateau"} <= set(schedulers())
+    assert not {"LRScheduler", "_LRScheduler", "SequentialLR"} & set(schedulers())

@@ -38,7 +38,9 @@ def test_multi_label_outputs_agree() -> None:
 
 
 def test_names() -> None:
-    assert set(OUTPUT_NAMES) == {"labels", "classes", "probabilities", "logits", "preds", "raw"}
+    assert set(OUTPUT_NAMES) == {
+        *("classes", "fiftyone", "labels", "logits", "preds", "probabilities", "raw", "top_k")
+    }
     assert resolve_output(None) is None
     assert resolve_output("raw") is None
     named = resolve_output("labels", ["x", "y", "z"])
@@ -53,7 +55,7 @@ def test_names() -> None:
 
 def test_unfit_outputs() -> None:
     with pytest.raises(
-        ValueError, match=r"`output` to be one of classes, labels, .* but got 'label'"
+        ValueError, match=r"`output` to be one of classes, .* but got 'label'. Did you mean labels"
     ):
         resolve_output("label")
     with pytest.raises(TypeError, match="`output` to be a name, an Output or None"):

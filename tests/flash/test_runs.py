@@ -16,10 +16,11 @@ from rich.console import Console
 
 from flash import runs
 from flash.evaluation import evaluate_data, load_predictor
-from flash.fitting import WarmupCosine, count_batches
+from flash.fitting import WarmupCosine
 from flash.probe import VideoViews, cached_features, fit_linear
 from flash.run_config import RunConfig
 from flash.runs import RunFolder, check_same
+from flash.schedules import count_batches
 from pytorchvideo.models._registry import create_model
 from pytorchvideo.models._weights import ClipRecipe
 

@@ -238,6 +238,8 @@ def test_model_file_holds_plain_types(saved: Path) -> None:
         "model_state": dict,
         "labels": list,
         "recipe": dict,
+        "multi_label": bool,
+        "threshold": float,
     }
     assert [p.name for p in saved.parent.iterdir()] == ["model.pt"]
 
