@@ -202,7 +202,10 @@ class ClipReader:
         wanted = "video" if self._decode_video else "audio"
         if clip is not None and clip.get(wanted) is not None:
             return clip
-        raise self._skip(SkippedClip(str(path), reason, float(start), float(end))) from cause
+        try:
+            raise self._skip(SkippedClip(str(path), reason, float(start), float(end))) from cause
+        finally:
+            cause = None  # its traceback leads to this frame, which would keep the video in memory
 
     def _skip(self, clip: SkippedClip, *, quietly: bool = False) -> VideoError:
         """Logs a bad clip, and returns the error to raise."""

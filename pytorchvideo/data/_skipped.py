@@ -69,17 +69,19 @@ class SkipLog:
 
     def clips(self) -> dict[str, SkippedClip]:
         """Everything recorded so far by any process, by path: the first entry of each."""
+        read_up_to = self._read_up_to  # threads may read the same lines, but each counts them once
         try:
             with open(self._file, "rb") as file:
-                file.seek(self._read_up_to)
+                file.seek(read_up_to)
                 for line in file:
                     if not line.endswith(b"\n"):
                         break  # another process is writing it
                     clip = SkippedClip(**json.loads(line))
                     self._found.setdefault(clip.path, clip)
-                    self._read_up_to += len(line)
+                    read_up_to += len(line)
         except FileNotFoundError:
             return {}
+        self._read_up_to = read_up_to
         return self._found
 
     def __getstate__(self) -> dict[str, Any]:

@@ -168,10 +168,7 @@ class EncodedVideo(Video):
         **other_args: Any,
     ) -> "EncodedVideo":
         """Opens a video that is already in memory."""
-        if len(data) == 0:
-            raise VideoError(f"{video_name} is empty (0 bytes), so it is not a readable video.")
-        file = io.BytesIO(data)
-        return cls(file, video_name, decode_video, decode_audio, decoder, **other_args)
+        return cls(io.BytesIO(data), video_name, decode_video, decode_audio, decoder, **other_args)
 
     @property
     def name(self) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Video files through PyAV, which carries FFmpeg. Nothing outside this folder touches PyAV."""
 
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,8 @@ from pytorchvideo.data._decode._types import (
 )
 
 __all__ = ["PyAVDecoder", "versions"]
+
+_LEAST_BIT_RATE = 10  # per second; a still picture takes more
 
 
 class PyAVDecoder:
@@ -53,17 +56,21 @@ class PyAVDecoder:
         index: FrameIndex | None = None,
     ) -> None:
         try:
-            self._source = Source(file, name, video=video, audio=audio)
-            # The order matters: the sound looks at a fresh file.
-            self._sound = AudioReader(self._source) if self._source.audio is not None else None
-            self._frames: FrameReader | None = None
-            if video:
-                self._frames = FrameReader(
-                    self._source, seek=seek, time_limit_sec=time_limit_sec, index=index
-                )
-            if self._sound is not None and self._frames is not None:
-                self._sound.origin = self._frames.origin
-            self.info = self._read_info()
+            with ExitStack() as on_failure:
+                self._source = Source(file, name, video=video, audio=audio)
+                on_failure.callback(self._source.close)
+                # The order matters: the sound looks at a fresh file.
+                self._sound = AudioReader(self._source) if self._source.audio is not None else None
+                self._frames: FrameReader | None = None
+                if video:
+                    self._frames = FrameReader(
+                        self._source, seek=seek, time_limit_sec=time_limit_sec, index=index
+                    )
+                if self._sound is not None and self._frames is not None:
+                    self._sound.origin = self._frames.origin
+                self.info = self._read_info()
+                self._check_duration()
+                on_failure.pop_all()
         except (av.error.FFmpegError, EOFError) as error:
             raise VideoError(
                 f"{name} is not a readable video: {reason(error)}. "
@@ -93,6 +100,14 @@ class PyAVDecoder:
             audio_codec=source.audio.codec_context.name if sound is not None else None,
             audio_rate=sound.rate if sound is not None else None,
         )
+
+    def _check_duration(self) -> None:
+        """Raises a VideoError for a time that a damaged number tells: it would mean clips without end."""
+        name, seconds, size = self._source.name, self.info.duration, self._source.size
+        if seconds * _LEAST_BIT_RATE > 8 * size:
+            raise VideoError(
+                f"{name} should last {float(seconds):.0f} s, but has only {size} bytes: its times are damaged."
+            )
 
     def frames(
         self,

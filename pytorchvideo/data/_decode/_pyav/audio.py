@@ -17,6 +17,7 @@ from pytorchvideo.data._decode._types import AudioSamples, Time, VideoError, cei
 
 _PREROLL_SEC = Fraction(1, 2)  # overlap and bit reservoir of AAC, MP3, Opus, with room to spare
 _PROBE_FRAMES = 12
+_MAX_PLANES = 8  # PyAV reads beyond the end of more
 
 
 class AudioReader:
@@ -64,7 +65,7 @@ class AudioReader:
         the file. None where the sound has ended.
 
         Raises:
-            VideoError: if the sound is damaged there.
+            VideoError: if the sound is damaged there, or changes its number of channels.
         """
         tick = Fraction(1, self.rate)
         first, last = int(ceil_ticks(start_sec, tick)), ceil_ticks(end_sec, tick)
@@ -84,10 +85,19 @@ class AudioReader:
     def _chunks(self, first: int, last: float) -> Iterator[tuple[int, np.ndarray]]:
         """(position, float32 (channels, S)) of the window's samples, positions counted from the origin."""
         frames = self._from(self.origin + Fraction(first, self.rate) - _PREROLL_SEC)
-        resampler: Any = AudioResampler(format="fltp")
+        resampler, channels = None, 0
         for position, frame in frames:
+            if resampler is None:
+                channels = frame.layout.nb_channels
+                resampler = AudioResampler(format="fltp" if channels <= _MAX_PLANES else "flt")
+            elif frame.layout.nb_channels != channels:
+                raise VideoError(
+                    f"{self._source.name}: the sound changes from {channels} to {frame.layout.nb_channels} channels."
+                )
             for part in resampler.resample(frame):
                 samples = part.to_ndarray()
+                if not part.format.is_planar:
+                    samples = samples.reshape(-1, channels).T
                 low, high = max(first, position), min(last, position + samples.shape[1])
                 if low < high:
                     yield low, samples[:, low - position : int(high) - position]

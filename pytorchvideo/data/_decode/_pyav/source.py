@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An open container: streams, seeking, packets. Video and audio readers share one."""
 
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +25,7 @@ class Source:
         audio: whether to keep a sound stream.
 
     Raises:
-        VideoError: if there is no video stream although one was asked for.
+        VideoError: if it is empty, or there is no video stream although one was asked for.
         av.error.FFmpegError: if FFmpeg cannot read the file.
     """
 
@@ -34,15 +35,21 @@ class Source:
     def __init__(self, file: str | Path | BinaryIO, name: str, *, video: bool, audio: bool) -> None:
         self.name = name
         self._file = str(file) if isinstance(file, Path) else file
+        if not isinstance(file, (str, Path)):
+            file.seek(0, io.SEEK_END)
+            if file.tell() == 0:
+                raise VideoError(f"{name} is empty (0 bytes), so it is not a readable video.")
         self._wants = video, audio
         self.moves = 0  # seeks so far, each of which empties the decoders
+        self._container: Any = None
         self.reopen()
 
     def reopen(self) -> None:
         """Opens the file afresh; unlike a seek this also restores how decoders treat the very first packets."""
         self.moves += 1
+        self.close()
         if isinstance(self._file, str):
-            self._container: Any = av.open(self._file, metadata_errors="ignore")
+            self._container = av.open(self._file, metadata_errors="ignore")
         else:
             self._file.seek(0)
             self._container = av.open(self._file, metadata_errors="ignore")
@@ -63,7 +70,8 @@ class Source:
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
-        self._container.close()
+        if self._container is not None:
+            self._container.close()
 
     @property
     def format(self) -> str:
@@ -74,6 +82,11 @@ class Source:
     def bit_rate(self) -> int | None:
         """Bits per second of the whole file."""
         return self._container.bit_rate or None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return int(self._container.size)
 
     @property
     def duration(self) -> Fraction | None:
@@ -124,9 +137,10 @@ class Source:
 
 
 def _is_readable(stream: Any) -> bool:
-    """False for streams without a decoder and for cover pictures."""
+    """False for streams without a decoder, for cover pictures, and for sound of which nothing is known."""
     return (
         stream.codec_context is not None
+        and getattr(stream.codec_context, "sample_rate", 1) > 0
         and not stream.disposition & stream.disposition.attached_pic
     )
 
