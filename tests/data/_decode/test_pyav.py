@@ -251,36 +251,6 @@ def test_a_file_cut_off_says_so(make_video: Callable[..., Path], tmp_path: Path)
         decoder.frames(3.5, 4, None)
 
 
-@pytest.mark.slow
-def test_real_clips_equal_a_plain_decode(shared_data: Path) -> None:
-    """Codecs, containers and rates as they come: the same pixels, sparse or not, trusted times or not."""
-    seen = 0
-    for path in sorted((shared_data / "clips").iterdir()):
-        decoder = PyAVDecoder(path, path.name, audio=False)
-        if path.name == "decord_corrupted.mp4":
-            with pytest.raises(VideoError, match=r"corrupted\.mp4, clip .* the video is damaged"):
-                decoder.frames(0, 5, None)
-            continue
-        # every frame of files whose times must be put right; enough of the others
-        limit = 10**9 if decoder._frames is not None and not decoder._frames._trusted else 48
-        pictures, times = everything(path, limit)
-        count = len(pictures) if limit > 48 else len(pictures) * 2 // 3
-        end = times[count - 1] + Fraction(1, 10**6)
-        for number in (None, 5):
-            spread = number and (
-                lambda i, n=number: [i[int(k)] for k in np.linspace(0, len(i) - 1, n)]
-            )
-            frames = decoder.frames(0, end, spread or None)
-            assert frames is not None
-            expected = list(range(count))
-            expected = spread(expected) if spread else expected
-            assert frames.indices == expected, path.name
-            assert same(frames.data, [pictures[i] for i in expected]), path.name
-        decoder.close()
-        seen += 1
-    assert seen >= 40
-
-
 @pytest.mark.parametrize("name", sorted(VARIANTS))
 def test_clips_one_after_the_other_equal_a_plain_decode(
     make_video: Callable[..., Path], name: str
