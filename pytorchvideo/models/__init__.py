@@ -31,6 +31,7 @@ from pytorchvideo.models.masked_multistream import (
 )
 from pytorchvideo.models.memory_bank import MemoryBank
 from pytorchvideo.models.net import DetectionBBoxNetwork, MultiPathWayWithFuse, Net
+from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.models.r2plus1d import create_r2plus1d
 from pytorchvideo.models.resnet import (
     BottleneckBlock,
@@ -68,6 +69,7 @@ __all__ = [
     "ModelEntry",
     "MultiPathWayWithFuse",
     "Net",
+    "PretrainedModel",
     "ResNetBasicHead",
     "ResNetBasicStem",
     "ResNetRoIHead",

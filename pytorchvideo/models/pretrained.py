@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trained model with all that is needed to use it, as a folder or on the Hugging Face Hub.
+
+::
+
+    FOLDER or owner/name on the Hub
+      config.json          the model by name, its arguments, labels, clip recipe, scores
+      model.safetensors    its weights
+      README.md            the model card, made of these and of the record of the published weights
+
+Folders need nothing but this library; the Hub needs ``pip install "pytorchvideo[hf]"``.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from pytorchvideo._checks import expected
+from pytorchvideo.models._hub_files import download, upload
+from pytorchvideo.models._model_card import model_card
+from pytorchvideo.models._registry import create_model, get_weights, model_entry
+from pytorchvideo.models._weights import ClipRecipe, load_checkpoint
+
+__all__ = ["PretrainedModel"]
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+_FORMAT, _VERSION = "pytorchvideo.pretrained", 1
+
+
+@dataclass(frozen=True, eq=False)
+class PretrainedModel:
+    """A model of the zoo with trained weights, and what they were trained for.
+
+    Args:
+        model: the network.
+        name: its name, one of :func:`~pytorchvideo.models.list_models`.
+        recipe: the clips that it takes.
+        model_kwargs: what else :func:`~pytorchvideo.models.create_model` was given to build it, such as
+            ``num_frames``; not the number of classes.
+        labels: class names in the order of the scores; may be empty.
+        metrics: scores by name, in percent.
+        protocol: on what and how they were measured.
+        multi_label: whether a clip may have several labels: scores are then sigmoids of the logits.
+        licence: of the weights.
+
+    Raises:
+        ValueError: no model of this name, or one with another number of classes than there are labels.
+
+    Example::
+
+        trained = PretrainedModel(model, "x3d_xs", recipe, labels=names, metrics={"top1": 91.2})
+        trained.push_to_hub("me/x3d_xs-gestures")
+        again = PretrainedModel.from_pretrained("me/x3d_xs-gestures")
+        again.model, again.labels, again.recipe
+    """
+
+    model: nn.Module
+    name: str
+    recipe: ClipRecipe
+    model_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    protocol: str = ""
+    multi_label: bool = False
+    licence: str = "Apache-2.0"
+
+    def __post_init__(self) -> None:
+        model_entry(self.name)
+        object.__setattr__(self, "labels", tuple(str(label) for label in self.labels))
+        if self.labels and len(self.labels) != self.num_classes:
+            wanted = f"{self.num_classes} names, one a class of the model"
+            raise ValueError(expected("labels", wanted, f"{len(self.labels)} names"))
+
+    @property
+    def num_classes(self) -> int:
+        """Scores that the model gives."""
+        layer: Any = self.model.classifier
+        count: int = layer.out_features if hasattr(layer, "out_features") else layer.out_channels
+        return count
+
+    @classmethod
+    def from_zoo(cls, name: str, *, progress: bool = True) -> "PretrainedModel":
+        """Returns a model with its published weights, downloaded at first.
+
+        Raises:
+            ValueError: no such model.
+            ConnectionError: the weights could not be downloaded.
+        """
+        weights = get_weights(name)
+        return cls(
+            model=create_model(name, pretrained=True, progress=progress),
+            name=name,
+            labels=weights.labels,
+            recipe=weights.recipe,
+            metrics=weights.metrics,
+            protocol=weights.protocol,
+            licence=weights.licence,
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | os.PathLike[str],
+        *,
+        num_classes: int | None = None,
+        revision: str | None = None,
+        token: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+    ) -> "PretrainedModel":
+        """Loads what :meth:`save_pretrained` or :meth:`push_to_hub` wrote.
+
+        Args:
+            source: a folder, or ``owner/name`` on the Hub, whose files are kept in the cache.
+            num_classes: another number than the model has gives it a new classifier, untrained and without
+                labels and scores.
+            revision: branch, tag or commit on the Hub.
+            token: for private models; by default that of ``hf auth login``.
+            cache_dir: by default the Hub's own, ``$HF_HOME/hub``.
+
+        Raises:
+            FileNotFoundError: there is no such folder and no such model on the Hub, or a file is missing.
+            ConnectionError: the Hub cannot be reached, and the model is not in the cache.
+            ValueError: the files are not those of a model of this library.
+            ImportError: the source is on the Hub, and ``huggingface_hub`` is not there.
+        """
+        if Path(source).is_dir():
+            config_file, weights_file = (Path(source) / name for name in (CONFIG, WEIGHTS))
+        else:
+            options = {"revision": revision, "token": token, "cache_dir": cache_dir}
+            config_file, weights_file = (
+                download(os.fspath(source), name, **options) for name in (CONFIG, WEIGHTS)
+            )
+        config = _read_config(config_file, os.fspath(source))
+        has_new_classifier = num_classes not in (None, config["num_classes"])
+        model = create_model(
+            config["model_name"],
+            num_classes=num_classes or config["num_classes"],
+            **config["model_kwargs"],
+        )
+        load_checkpoint(model, weights_file)
+        known = {} if has_new_classifier else {key: config[key] for key in ("labels", "metrics")}
+        return cls(
+            model=model,
+            name=config["model_name"],
+            model_kwargs=config["model_kwargs"],
+            recipe=ClipRecipe.from_dict(config["recipe"]),
+            protocol=config["protocol"] if known else "",
+            multi_label=config["multi_label"],
+            licence=config["licence"],
+            **known,
+        )
+
+    def save_pretrained(
+        self, folder: str | os.PathLike[str], *, repo_id: str | None = None
+    ) -> Path:
+        """Writes config.json, model.safetensors and README.md into a folder, and returns it.
+
+        Args:
+            folder: is made if it is not there.
+            repo_id: what the example of the card loads; the folder by default.
+
+        Raises:
+            ValueError: the model is not the one that ``name`` and ``model_kwargs`` build, or these hold more than
+                numbers, texts, lists and None.
+        """
+        config = json.dumps(self._config(), indent=2) + "\n"
+        state = self._checked_state()
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        save_file(state, path / WEIGHTS, metadata={"format": "pt"})
+        (path / CONFIG).write_text(config, encoding="utf-8")
+        card = self.card(repo_id or os.fspath(folder))
+        (path / CARD).write_text(card, encoding="utf-8")
+        return path
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        commit_message: str = "Add the model",
+    ) -> str:
+        """Uploads the model to the Hub, and returns its address.
+
+        Args:
+            repo_id: ``owner/name``; the repository is made if it is not there.
+            private: whether a new repository is; None is the owner's default.
+            token: by default that of ``hf auth login``.
+            commit_message: of the one commit.
+
+        Raises:
+            ConnectionError: the Hub cannot be reached.
+            PermissionError: it does not let this token write there.
+            ValueError: as :meth:`save_pretrained`.
+            ImportError: ``huggingface_hub`` is not there.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder, repo_id=repo_id)
+            return upload(
+                repo_id, folder, private=private, token=token, commit_message=commit_message
+            )
+
+    def card(self, source: str) -> str:
+        """Returns the model card, markdown that begins with the Hub's metadata.
+
+        Args:
+            source: what its example loads.
+        """
+        entry = model_entry(self.name)
+        num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        return model_card(self._config(), entry.weights, num_parameters, entry.task, source)
+
+    def _config(self) -> dict[str, Any]:
+        if not _is_plain(self.model_kwargs):
+            wanted = "made of numbers, texts, lists and None, which a file can hold"
+            raise ValueError(expected("model_kwargs", wanted, dict(self.model_kwargs)))
+        return {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "library_name": "pytorchvideo",
+            "model_name": self.name,
+            "model_kwargs": dict(self.model_kwargs),
+            "num_classes": self.num_classes,
+            "labels": list(self.labels),
+            "multi_label": self.multi_label,
+            "recipe": self.recipe.to_dict(),
+            "metrics": dict(self.metrics),
+            "protocol": self.protocol,
+            "licence": self.licence,
+        }
+
+    def _checked_state(self) -> dict[str, torch.Tensor]:
+        """The tensors, each with memory of its own, once they are known to fit what will be built from the config."""
+        with torch.device("meta"):
+            built = create_model(self.name, num_classes=self.num_classes, **self.model_kwargs)
+        state = self.model.state_dict()
+        wanted = {key: value.shape for key, value in built.state_dict().items()}
+        if {key: value.shape for key, value in state.items()} != wanted:
+            raise ValueError(
+                f"Expected `model` to have the tensors of {self.name} built with {dict(self.model_kwargs)}, but they "
+                "differ in name or shape. Give its name, and as `model_kwargs` what it was built with."
+            )
+        # safetensors takes neither shared memory nor other layouts, such as channels last
+        return {
+            key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for key, value in state.items()
+        }
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _read_config(file: Path, source: str) -> dict[str, Any]:
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no {file.name} in {source}: it is no saved model.")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is not JSON. Save the model again.") from error
+    if not isinstance(config, dict) or config.get("format") != _FORMAT:
+        kind = config.get("model_type") if isinstance(config, dict) else None
+        advice = f" It is a model of transformers ({kind}): create_hugging_face loads it." * bool(
+            kind
+        )
+        raise ValueError(f"{source} holds no model that PretrainedModel saved.{advice}")
+    if config["version"] > _VERSION:
+        raise ValueError(f"{source} was written by a later version of pytorchvideo. Install that.")
+    return config
