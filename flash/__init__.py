@@ -17,12 +17,13 @@ from typing import Any
 _HOMES = {
     "DataKeys": "flash.data.keys",
     "DataModule": "flash.data_module",
+    "InputTransform": "flash.data.input_transform",
     "Task": "flash.task",
     "Trainer": "flash.trainer",
 }
 _SUBPACKAGES = ("core", "data", "video")
 
-__all__ = ["DataKeys", "DataModule", "Task", "Trainer", "core", "data", "video"]
+__all__ = ["DataKeys", "DataModule", "InputTransform", "Task", "Trainer", "core", "data", "video"]
 
 
 def __getattr__(name: str) -> Any:

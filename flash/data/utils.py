@@ -4,16 +4,21 @@
 import hashlib
 import logging
 import os
+import stat
 import tarfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 _logger = logging.getLogger(__name__)
+
+_TIMEOUT_SEC = 60
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz")
 
@@ -40,12 +45,13 @@ def download_data(
         sha256: expected hash of the archive, hexadecimal; None trusts the sender.
 
     Returns:
-        The folder that holds the data: ``path``, or the local folder that was given.
+        The folder that holds the data: ``path``, or that of a local folder or file which is no archive.
 
     Raises:
         FileNotFoundError: if a local path does not exist.
-        ConnectionError: if the download fails.
-        ValueError: if the hash differs, or a member of the archive would leave ``path``.
+        ConnectionError: if the download fails, or the server is silent for a minute.
+        ValueError: if the hash differs, the archive is damaged, or a member of it is a link or would leave
+            ``path``.
 
     References:
         The argument order and the archive kinds are those of Lightning Flash.
@@ -58,11 +64,11 @@ def download_data(
     if local is not None and local.is_dir():
         return local
     folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
     if local is None:
         name = PurePosixPath(unquote(urlsplit(str(url)).path)).name
         if name in ("", "..", "."):
             raise ValueError(f"Expected `url` to end in the name of a file, but got {str(url)!r}.")
+        folder.mkdir(parents=True, exist_ok=True)
         local = folder / name
         if not local.exists():
             _fetch(str(url), local, verbose, chunk_size)
@@ -70,10 +76,16 @@ def download_data(
         raise FileNotFoundError(f"There is no file or folder {str(local)!r} to take data from.")
     if sha256 is not None:
         _check_hash(local, sha256, chunk_size)
-    if local.name.lower().endswith(".zip"):
-        _unpack_zip(local, folder)
-    elif local.name.lower().endswith(ARCHIVES):
-        _unpack_tar(local, folder)
+    if not local.name.lower().endswith(ARCHIVES):
+        return local.parent
+    unpack = _unpack_zip if local.name.lower().endswith(".zip") else _unpack_tar
+    try:
+        unpack(local, folder)
+    except tarfile.FilterError as error:
+        raise ValueError(f"Refused to unpack {local}: {error}.") from error
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+        advice = "Delete the file to fetch it again."
+        raise ValueError(f"{local} is no archive, or a damaged one: {error}. {advice}") from error
     return folder
 
 
@@ -96,7 +108,10 @@ def _fetch(url: str, target: Path, verbose: bool, chunk_size: int) -> None:
         TimeRemainingColumn(),
     )
     try:
-        with urllib.request.urlopen(url) as answer, partial.open("wb") as file:
+        with (
+            urllib.request.urlopen(url, timeout=_TIMEOUT_SEC) as answer,
+            partial.open("wb") as file,
+        ):
             size = answer.headers.get("Content-Length")
             with Progress(*columns, disable=not verbose) as progress:
                 task = progress.add_task(target.name, total=int(size) if size else None)
@@ -106,7 +121,7 @@ def _fetch(url: str, target: Path, verbose: bool, chunk_size: int) -> None:
         if size is not None and partial.stat().st_size != int(size):
             got = partial.stat().st_size
             raise ConnectionError(f"The download of {url} broke off after {got} of {size} bytes.")
-    except urllib.error.URLError as error:
+    except (urllib.error.URLError, TimeoutError, HTTPException) as error:
         raise ConnectionError(f"Could not download {url}: {error}.") from error
     else:
         partial.replace(target)
@@ -145,6 +160,10 @@ def _unpack_zip(archive: Path, folder: Path) -> None:
         members = file.infolist()
         # all names are checked before the first file is written
         targets = [_target(folder, member.filename, archive) for member in members]
+        for member in members:
+            # the upper half holds the mode of Unix
+            if stat.S_ISLNK(member.external_attr >> 16):
+                raise ValueError(f"Refused to unpack {archive}: {member.filename!r} is a link.")
         missing = [
             m for m, t in zip(members, targets, strict=True) if not _is_there(t, m.file_size)
         ]
@@ -157,8 +176,5 @@ def _unpack_tar(archive: Path, folder: Path) -> None:
         members = file.getmembers()
         targets = [_target(folder, member.name, archive) for member in members]
         missing = [m for m, t in zip(members, targets, strict=True) if not _is_there(t, m.size)]
-        try:
-            file.extractall(folder, members=missing, filter="data")
-        except tarfile.FilterError as error:
-            raise ValueError(f"Refused to unpack {archive}: {error}.") from error
+        file.extractall(folder, members=missing, filter="data")
     _logger.info("unpacked %d of %d members of %s", len(missing), len(members), archive)

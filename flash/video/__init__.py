@@ -6,11 +6,17 @@ from typing import Any
 
 _HOMES = {
     "VideoClassificationData": "flash.video.data",
+    "VideoClassificationInputTransform": "flash.video.input_transform",
     "VideoClassifier": "flash.video.model",
     "VideoPredictor": "flash.video.predict",
 }
 
-__all__ = ["VideoClassificationData", "VideoClassifier", "VideoPredictor"]
+__all__ = [
+    "VideoClassificationData",
+    "VideoClassificationInputTransform",
+    "VideoClassifier",
+    "VideoPredictor",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,12 +11,38 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "names"),
     [
-        ("flash", ("Trainer", "Task", "DataModule", "DataKeys")),
+        ("flash", ("Trainer", "Task", "DataModule", "DataKeys", "InputTransform")),
         ("flash.video", ("VideoClassificationData", "VideoClassifier", "VideoPredictor")),
-        ("flash.data", ("download_data", "split_items", "TransformHooks")),
+        ("flash.video", ("VideoClassificationInputTransform",)),
+        ("flash.video.classification", ("VideoClassificationData", "VideoClassifier")),
+        ("flash.video.classification.data", ("VideoClassificationData",)),
+        ("flash.video.classification.model", ("VideoClassifier",)),
+        (
+            "flash.video.classification.input_transform",
+            ("VideoClassificationInputTransform",),
+        ),
+        ("flash.data", ("download_data", "split_items", "TransformHooks", "ApplyToKeys")),
         ("flash.data.utils", ("download_data",)),
         ("flash.core.data.utils", ("download_data",)),
+        ("flash.core.data.data_source", ("DefaultDataKeys",)),
         ("flash.core.data.io.input", ("DataKeys",)),
+        ("flash.core.data.io.input_transform", ("InputTransform",)),
+        ("flash.core.data.transforms", ("ApplyToKeys",)),
+        (
+            "flash.core.data.utilities.classification",
+            (
+                "CommaDelimitedMultiLabelTargetFormatter",
+                "MultiBinaryTargetFormatter",
+                "MultiLabelTargetFormatter",
+                "MultiNumericTargetFormatter",
+                "MultiSoftTargetFormatter",
+                "SingleBinaryTargetFormatter",
+                "SingleLabelTargetFormatter",
+                "SingleNumericTargetFormatter",
+                "SpaceDelimitedTargetFormatter",
+                "TargetFormatter",
+            ),
+        ),
         ("flash.core.data.data_module", ("DataModule",)),
         (
             "flash.core.classification",
@@ -53,7 +79,7 @@ def test_keys_are_strings() -> None:
 
 
 def test_importing_flash_video_loads_no_lightning() -> None:
-    code = "import sys, flash, flash.video; print({'torch', 'pytorch_lightning', 'kornia'} & set(sys.modules))"
+    code = "import sys, flash, flash.video, flash.data; print({'torch', 'pytorch_lightning', 'kornia'} & set(sys.modules))"
     answer = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
