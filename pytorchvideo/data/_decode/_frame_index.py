@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 BESIDE = "beside"
 _ENDING = ".frames.safetensors"
+_TENSORS = ("pts", "is_keyframe", "is_reference")
 _FORMAT = "1"  # of the files; those of another format are written anew
 _said: set[Path] = set()
 
@@ -104,21 +105,22 @@ class IndexCache:
         """The index; None where there is none, or one of a video that has changed since, or a damaged file."""
         try:
             with safe_open(self.file, framework="pt") as file:
-                known = file.metadata() or {}
-                if (known.get("format"), known.get("stamp")) != (_FORMAT, self.stamp):
+                texts = dict(file.metadata() or {})
+                if (texts.get("format"), texts.get("stamp")) != (_FORMAT, self.stamp):
                     return None
-                return FrameIndex(
-                    pts=file.get_tensor("pts"),
-                    is_keyframe=file.get_tensor("is_keyframe"),
-                    is_reference=file.get_tensor("is_reference"),
-                    time_base=Fraction(known["time_base"]),
-                    start=int(known["start"]),
-                    duration=Fraction(known["duration"]),
-                    is_trusted=known["is_trusted"] == "True",
-                )
+                tensors = {name: file.get_tensor(name) for name in _TENSORS}
+            if texts.pop("digest") != _digest_of(texts, tensors):
+                raise ValueError("its bytes have changed")
+            return FrameIndex(
+                **tensors,
+                time_base=Fraction(texts["time_base"]),
+                start=int(texts["start"]),
+                duration=Fraction(texts["duration"]),
+                is_trusted=texts["is_trusted"] == "True",
+            )
         except FileNotFoundError:
             return None
-        except (OSError, SafetensorError, KeyError, ValueError, ZeroDivisionError) as error:
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
             logger.info("The frame index %s is read anew from the video: %s.", self.file, error)
             return None
 
@@ -132,11 +134,8 @@ class IndexCache:
             "duration": str(index.duration),
             "is_trusted": str(index.is_trusted),
         }
-        tensors = {
-            "pts": index.pts,
-            "is_keyframe": index.is_keyframe,
-            "is_reference": index.is_reference,
-        }
+        tensors = {name: getattr(index, name) for name in _TENSORS}
+        texts["digest"] = _digest_of(texts, tensors)
         part = self.file.with_name(f"{self.file.name}.{os.getpid()}.part")
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -157,3 +156,10 @@ def _file_in(folder: str | os.PathLike[str], video: str) -> Path:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _digest_of(texts: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:
+    """Tells files whose bytes have changed: safetensors has no checksum."""
+    parts = [repr(sorted(texts.items())).encode()]
+    parts += [tensors[name].numpy().tobytes() for name in _TENSORS]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
