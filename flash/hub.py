@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run has learnt, to be shared: its classifier, labels, clips and scores as a folder or on the Hub.
+
+::
+
+    trained_model("runs/gestures").push_to_hub("me/gestures")
+    trained = PretrainedModel.from_pretrained("me/gestures")
+    VideoPredictor(trained.model, trained.recipe, trained.labels).predict("clip.mp4")
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from flash.runs import RunFolder
+from flash.video.predict import VideoPredictor, read_classifier
+from pytorchvideo.models.pretrained import PretrainedModel
+
+
+def trained_model(path: str | os.PathLike[str], *, licence: str = "Apache-2.0") -> PretrainedModel:
+    """Returns the classifier of a run with the scores of its held-out videos, or that of a model file.
+
+    Args:
+        path: folder of a finished run, or a file that ``VideoClassifier.save`` wrote, of which no scores are known.
+        licence: under which the weights are given away.
+
+    Raises:
+        FileNotFoundError: there is no such file, or the run is not finished.
+        ValueError: it is no run and no model file, or its network is none of the zoo.
+    """
+    run = RunFolder(Path(path)) if Path(path).is_dir() else None
+    file = Path(path) if run is None else run.model_file()
+    saved = read_classifier(file)
+    predictor = VideoPredictor.from_file(file)
+    metrics, protocol = ({}, "") if run is None else _scores(run)
+    return PretrainedModel(
+        model=predictor.model,
+        name=saved["model_name"],
+        recipe=predictor.recipe,
+        model_kwargs=saved["model_kwargs"],
+        labels=tuple(predictor.labels),
+        metrics=metrics,
+        protocol=protocol,
+        multi_label=bool(saved.get("multi_label", False)),
+        licence=licence,
+    )
+
+
+def _scores(run: RunFolder) -> tuple[dict[str, float], str]:
+    """The accuracy in percent over the held-out videos, and how it came about."""
+    if not run.predictions.is_file():
+        return {}, ""
+    results: list[dict[str, Any]] = json.loads(run.predictions.read_text(encoding="utf-8"))
+    if not results or not all(isinstance(result["label"], str) for result in results):
+        return {}, ""
+    config = run.read_config()
+    right = sum(result["label"] == result["predicted"] for result in results)
+    name = Path(config.data).name
+    protocol = f"{len(results)} held-out videos of {name}, {config.clips} clips a video"
+    return {"top1": round(100 * right / len(results), 2)}, protocol

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run has learnt can be given away: the same answers, its labels, its scores."""
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from flash import runs
+from flash.hub import trained_model
+from flash.run_config import RunConfig
+from flash.video.predict import VideoPredictor, save_classifier
+from pytorchvideo.models import ClipRecipe, PretrainedModel, create_model
+
+
+def test_a_run_is_shared_with_its_scores(folder: Path, tmp_path: Path) -> None:
+    config = RunConfig(
+        str(folder), epochs=1, frames=4, crop=32, batch_size=4, clip_duration=0.8, clips=2
+    )
+    summary = runs.train(config, tmp_path / "run", console=Console(file=StringIO()))
+    trained = trained_model(tmp_path / "run", licence="CC-BY-4.0")
+    shared = trained.save_pretrained(tmp_path / "shared")
+    card = (shared / "README.md").read_text()
+    count = len(summary.results)
+    assert f"{count} held-out videos of {folder.name}, 2 clips a video." in card
+    assert "license: cc-by-4.0" in card
+    loaded = PretrainedModel.from_pretrained(shared)
+    assert loaded.labels == tuple(summary.labels)
+    assert loaded.metrics == {"top1": pytest.approx(100 * summary.accuracy, abs=0.01)}
+    predictor = VideoPredictor(loaded.model, loaded.recipe, loaded.labels)
+    for result in summary.results:
+        scores = dict(predictor.predict(result.video, clips=2, top_k=2))
+        wanted = dict(zip(result.labels, result.scores, strict=True))
+        assert scores == pytest.approx(wanted, abs=1e-4)
+
+
+def test_a_model_file_has_no_scores(tmp_path: Path) -> None:
+    kwargs = {"num_frames": 4, "crop_size": 32}
+    model = create_model("x3d_xs", num_classes=2, **kwargs)
+    recipe = ClipRecipe(4, 2, side_size=32, crop_size=32)
+    file = tmp_path / "model.pt"
+    save_classifier(
+        file,
+        model=model,
+        model_name="x3d_xs",
+        model_kwargs=kwargs,
+        labels=["a", "b"],
+        recipe=recipe,
+    )
+    trained = trained_model(file)
+    assert (trained.name, trained.labels, trained.metrics) == ("x3d_xs", ("a", "b"), {})
+    assert all(torch.equal(v, trained.model.state_dict()[k]) for k, v in model.state_dict().items())
+
+
+def test_errors(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="holds no run"):
+        trained_model(tmp_path)
+    with pytest.raises(FileNotFoundError, match="missing"):
+        trained_model(tmp_path / "missing.pt")
