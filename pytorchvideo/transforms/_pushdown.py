@@ -17,7 +17,7 @@ from pytorchvideo.transforms._clip import (
     UniformTemporalSubsample,
 )
 from pytorchvideo.transforms._sample import ApplyTransformToKey, RemoveKey
-from pytorchvideo.transforms._scale import scaled_size
+from pytorchvideo.transforms._scale import BILINEAR, scaled_size
 from pytorchvideo.transforms._steps import steps
 from pytorchvideo.transforms._video import NormalizeVideo
 from pytorchvideo.transforms.functional import temporal_subsample_indices
@@ -26,7 +26,6 @@ FrameFilter = Callable[[list[int]], list[int]]
 FrameResize = Callable[[int, int], tuple[int, int]]
 
 _SAME_FOR_EVERY_PIXEL = (ConvertUint8ToFloat, Div255, Normalize, NormalizeVideo)
-_BILINEAR = ("bilinear", "linear", "trilinear")
 
 
 def _first_step(transform: Any, key: str) -> Any:
@@ -124,9 +123,9 @@ def _picks_frames(step: Any) -> bool:
 
 
 def _short_side(step: Any, may_draw_before: bool) -> FrameResize | None:
-    if type(step) is ShortSideScale and step.interpolation in _BILINEAR:
+    if type(step) is ShortSideScale and step.interpolation in BILINEAR:
         size = step.size
-    elif type(step) is RandomShortSideScale and step.interpolation in _BILINEAR:
+    elif type(step) is RandomShortSideScale and step.interpolation in BILINEAR:
         if may_draw_before:
             return None
         size = step.peek()

@@ -16,6 +16,8 @@ _INTERPOLATIONS = (
     "bicubic",
     "area",
 )
+# Time is not resized, and over (H, W) alone linear and trilinear are bilinear.
+BILINEAR = ("linear", "bilinear", "trilinear")
 
 
 def check_clip(x: torch.Tensor, interpolation: str, backend: str = "pytorch") -> None:
@@ -52,7 +54,6 @@ def interpolate(x: torch.Tensor, height: int, width: int, interpolation: str) ->
 
 
 def _resize(x: torch.Tensor, height: int, width: int, interpolation: str) -> torch.Tensor:
-    # Time is not resized, and over (H, W) alone linear and trilinear are bilinear.
     if interpolation in ("linear", "bilinear", "trilinear"):
         return F.interpolate(x, size=(height, width), mode="bilinear", align_corners=False)
     if interpolation == "bicubic":

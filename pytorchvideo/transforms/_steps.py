@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How :class:`ApplyTransformToKey` runs a pipeline on a clip: step by step, which allows three things.
+"""How :class:`ApplyTransformToKey` runs a pipeline on a clip: step by step, which allows four things.
 
 - A step that takes time for channels is an error that says so, instead of wrong colours.
 - kornia's ``VideoSequential``, which takes batches, gets a single clip as a batch of one.
 - ``Div255`` and ``Normalize`` wait for following steps that only choose or average pixels: a linear
   function of every pixel may as well be applied to the few that are left. Values are the same up to
   the rounding of float32, random numbers are drawn in the same order.
+- A scale that a crop follows need not scale all that is cut off (``_scaled_crop.py``).
 """
 
 from collections.abc import Callable
@@ -28,10 +29,9 @@ from pytorchvideo.transforms._clip import (
     ShortSideScale,
     UniformTemporalSubsample,
 )
+from pytorchvideo.transforms._scaled_crop import is_scaled_crop, never_pads, scaled_crop
 from pytorchvideo.transforms._video import (
-    CenterCropVideo,
     NormalizeVideo,
-    RandomCropVideo,
     RandomHorizontalFlipVideo,
     RandomResizedCropVideo,
 )
@@ -43,16 +43,12 @@ _PICKS_PIXELS = (
     RandomShortSideScale,
     RandomResizedCrop,
     RandomResizedCropVideo,
-    CenterCropVideo,
-    RandomCropVideo,
     RandomHorizontalFlipVideo,
     tv.RandomHorizontalFlip,
     tv.RandomVerticalFlip,
     tv2.RandomHorizontalFlip,
     tv2.RandomVerticalFlip,
 )
-_RANDOM_CROPS = (tv.RandomCrop, tv2.RandomCrop)
-_CENTER_CROPS = (tv.CenterCrop, tv2.CenterCrop)
 
 # Names in torchvision, v1 and v2, of what looks at several channels at once.
 _OF_COLOURS = frozenset(
@@ -96,7 +92,9 @@ def run(transform: Callable[[Any], Any], x: Any, *, is_clip: bool) -> Any:
         ValueError: a step would take time for channels.
     """
     waiting: list[Any] = []
-    for step in steps(transform):
+    todo = steps(transform)
+    while todo:
+        step = todo.pop(0)
         is_tensor = isinstance(x, torch.Tensor) and x.ndim >= 4
         if is_tensor:
             _check_channels(step, x, is_clip)
@@ -106,8 +104,12 @@ def run(transform: Callable[[Any], Any], x: Any, *, is_clip: bool) -> Any:
             continue
         if waiting and not _only_picks_pixels(step, x):
             x, waiting = _all(waiting, x), []
-        alone = is_tensor and x.ndim == 4 and _is_video_sequential(step)
-        x = step(x[None])[0] if alone else step(x)
+        if is_tensor and x.ndim == 4 and _is_video_sequential(step):
+            x = step(x[None])[0]
+        elif is_tensor and todo and is_scaled_crop(step, todo[0], x):
+            x = scaled_crop(step, todo.pop(0), x)
+        else:
+            x = step(x)
     return _all(waiting, x)
 
 
@@ -126,14 +128,9 @@ def _is_linear(step: Any, x: torch.Tensor) -> bool:
 
 def _only_picks_pixels(step: Any, x: torch.Tensor) -> bool:
     """Whether every pixel that a step returns is one, or a weighted mean, of those that it gets."""
-    kind = type(step)
-    if kind in _RANDOM_CROPS:
-        return step.padding is None and not step.pad_if_needed
-    if kind in _CENTER_CROPS:  # pads what is too small
-        return all(crop <= side for crop, side in zip(step.size, x.shape[-2:], strict=True))
-    if kind is UniformTemporalSubsample:
+    if type(step) is UniformTemporalSubsample:
         return bool(step.temporal_dim == -3)
-    return kind in _PICKS_PIXELS
+    return type(step) in _PICKS_PIXELS or never_pads(step, min(x.shape[-2:]))
 
 
 def _keeps_axes(step: Any) -> bool:

@@ -86,6 +86,42 @@ def test_rounding_and_half_precision_keep_the_order() -> None:
     assert torch.equal(on_video(pipeline, video.half()), pipeline(video.half()))
 
 
+@pytest.mark.parametrize(
+    "crop",
+    [
+        tv.RandomCrop((16, 24)),
+        tv2.RandomCrop(16),
+        tv.CenterCrop(19),
+        tv2.CenterCrop((20, 8)),
+        T.RandomCropVideo((16, 24)),
+        T.CenterCropVideo(18),
+        tv.RandomCrop(23, pad_if_needed=True),
+        tv.RandomCrop(16, padding=2),
+        tv.CenterCrop(40),
+    ],
+)
+@pytest.mark.parametrize("scale", [T.RandomShortSideScale(20, 40), T.ShortSideScale(24)])
+@pytest.mark.parametrize("shape", [(3, 5, 24, 37), (2, 3, 5, 41, 24), (3, 1, 63, 80)])
+def test_pixels_that_a_crop_leaves_are_those_of_the_scaled_clip(
+    scale: Any, crop: Any, shape: tuple[int, ...]
+) -> None:
+    video, pipeline = clip(*shape), tv.Compose([scale, crop])
+    for layout in (video, video.transpose(-1, -2).contiguous().transpose(-1, -2)):
+        for seed in range(5):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                wanted, after = pipeline(video), torch.rand(1)
+                torch.manual_seed(seed)
+                assert torch.equal(on_video(pipeline, layout), wanted)
+                assert torch.equal(torch.rand(1), after)
+
+
+def test_a_crop_that_is_too_large_is_the_error_of_the_crop() -> None:
+    pipeline = tv.Compose([T.ShortSideScale(20), tv.RandomCrop(30)])
+    with pytest.raises(ValueError, match=r"Required crop size \(30, 30\) is larger"):
+        on_video(pipeline, clip(3, 2, 24, 37))
+
+
 # -- torchvision ---------------------------------------------------------------------------------
 
 
