@@ -149,7 +149,7 @@ class EncodedVideo(Video):
                 where = other_args.get("index_cache")
                 if where is not None:
                     other_args["index_cache"] = IndexCache.of_url(where, url, info)
-                name = Path(url).name
+                name = Path(url.partition("?")[0]).name
                 video = cls(file, name, decode_video, decode_audio, decoder, **other_args)
                 video._on_close = stack.pop_all()
             return video

@@ -6,6 +6,8 @@ from typing import Any, BinaryIO, cast
 
 import fsspec
 
+from pytorchvideo.data._decode._types import VideoError
+
 
 def open_remote(url: str) -> tuple[BinaryIO, dict[str, Any]]:
     """Opens a URL whose scheme fsspec knows (``https://``, ``s3://``, ``memory://`` …); only what is read is loaded.
@@ -16,6 +18,8 @@ def open_remote(url: str) -> tuple[BinaryIO, dict[str, Any]]:
     Raises:
         FileNotFoundError: there is no such file.
         IsADirectoryError: it is a directory.
+        OSError: its size is not known.
+        VideoError: it is empty.
         ValueError: fsspec does not know the scheme.
         ImportError: the package for it is not installed; the message names it.
     """
@@ -24,20 +28,36 @@ def open_remote(url: str) -> tuple[BinaryIO, dict[str, Any]]:
         info = system.info(path)
         if info.get("type") == "directory":
             raise IsADirectoryError(f"{url} is a directory, but a video file was expected.")
-        return system.open(path, "rb"), info
+        if info.get("size") == 0:
+            raise VideoError(f"{url} is empty (0 bytes), so it is not a readable video.")
+        if info.get("size") is None:
+            raise OSError(
+                f"The size of {url} is not known, so it cannot be read in parts. "
+                "Put 'simplecache::' before the URL to load it whole."
+            )
+        return cast(BinaryIO, _Reader(system.open(path, "rb"), url, owns=True)), info
     except FileNotFoundError as error:
         raise FileNotFoundError(f"There is no video file {url}, or no access to it.") from error
 
 
 def shared(file: BinaryIO) -> BinaryIO:
     """Returns a reader of an open file with a position of its own: several can take turns on one file."""
-    return cast(BinaryIO, _Reader(file))
+    return cast(BinaryIO, _Reader(file, "the file", owns=False))
 
 
 class _Reader(io.RawIOBase):
-    def __init__(self, file: BinaryIO) -> None:
+    """Reads a file; what goes wrong is an OSError that names it, since file systems have errors of their own."""
+
+    def __init__(self, file: BinaryIO, name: str, *, owns: bool) -> None:
         self._file = file
+        self._name = name
+        self._owns = owns
         self._position = 0
+
+    def close(self) -> None:
+        if self._owns:
+            self._file.close()
+        super().close()
 
     def readable(self) -> bool:
         return True
@@ -46,8 +66,11 @@ class _Reader(io.RawIOBase):
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        self._file.seek(self._position)
-        data = self._file.read(size)
+        try:
+            self._file.seek(self._position)
+            data = self._file.read(size)
+        except Exception as error:
+            raise OSError(f"{self._name} cannot be read: {error}") from error
         self._position += len(data)
         return data
 
