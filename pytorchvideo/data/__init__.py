@@ -23,6 +23,7 @@ from pytorchvideo.data.epic_kitchen_forecasting import EpicKitchenForecasting
 from pytorchvideo.data.epic_kitchen_recognition import EpicKitchenRecognition
 from pytorchvideo.data.frame_video import FrameVideo
 from pytorchvideo.data.hmdb51 import Hmdb51
+from pytorchvideo.data.huggingface import HuggingFaceVideos, to_hugging_face
 from pytorchvideo.data.kinetics import Kinetics
 from pytorchvideo.data.labeled_video_dataset import (
     LabeledVideoDataset,
@@ -50,6 +51,7 @@ __all__ = [
     "EpicKitchenRecognition",
     "FrameVideo",
     "Hmdb51",
+    "HuggingFaceVideos",
     "Kinetics",
     "LabeledVideoDataset",
     "LabeledVideoPaths",
@@ -66,4 +68,5 @@ __all__ = [
     "VideoPathHandler",
     "labeled_video_dataset",
     "make_clip_sampler",
+    "to_hugging_face",
 ]

@@ -78,7 +78,9 @@ class ClipReader:
         self.clip_sampler = clip_sampler
         self.transform = transform
         self.skip_log = SkipLog(on_error)
-        self.video_path_handler: Any = VideoPathHandler(fps=fps)
+        # videos that are no files, such as rows of a table, know how they are opened
+        own_handler = getattr(videos, "video_path_handler", None)
+        self.video_path_handler: Any = own_handler or VideoPathHandler(fps=fps)
         self._decode_audio = decode_audio
         self._decode_video = decode_video
         self._decoder = decoder

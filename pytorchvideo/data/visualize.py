@@ -29,6 +29,7 @@ __all__ = [
     "contact_sheet",
     "gif_bytes",
     "read_clips",
+    "read_file",
     "save_clip",
     "show_clip",
     "unnormalize",
