@@ -84,8 +84,10 @@ def download_data(
     except tarfile.FilterError as error:
         raise ValueError(f"Refused to unpack {local}: {error}.") from error
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
-        advice = "Delete the file to fetch it again."
-        raise ValueError(f"{local} is no archive, or a damaged one: {error}. {advice}") from error
+        reason = " ".join(str(error).split())  # those of tar have several lines
+        raise ValueError(
+            f"{local} is no archive, or a damaged one: {reason}. Delete the file to fetch it again."
+        ) from error
     return folder
 
 

@@ -3,6 +3,8 @@
 
 import hashlib
 import io
+import socket
+import stat
 import tarfile
 import threading
 import zipfile
@@ -12,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from flash.data import utils
 from flash.data.utils import download_data
 
 CONTENT = {"videos/cat/a.mp4": b"cat", "videos/dog/b.mp4": b"dogs"}
 
 
 def make_archive(path: Path, members: dict[str, bytes] = CONTENT) -> Path:
-    if path.suffix == ".zip":
+    if path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path, "w") as file:
             for name, data in members.items():
                 file.writestr(name, data)
@@ -61,7 +64,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
-@pytest.mark.parametrize("name", ["set.zip", "set.tar", "set.tar.gz", "set.tgz"])
+@pytest.mark.parametrize("name", ["set.zip", "set.tar", "set.tar.gz", "set.tgz", "SET.ZIP"])
 def test_local_archive(tmp_path: Path, name: str) -> None:
     archive = make_archive(tmp_path / name)
     folder = download_data(archive, tmp_path / "data")
@@ -112,9 +115,10 @@ def test_http_errors_leave_no_file(tmp_path: Path, server: tuple[str, list[str]]
 
 
 @pytest.mark.parametrize("name", ["evil.zip", "evil.tar"])
-def test_member_that_leaves_the_folder(tmp_path: Path, name: str) -> None:
-    archive = make_archive(tmp_path / name, {"fine.mp4": b"1", "../outside.mp4": b"2"})
-    with pytest.raises(ValueError, match=r"stay inside .* but found '../outside.mp4'"):
+@pytest.mark.parametrize("member", ["../outside.mp4", "a/../../outside.mp4", "/tmp/outside.mp4"])
+def test_member_that_leaves_the_folder(tmp_path: Path, name: str, member: str) -> None:
+    archive = make_archive(tmp_path / name, {"fine.mp4": b"1", member: b"2"})
+    with pytest.raises(ValueError, match=rf"stay inside .* but found '{member}'"):
         download_data(archive, tmp_path / "data")
     assert not (tmp_path / "outside.mp4").exists()
     assert not (tmp_path / "data/fine.mp4").exists()
@@ -128,6 +132,56 @@ def test_tar_link_that_leaves_the_folder(tmp_path: Path) -> None:
         file.addfile(link)
     with pytest.raises(ValueError, match="Refused to unpack"):
         download_data(archive, tmp_path / "data")
+
+
+def test_zip_link(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "link.zip", "w") as file:
+        link = zipfile.ZipInfo("link")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        file.writestr(link, "/etc")
+    with pytest.raises(ValueError, match=r"Refused to unpack .*link.zip: 'link' is a link"):
+        download_data(tmp_path / "link.zip", tmp_path / "data")
+
+
+def test_member_below_a_link_that_was_there(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/videos").symlink_to(tmp_path)
+    with pytest.raises(ValueError, match="stay inside"):
+        download_data(make_archive(tmp_path / "set.zip"), tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar", "set.tar.gz"])
+@pytest.mark.parametrize("size", [0, 20, 60])
+def test_damaged_archives_are_named(tmp_path: Path, name: str, size: int) -> None:
+    archive = make_archive(tmp_path / name)
+    archive.write_bytes(archive.read_bytes()[:size])
+    with pytest.raises(ValueError, match=f"{name} is no archive, or a damaged one: .* Delete"):
+        download_data(archive, tmp_path / "data")
+
+
+def test_other_files_stay_where_they_are(tmp_path: Path, server: tuple[str, list[str]]) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"clip")
+    assert download_data(tmp_path / "clip.mp4", tmp_path / "data") == tmp_path
+    assert not (tmp_path / "data").exists()
+    folder = download_data(f"{server[0]}/a.zip.mp4", tmp_path / "data")
+    assert [file.name for file in folder.iterdir()] == ["a.zip.mp4"]
+
+
+def test_silent_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(utils, "_TIMEOUT_SEC", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/set.zip"
+        with pytest.raises(ConnectionError, match=r"Could not download .*set.zip: .*timed out"):
+            download_data(url, tmp_path / "data")
+
+
+def test_progress_is_shown_when_asked(
+    tmp_path: Path, server: tuple[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    download_data(f"{server[0]}/quiet.zip", tmp_path / "data")
+    assert capsys.readouterr().out == ""
+    download_data(f"{server[0]}/set.zip", tmp_path / "data", verbose=True)
+    assert "set.zip" in capsys.readouterr().out
 
 
 def test_hash(tmp_path: Path) -> None:

@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils.data import RandomSampler, SequentialSampler, get_worker_info
+from torch.utils.data import (
+    RandomSampler,
+    SequentialSampler,
+    WeightedRandomSampler,
+    get_worker_info,
+)
 from torchvision.transforms import CenterCrop, Compose
 
 import flash
+from flash.data.targets import SingleLabelTargetFormatter, SpaceDelimitedTargetFormatter
 from flash.video import VideoClassificationData, VideoClassifier
 from flash.video.data import DEFAULT_RECIPE, MiddleClipSampler
 from pytorchvideo.data.clip_sampling import UniformClipSampler
@@ -416,3 +422,106 @@ def test_missing_stages_say_so(root: Path) -> None:
 def test_alias_of_kornia() -> None:
     augmentation = pytest.importorskip("kornia.augmentation")
     assert augmentation.augmentation.ColorJitter is augmentation.ColorJitter
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"clip_sampling": "random"}, "argument 'clip_sampling'. Did you mean .*clip_sampler"),
+        ({"preprocess": object()}, "`preprocess` to be None, .* Use the transforms."),
+        ({"input_cls": object}, "`input_cls` to be None"),
+        ({"multi_label": "yes", "labels": ["a"]}, "argument 'labels'"),
+        ({"target_formatter": len}, "`target_formatter` to be a TargetFormatter or None"),
+        ({"clip_sampler": 3}, "`clip_sampler` to be a name or a ClipSampler, but got 3"),
+        ({"clip_sampler": "random_multi"}, "num_clips"),
+        (
+            {"sampler": SequentialSampler, "video_sampler": SequentialSampler},
+            "one of `video_sampler` and `sampler`",
+        ),
+    ],
+)
+def test_unfit_options(root: Path, options: dict[str, Any], match: str) -> None:
+    with pytest.raises(TypeError, match=match):
+        VideoClassificationData.from_files([root / "train/cat/cat0.mp4"], [0], **options)
+
+
+def test_options_of_flash_without_effect(root: Path) -> None:
+    nothing = dict.fromkeys(("preprocess", "postprocess", "input_cls", "data_fetcher"))
+    assert data(root, **nothing).num_classes == 2
+    with pytest.warns(UserWarning, match="`data_fetcher` has no effect"):
+        data(root, data_fetcher=object())
+
+
+def test_sampler_is_another_name_for_the_order_of_videos(root: Path) -> None:
+    for sampler in (SequentialSampler, SequentialSampler(range(6))):
+        module = data(root, sampler=sampler)
+        names = [name for batch in module.train_dataloader() for name in batch["video_name"]]
+        assert names == sorted(names)
+    weighted = WeightedRandomSampler([1, 0, 0, 0, 0, 0], num_samples=3)
+    module = data(root, video_sampler=weighted)
+    assert [n for b in module.train_dataloader() for n in b["video_name"]] == ["cat0.mp4"] * 3
+
+
+def test_forms_of_targets(root: Path) -> None:
+    files = sorted((root / "train").rglob("*.*"))[:2]
+    make = VideoClassificationData.from_files
+    several = make(
+        files, ["cat,pet", "pet"], val_files=files[:1], val_targets=["cat"], recipe=SMALL
+    )
+    assert (several.labels, several.multi_label) == (["cat", "pet"], True)
+    (batch,) = batches(several.train_dataloader())
+    assert batch["label"].dtype == torch.float32
+    assert sorted(batch["target"].tolist()) == [[0, 1], [1, 1]]
+    assert batches(several.val_dataloader())[0]["label"].tolist() == [[1, 0]]
+    spaced = make(files, ["old cat", "cat"], target_formatter=SpaceDelimitedTargetFormatter)
+    assert spaced.labels == ["cat", "old"]
+    known = SingleLabelTargetFormatter(["dog", "cat"])
+    assert make(files, ["cat", "cat"], target_formatter=known).num_classes == 2
+    with pytest.raises(ValueError, match=r"also has fox. Classes of the train data: dog, cat"):
+        make(files, ["cat", "fox"], target_formatter=known)
+    assert known.labels == ["dog", "cat"]
+
+
+def test_targets_of_several_classes_train(root: Path) -> None:
+    module = VideoClassificationData.from_files(
+        sorted((root / "train").rglob("*.*")), [["a"], ["a", "b"], []] * 2, recipe=SMALL
+    )
+    net = torch.nn.Sequential(
+        torch.nn.AdaptiveAvgPool3d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2)
+    )
+    model = VideoClassifier(labels=module.labels, backbone=net, multi_label=module.multi_label)
+    trainer = flash.Trainer(
+        fast_dev_run=True, enable_progress_bar=False, enable_model_summary=False, accelerator="cpu"
+    )
+    trainer.fit(model, datamodule=module)
+    assert trainer.state.finished
+
+
+def test_videos_without_an_ending(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "clip").write_bytes((root / "train/cat/cat0.mp4").read_bytes())
+    module = VideoClassificationData.from_files(
+        [tmp_path / "clip"], [0], predict_files=tmp_path / "clip", recipe=SMALL
+    )
+    assert batches(module.train_dataloader())[0]["video_name"] == ["clip"]
+    assert batches(module.predict_dataloader())[0]["video_path"] == [str(tmp_path / "clip")]
+
+
+def test_samples_have_both_names(root: Path) -> None:
+    module = data(root, num_workers=1)
+    assert module.train_dataset.data is module.train_dataset.dataset is module.train_dataset
+    sample, batch = next(iter(module.train_dataset)), next(iter(module.train_dataloader()))
+    assert sample[flash.DataKeys.INPUT] is sample["video"]
+    assert batch["target"] is batch["label"]
+
+
+def test_sparse_decode_under_flash_s_names(root: Path) -> None:
+    from pytorchvideo.transforms._pushdown import temporal_frame_filter
+
+    resize = flash.data.ApplyToKeys(
+        flash.DataKeys.INPUT, UniformTemporalSubsample(4), CenterCrop(32)
+    )
+    module = data(root, train_transform=resize)
+    keep = temporal_frame_filter(module.train_dataset.reader.transform)
+    assert keep is not None and keep(list(range(10))) == [0, 3, 6, 9]
+    (first, _) = batches(module.train_dataloader())
+    assert first["video"].shape == (4, 3, 4, 32, 32)
