@@ -7,7 +7,13 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy, MultilabelAccuracy, MultilabelF1Score
+from torchmetrics.classification import (
+    BinaryAccuracy,
+    BinaryF1Score,
+    MulticlassAccuracy,
+    MultilabelAccuracy,
+    MultilabelF1Score,
+)
 
 from pytorchvideo._checks import expected
 from pytorchvideo.transforms import MixVideo
@@ -59,6 +65,8 @@ def default_metrics(num_classes: int, multi_label: bool, threshold: float) -> di
     """The accuracy; with several labels a clip, that of single decisions and the F1 score of all of them."""
     if not multi_label:
         return {"accuracy": MulticlassAccuracy(num_classes, average="micro")}
+    if num_classes == 1:
+        return {"accuracy": BinaryAccuracy(threshold), "f1_score": BinaryF1Score(threshold)}
     return {
         "accuracy": MultilabelAccuracy(num_classes, threshold, average="micro"),
         "f1_score": MultilabelF1Score(num_classes, threshold, average="micro"),

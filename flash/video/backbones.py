@@ -217,6 +217,14 @@ def _hugging_face(
     name = name if name.startswith(HUGGING_FACE) else HUGGING_FACE + name
     source: Any = name.removeprefix(HUGGING_FACE)
     options = {key: value for key, value in kwargs.items() if key != "config"}
+    if (
+        "config" not in kwargs
+        and Path(source).is_dir()
+        and not Path(source, "config.json").is_file()
+    ):
+        raise FileNotFoundError(
+            f"Expected the backbone {source} to be a folder that save_pretrained wrote, but it has no config.json."
+        )
     if "config" in kwargs or not pretrained:
         source = _config(source, kwargs.get("config"))
     module = create_hugging_face(source, num_classes, **options)
