@@ -103,11 +103,11 @@ class Source:
         self.moves += 1
         self._container.seek(0, backward=True, any_frame=False)
 
-    def seek(self, stream: Any, pts: int) -> None:
-        """Goes to the last key frame of a stream that an index knows at or before a time in its ticks."""
+    def seek(self, stream: Any, pts: int, *, any_frame: bool = False) -> None:
+        """Goes to the last key frame, or frame, of a stream that an index knows at or before a time in its ticks."""
         self.moves += 1
         try:
-            self._container.seek(pts, stream=stream, backward=True, any_frame=False)
+            self._container.seek(pts, stream=stream, backward=True, any_frame=any_frame)
         except av.error.FFmpegError:  # no index, or before the first key frame
             self.rewind()
 
@@ -122,7 +122,8 @@ class Source:
         if self.duration is None:
             self.rewind()
         else:
-            self.seek(stream, int((self.duration - 2) / stream.time_base))
+            end = Fraction(self._container.start_time or 0, av.time_base) + self.duration
+            self.seek(stream, int((end - 2) / stream.time_base))
         ends, step = [], 0
         for packet in self.packets(stream):
             if packet.pts is not None:

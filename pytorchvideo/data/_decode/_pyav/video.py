@@ -40,6 +40,7 @@ from pytorchvideo.data._decode._types import (
 
 _PROBE_PACKETS = 32  # H.264 and HEVC reorder at most 16 pictures
 _PROBE_FRAMES = 12
+_TAIL_SEC = Fraction(1, 2)
 _READ_ON_SEC = 10  # rather than seek, which gives up what the decoder has
 _KEPT_BYTES = 64 << 20  # of packets; those of a longer stretch are read twice
 TIME_LIMIT_SEC = 600.0
@@ -127,8 +128,14 @@ class FrameReader:
         stream = self._source.video
         if stream.duration is None or not self._source.is_format("mp4", "avi"):
             return self._source.end_of(stream)
-        first = (stream.start_time or 0) if self._trusted else self._start
-        return Fraction((first + stream.duration) * self._base)
+        end = stream.duration + ((stream.start_time or 0) if self._trusted else self._start)
+        if self._trusted and stream.codec_context.has_b_frames:
+            # A file that was cut without decoding may show its last frame later than the header knows.
+            self._source.seek(stream, end - int(_TAIL_SEC / self._base), any_frame=True)
+            tail = ((p.pts, p.duration or 1) for p in self._source.packets(stream) if p.pts)
+            shown, step = max(tail, default=(0, 1))
+            end = shown + step if shown >= end else end
+        return Fraction(end * self._base)
 
     def read(
         self,
