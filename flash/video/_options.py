@@ -128,9 +128,8 @@ class Transforms:
     @property
     def trains_on_own(self) -> bool:
         """Whether the training clips are not those of the recipe."""
-        return not (
-            self.transform is self.train_transform is None and self.transform_kwargs is None
-        )
+        own = (self.transform, self.train_transform, self.transform_kwargs)
+        return any(given is not None for given in own)
 
 
 @dataclass

@@ -391,6 +391,73 @@ def test_hooks_run_in_their_places(root: Path) -> None:
     assert seen[0]["in_worker"] is False  # the last to write was the hook on the device
 
 
+class Numbered(flash.InputTransform):
+    """Writes the stage's number into every sample, in the worker, and again on the device."""
+
+    def per_sample_transform(self) -> Any:
+        return Compose(
+            [
+                ApplyTransformToKey(
+                    "video", Compose([UniformTemporalSubsample(4), CenterCrop(32)])
+                ),
+                lambda sample: {**sample, "in_worker": get_worker_info() is not None},
+            ]
+        )
+
+    def per_sample_transform_on_device(self) -> Any:
+        return lambda sample: {**sample, "input": sample["input"] * 0 + 1}
+
+    def val_per_sample_transform_on_device(self) -> Any:
+        return lambda sample: {**sample, "input": sample["input"] * 0 + 2}
+
+    def predict_per_sample_transform_on_device(self) -> Any:
+        return lambda sample: {**sample, "input": sample["input"] * 0 + 3}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_each_stage_has_its_own_hooks(root: Path, workers: int) -> None:
+    seen: dict[str, set[float]] = {"train": set(), "val": set(), "predict": set()}
+    places = set()
+
+    class Classifier(VideoClassifier):
+        def step(self, batch: Any, stage: str) -> Any:
+            seen[stage] |= set(batch["video"].unique().tolist())
+            assert batch["target"].shape == (len(batch["input"]),)
+            places.update(batch["in_worker"].tolist())
+            return super().step(batch, stage)
+
+        def forward(self, x: Any) -> Any:
+            if self.trainer.predicting:
+                seen["predict"] |= set(x.unique().tolist())
+            return super().forward(x)
+
+    module = data(
+        root,
+        val_folder=root / "val",
+        predict_folder=root / "val",
+        transform=Numbered,
+        num_workers=workers,
+    )
+    net = torch.nn.Sequential(
+        torch.nn.AdaptiveAvgPool3d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2)
+    )
+    trainer = flash.Trainer(
+        max_epochs=1,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        logger=False,
+        accelerator="cpu",
+        num_sanity_val_steps=1,
+    )
+    model = Classifier(2, backbone=net)
+    trainer.fit(model, datamodule=module)
+    answers = trainer.predict(model, datamodule=module, output="labels")
+    assert seen == {"train": {1}, "val": {2}, "predict": {3}}
+    assert places == {bool(workers)}
+    assert {label for batch in answers for label in batch} <= {"cat", "dog"}
+
+
 def test_the_sparse_decode_is_on(root: Path) -> None:
     from pytorchvideo.transforms._pushdown import temporal_frame_filter
 
