@@ -10,6 +10,7 @@ from typing import Any
 
 from pytorchvideo.data._clip_reader import ClipReader
 from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data._tables import write_whole
 
 
 def read_durations(
@@ -40,7 +41,7 @@ def read_durations(
         found |= zip(missing, pool.map(lambda path: _duration(reader, path), missing), strict=True)
     if cache is not None and missing:
         entries = {p: [*stamps[p], str(d)] for p, d in found.items() if d is not None}
-        _write_whole(Path(cache), json.dumps(known | entries))
+        write_whole(Path(cache), json.dumps(known | entries).encode())
     return [found[path] for path in paths]
 
 
@@ -78,11 +79,3 @@ def _read_cache(cache: str | os.PathLike[str] | None) -> dict[str, Any]:
     if not isinstance(known, dict):
         raise ValueError(f"{cache} is not a cache of durations. Name another file, or remove it.")
     return known
-
-
-def _write_whole(file: Path, text: str) -> None:
-    """Writes a file that others see as a whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(file)

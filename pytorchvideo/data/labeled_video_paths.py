@@ -81,7 +81,7 @@ class LabeledVideoPaths:
             ValueError: a line that cannot be read, named with the file and its number; or no video.
         """
         file = Path(file_path)
-        rows = list(_rows(file))
+        rows = list(rows_of(file))
         if not rows:
             raise ValueError(f"{file} lists no video. Expected one `path label` line per video.")
         labels, class_names = _class_ids(file, rows)
@@ -113,7 +113,7 @@ class LabeledVideoPaths:
             )
         pairs: list[tuple[str, int | None]] = []
         for label, name in enumerate(names):
-            found = list(_videos_below(root / name))
+            found = list(videos_below(root / name))
             if not found:
                 raise ValueError(
                     f"The class folder {root / name} has no video. Remove it, or add files that "
@@ -153,7 +153,8 @@ class LabeledVideoPaths:
         return f"{type(self).__name__}({len(self)} videos{classes})"
 
 
-def _videos_below(folder: Path) -> Iterator[str]:
+def videos_below(folder: Path) -> Iterator[str]:
+    """Yields the paths of the videos of a folder at any depth, sorted, without hidden ones."""
     for parent, folders, files in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if name[0] != ".")
         for name in sorted(files):
@@ -161,7 +162,7 @@ def _videos_below(folder: Path) -> Iterator[str]:
                 yield os.path.join(parent, name)
 
 
-def _rows(file: Path) -> Iterator[_Row]:
+def rows_of(file: Path) -> Iterator[_Row]:
     """The lines of a list file as text; blank ones and a header are skipped."""
     text = read_text(file, "a list with one `path label` per line")
     lines = [(n, line.strip()) for n, line in enumerate(text.split("\n"), 1) if line.strip()]

@@ -70,7 +70,7 @@ class AudioReader:
         tick = Fraction(1, self.rate)
         first, last = int(ceil_ticks(start_sec, tick)), ceil_ticks(end_sec, tick)
         try:
-            chunks = list(self._chunks(first, last))
+            chunks = list(self.chunks(first, last))
         except (av.error.FFmpegError, EOFError) as error:
             window = f"{self._source.name}, clip [{float(start_sec):.3f}, {float(end_sec):.3f}) s"
             raise VideoError(f"{window}: the sound is damaged: {reason(error)}.") from error
@@ -82,7 +82,7 @@ class AudioReader:
             data[:, position - first : position - first + samples.shape[1]] = samples
         return AudioSamples(torch.from_numpy(data), self.rate)
 
-    def _chunks(self, first: int, last: float) -> Iterator[tuple[int, np.ndarray]]:
+    def chunks(self, first: int, last: float) -> Iterator[tuple[int, np.ndarray]]:
         """(position, float32 (channels, S)) of the window's samples, positions counted from the origin."""
         frames = self._from(self.origin + Fraction(first, self.rate) - _PREROLL_SEC)
         resampler, channels = None, 0
@@ -106,6 +106,7 @@ class AudioReader:
 
     def _from(self, time: Fraction) -> Iterator[tuple[int, Any]]:
         """(position, frame) from a time of the container on; the time is on the safe side of what is wanted."""
+        latest = (self.end - self.origin) * self.rate  # first of all: it may move the file
         # Without exact times and without a grid, only counting from the very start is exact.
         from_start = time <= self.start or not (self._exact or self._grid)
         if from_start:
@@ -116,7 +117,6 @@ class AudioReader:
         frames = self._frames()
         head = list(itertools.islice(frames, 1 if from_start else 4))
         position = self._first_position(head)
-        latest = (self.end - self.origin) * self.rate
         for frame in itertools.chain(head, frames):
             if frame.pts is not None:
                 told = self._sample_of(frame)

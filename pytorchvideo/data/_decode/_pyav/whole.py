@@ -11,7 +11,7 @@ import av
 from pytorchvideo.data._decode._pyav.source import Source, reason
 from pytorchvideo.data._decode._types import VideoError, check_file
 
-_SLACK_SEC = Fraction(1, 2)  # headers round, and the sound may outlast the pictures
+SLACK_SEC = Fraction(1, 2)  # headers round, and the sound may outlast the pictures
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _read(source: Source) -> WholeVideo:
     promised = None
     if stream.duration is not None and source.is_format("mp4", "avi"):
         promised = stream.duration * stream.time_base
-    frames, times = 0, _Times()
+    frames, times = 0, PacketTimes()
     try:
         for packet in source.packets(stream):
             times.add(packet)
@@ -78,7 +78,7 @@ def _read(source: Source) -> WholeVideo:
         ) from error
     if not frames:
         raise VideoError(f"{source.name} has a video stream without a single frame.")
-    if promised is not None and times.seconds + _SLACK_SEC < promised:
+    if promised is not None and times.seconds + SLACK_SEC < promised:
         raise VideoError(
             f"{source.name} is cut off: its pictures end at {times.seconds:.3f} s, but its header promises "
             f"{float(promised):.3f} s."
@@ -99,8 +99,8 @@ def _read_sound(source: Source) -> None:
                 raise
 
 
-class _Times:
-    """The span of the packets seen so far."""
+class PacketTimes:
+    """The span of the packets seen so far: of what a file holds, whatever its header promises."""
 
     def __init__(self) -> None:
         self._first: Fraction | None = None
