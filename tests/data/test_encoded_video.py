@@ -249,3 +249,10 @@ def test_frames_outside_of_the_video_are_refused(path: Path) -> None:
             video.get_frames()
         with pytest.raises(ValueError, match="at least one frame"):
             video.get_frames(indices=[])
+
+
+def test_the_time_of_a_frame_finds_it_again(path: Path) -> None:
+    """0.3 as a float lies before 3/10, where the frame is."""
+    with EncodedVideo.from_path(path, decode_audio=False) as video:
+        for k in (9, 18, 36, 57):
+            assert video.get_frames(timestamps_sec=[k / 30]).indices == [k]

@@ -97,3 +97,41 @@ def test_the_handler_chooses_by_what_the_path_is(folder: Path, tmp_path: Path) -
     assert VideoPathHandler(fps=4).video_from_path(folder).duration == 3
     with pytest.raises(FileNotFoundError, match="nothing"):
         handler.video_from_path(tmp_path / "nothing.mp4")
+
+
+def test_single_frames_by_index_and_by_time(folder: Path) -> None:
+    video = FrameVideo.from_directory(folder, fps=4, dtype=torch.uint8)
+    assert len(video) == 12 and bool(video)
+    frames = video.get_frames(indices=[11, 0, -2, 0])
+    assert frames.indices == [11, 0, 10, 0]
+    assert frames.data.dtype == torch.uint8 and frames.data.shape == (3, 4, 6, 8)
+    assert frames.data[0, :, 0, 0].tolist() == [220, 0, 200, 0]
+    assert frames.pts_sec.tolist() == [2.75, 0, 2.5, 0]
+    assert video.get_frames(timestamps_sec=[0, 0.49, 0.5, Fraction(3, 4), 2.99]).indices == [
+        0,
+        1,
+        2,
+        3,
+        11,
+    ]
+    assert video[-1].shape == (3, 6, 8) and int(video[-1].max()) == 220
+    assert sum(1 for _ in video) == 12
+
+
+@pytest.mark.parametrize("fps", [10, 24, 29.97, 30])
+def test_the_time_of_a_frame_finds_it_again(folder: Path, fps: float) -> None:
+    video = FrameVideo.from_directory(folder, fps=fps)
+    for k in range(12):
+        assert video.get_frames(timestamps_sec=[k / fps]).indices == [k]
+
+
+def test_frames_outside_of_the_video_are_refused(folder: Path) -> None:
+    video = FrameVideo.from_directory(folder, fps=4)
+    with pytest.raises(IndexError, match="has 12 frames, so there is no frame 12"):
+        video[12]
+    with pytest.raises(ValueError, match="beyond the end"):
+        video.get_frames(timestamps_sec=[3])
+    with pytest.raises(ValueError, match="exactly one of `indices` and `timestamps_sec`"):
+        video.get_frames(indices=[0], timestamps_sec=[0])
+    with pytest.raises(ValueError, match=r"Expected `dtype` to be torch\.float32 or torch\.uint8"):
+        FrameVideo.from_directory(folder, dtype=torch.float16)
