@@ -148,3 +148,13 @@ QuarantineOut = Annotated[
 Jobs = Annotated[
     int | None, _option("--jobs", min=1, help="Files at a time; by default one for each core.")
 ]
+
+# serve
+Host = Annotated[
+    str, _option("--host", help="Address to listen on; the default is reached from here only.")
+]
+Port = Annotated[int, _option("--port", min=1, max=65535, help="Port to listen on.")]
+MaxMegabytes = Annotated[float, _option("--max-size", help="Largest file, in MB.", panel=_CLIPS)]
+MaxSeconds = Annotated[
+    float, _option("--max-seconds", help="Longest video, in seconds.", panel=_CLIPS)
+]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line, ``pytorchvideo``: demo, train, evaluate, predict, models, check, doctor.
+"""The command line, ``pytorchvideo``: demo, train, evaluate, predict, serve, models, check, doctor.
 
 Exit status: 0 for success; 1 when ``check`` found bad files or ``doctor`` something required that does
 not work; 2 for input that cannot be used, with one sentence on standard error. Answers go to standard
@@ -244,6 +244,31 @@ def _print_answer(video: str, named: list[tuple[str, float]]) -> None:
     console.print(video, style="bold", soft_wrap=True, markup=False)
     for label, score in named:
         console.print(f"  {score:6.1%}  {label}", markup=False)
+
+
+@app.command()
+def serve(
+    run: opt.Run = None,
+    model: opt.Model = None,
+    weights: opt.Weights = None,
+    labels: opt.Labels = None,
+    top: opt.Top = 5,
+    host: opt.Host = "127.0.0.1",
+    port: opt.Port = 7860,
+    max_size: opt.MaxMegabytes = 100.0,
+    max_seconds: opt.MaxSeconds = 600.0,
+) -> None:
+    """Show a page that names what happens in an uploaded or recorded video."""
+    from flash.evaluation import load_predictor
+    from flash.serve import build_app, run_app
+    from flash.service import Limits, Service
+
+    limits = Limits(max_bytes=int(max_size * 1e6), max_seconds=max_seconds)
+    predictor = load_predictor(run=run, model=model, weights=weights, labels=labels)
+    title = run.name if run is not None else model or str(weights)
+    app = build_app(Service(predictor, limits, top), title)
+    say(f"http://{host}:{port}  (Ctrl+C ends it)")
+    run_app(app, host=host, port=port)
 
 
 @app.command()

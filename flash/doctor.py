@@ -89,6 +89,7 @@ _OPTIONAL = {
     "kornia": "import kornia; print(kornia.__version__)",
     "transformers": "import transformers; print(transformers.__version__)",
     "huggingface_hub": "import huggingface_hub; print(huggingface_hub.__version__)",
+    "gradio": "import gradio; print(gradio.__version__)",
     "onnx, onnxruntime": "import onnx, onnxruntime; "
     "print(onnx.__version__, onnxruntime.__version__)",
     "openvino": "import openvino; print(openvino.__version__)",

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a server answers about an uploaded video: labels, a timeline, and the clip that the model saw."""
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from flash.video.predict import ClipScores, VideoPredictor, mean_scores
+from pytorchvideo._checks import expected
+from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.visualize import gif_bytes, unnormalize
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MOST_LINES = 5  # classes in the chart
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server takes.
+
+    Args:
+        max_bytes: of a file.
+        max_seconds: of a video.
+        max_clips: that are looked at; a longer video has gaps between them.
+    """
+
+    max_bytes: int = 100_000_000
+    max_seconds: float = 600.0
+    max_clips: int = 60
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value <= 0:
+                raise ValueError(expected(name, "> 0", value))
+
+    def check_bytes(self, size: int) -> None:
+        """Raises a ValueError for a file of more bytes."""
+        if size > self.max_bytes:
+            limit = f"{self.max_bytes / 1e6:g} MB"
+            raise ValueError(f"Expected a video of up to {limit}, but got more. Cut it first.")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one video.
+
+    Attributes:
+        labels: the likeliest classes with their probabilities, best first.
+        clips: the scores of each clip in the order of time.
+        gif: an animation of the clip that decided most, as the model was given it.
+    """
+
+    labels: list[tuple[str, float]]
+    clips: list[ClipScores]
+    gif: bytes
+
+    def to_dict(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Returns plain types: the labels, and the likeliest class of each clip with its times in seconds."""
+        timeline = []
+        for clip in self.clips:
+            score, index = clip.scores.max(dim=0)
+            timeline.append(
+                {
+                    "start_sec": clip.start_sec,
+                    "end_sec": clip.end_sec,
+                    "label": classes[int(index)],
+                    "score": float(score),
+                }
+            )
+        labels = [{"label": label, "score": score} for label, score in self.labels]
+        return {"labels": labels, "timeline": timeline}
+
+
+class Service:
+    """Answers about one video at a time, from any thread.
+
+    Args:
+        predictor: the model with its recipe and labels.
+        limits: what is taken.
+        top_k: labels of an answer.
+    """
+
+    def __init__(
+        self, predictor: VideoPredictor, limits: Limits | None = None, top_k: int = 5
+    ) -> None:
+        self.predictor = predictor
+        self.limits = limits or Limits()
+        self.top_k = min(top_k, len(predictor.labels))
+        self._one_at_a_time = threading.Lock()
+
+    def answer(self, path: str | os.PathLike[str]) -> Answer:
+        """Looks at a video.
+
+        Raises:
+            ValueError: it is larger or longer than the limits.
+            OSError, VideoError: it cannot be read.
+        """
+        self.limits.check_bytes(os.stat(path).st_size)
+        with self._one_at_a_time:
+            return self._answer(path)
+
+    def _answer(self, path: str | os.PathLike[str]) -> Answer:
+        recipe = self.predictor.recipe
+        with EncodedVideo.from_path(os.fspath(path), decode_audio=False) as video:
+            seconds = float(video.duration)
+        if seconds > self.limits.max_seconds:
+            raise ValueError(
+                f"Expected a video of up to {self.limits.max_seconds:g} s, but got {seconds:.0f} s. Cut it first."
+            )
+        fits = seconds / recipe.clip_duration_sec <= self.limits.max_clips
+        clips = self.predictor.predict_clips(
+            path, clips="uniform" if fits else self.limits.max_clips
+        )
+        mean = mean_scores(clips)
+        best = mean.topk(self.top_k)
+        labels = [self.predictor.labels[i] for i in best.indices.tolist()]
+        decisive = max(clips, key=lambda clip: float(clip.scores[best.indices[0]]))
+        return Answer(
+            labels=list(zip(labels, best.values.tolist(), strict=True)),
+            clips=clips,
+            gif=self._seen(path, decisive),
+        )
+
+    def _seen(self, path: str | os.PathLike[str], clip: ClipScores) -> bytes:
+        """The model's input for a clip, with its own colours again, at about its own speed."""
+        recipe = self.predictor.recipe
+        with EncodedVideo.from_path(os.fspath(path), decode_audio=False) as video:
+            frames = video.get_clip(clip.start_sec, clip.end_sec)["video"]
+        inputs = recipe.transforms()(frames)
+        # of several pathways, the one with the most frames
+        x = inputs if isinstance(inputs, torch.Tensor) else max(inputs, key=lambda p: p.shape[1])
+        speed = x.shape[1] / (clip.end_sec - clip.start_sec)
+        return gif_bytes(unnormalize(x, recipe.mean, recipe.std), fps=speed)
+
+
+def timeline_figure(clips: Sequence[ClipScores], labels: Sequence[str]) -> "Figure":
+    """Draws the probabilities of the likeliest classes over the time of a video.
+
+    Args:
+        clips: the scores of each clip in the order of time.
+        labels: class names in the order of the scores.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    axes = figure.add_subplot()
+    shown = mean_scores(clips).topk(min(_MOST_LINES, len(labels))).indices.tolist()
+    for index in shown:
+        # a step for each clip: where clips overlap, the later one begins
+        times = [clip.start_sec for clip in clips] + [clips[-1].end_sec]
+        scores = [float(clip.scores[index]) for clip in clips]
+        axes.step(times, [*scores, scores[-1]], where="post", label=labels[index])
+    axes.set(xlabel="seconds", ylabel="probability", ylim=(0, 1.02), xlim=(0, clips[-1].end_sec))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    return figure
