@@ -161,5 +161,5 @@ def build_page(service: Service, title: str) -> "Blocks":
                 labels = gradio.Label(label="Labels", num_top_classes=service.top_k)
                 seen = gradio.HTML(label="What the model saw", show_label=True, container=True)
         chart = gradio.Plot(label="Timeline", format="png")
-        button.click(show, video, [labels, chart, seen], api_name=False)
+        button.click(show, video, [labels, chart, seen], api_visibility="private")
     return page
