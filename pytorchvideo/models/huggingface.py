@@ -10,6 +10,8 @@ VideoMAE                arXiv 2203.12602            16
 TimeSformer             arXiv 2102.05095            8
 ViViT                   arXiv 2103.15691            32
 V-JEPA 2                arXiv 2506.09985            16, 64
+CLIP                    arXiv 2103.00020            any: its encoder of pictures, then a temporal layer
+SigLIP, SigLIP 2        arXiv 2303.15343            the same
 ======================  ==========================  ======
 
 ``transformers`` comes with ``pip install "pytorchvideo[hf]"`` and is imported on use.
@@ -18,7 +20,7 @@ V-JEPA 2                arXiv 2506.09985            16, 64
 import contextlib
 import copy
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,6 +28,7 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import expected
+from pytorchvideo.models._frame_encoder import FrameEncoder
 from pytorchvideo.models._weights import ClipRecipe
 from pytorchvideo.models.net import check_clip_batch
 
@@ -46,11 +49,13 @@ class _Family(NamedTuple):
         processor: its class in ``transformers``, whose defaults count where a folder has no processor.
         sampling_rate: number of frames -> their distance, in frames of 30 a second, in training.
         fixed: which of T, H, W cannot be others than those of its configuration.
+        encoder: of a family that knows pictures only, the class of its encoder in ``transformers``.
     """
 
     processor: str
     sampling_rate: Callable[[int], int]
     fixed: str
+    encoder: str | None = None
 
 
 _FAMILIES = {
@@ -60,7 +65,19 @@ _FAMILIES = {
     # 32 frames with stride 2: section 4.1
     "vivit": _Family("VivitVideoProcessor", lambda frames: 2, "THW"),
     "vjepa2": _Family("VJEPA2VideoProcessor", lambda frames: 4, ""),
+    "clip": _Family("CLIPImageProcessor", lambda frames: 8, "THW", "CLIPVisionModel"),
+    "siglip": _Family("SiglipImageProcessor", lambda frames: 8, "THW", "SiglipVisionModel"),
 }
+_FRAMES_OF_PICTURES = 8
+
+
+def _family(config: Any) -> _Family:
+    """The family of a configuration; that of an encoder of pictures alone belongs to the whole model's."""
+    name = config.model_type.removesuffix("_vision_model")
+    if name not in _FAMILIES:
+        wanted = f"a model of {', '.join(sorted(_FAMILIES))}"
+        raise ValueError(expected("source", wanted, config.model_type))
+    return _FAMILIES[name]
 
 
 class HuggingFaceModel(nn.Module):
@@ -142,7 +159,7 @@ class HuggingFaceModel(nn.Module):
     def head_modules(self) -> list[nn.Module]:
         """The parts that are not of the pretrained encoder: what a probe on the frozen encoder trains.
 
-        They are the classifier, and before it VideoMAE's norm and V-JEPA 2's attentive pooler.
+        They are the classifier, and before it VideoMAE's norm, V-JEPA 2's attentive pooler, or the temporal layer.
         """
         encoder = self.trunk.base_model
         added = [part for part in self.trunk.children() if part is not encoder]
@@ -152,7 +169,15 @@ class HuggingFaceModel(nn.Module):
         """Returns a copy as the model of ``transformers`` that it was, with the classifier of now.
 
         Its ``save_pretrained(folder)`` writes what ``from_pretrained`` and ``pipeline("video-classification")`` read.
+
+        Raises:
+            TypeError: it is an encoder of pictures with a temporal layer, which ``transformers`` does not know.
         """
+        if isinstance(self.trunk, FrameEncoder):
+            raise TypeError(
+                "transformers has no model for clips with this encoder of pictures. Save `model.state_dict()`, and "
+                "build it again from `model.config`."
+            )
         model = copy.deepcopy(self.trunk)
         model.classifier = copy.deepcopy(self.classifier)
         model.config = self._config_for_now()
@@ -160,7 +185,7 @@ class HuggingFaceModel(nn.Module):
         return model
 
     def _check_size(self, x: torch.Tensor) -> None:
-        recipe, fixed = self.recipe, _FAMILIES[self.trunk.config.model_type].fixed
+        recipe, fixed = self.recipe, _family(self.trunk.config).fixed
         sizes = {"T": recipe.num_frames, "H": recipe.crop_size, "W": recipe.crop_size}
         for letter, got in zip("THW", x.shape[2:], strict=True):
             if letter in fixed and got != sizes[letter]:
@@ -172,6 +197,8 @@ class HuggingFaceModel(nn.Module):
 def create_hugging_face(
     source: "str | os.PathLike[str] | PretrainedConfig | Mapping[str, Any]",
     num_classes: int | None = None,
+    *,
+    num_frames: int | None = None,
     **options: Any,
 ) -> HuggingFaceModel:
     """Builds a video model of ``transformers``, (B, C, T, H, W) -> (B, num_classes).
@@ -180,14 +207,16 @@ def create_hugging_face(
         source: a name on the Hub such as ``"MCG-NJU/videomae-base"``, a folder that ``save_pretrained`` wrote, or a
             configuration (also as its ``to_dict()``), for weights that are drawn at random.
         num_classes: classes of the classifier; None keeps that of the source. Where it is another number than the
-            source's, the classifier starts untrained.
+            source's, or the source has no classifier, it starts untrained.
+        num_frames: frames of the clips for CLIP and SigLIP, 8 by default; the others know theirs.
         options: keywords of ``from_pretrained``, such as ``revision`` or ``attn_implementation``.
 
     Raises:
         ImportError: ``transformers`` is not there.
         OSError: there is no such folder, and no such model on the Hub or no way to it.
         TypeError: the source is something else.
-        ValueError: the source is of none of the families above, or ``num_classes`` is not positive.
+        ValueError: the source is of none of the families above, has another number of frames, or ``num_classes``
+            is not positive.
 
     Example::
 
@@ -195,32 +224,46 @@ def create_hugging_face(
         transform = model.recipe.transforms(train=True, key="video")
     """
     transformers = _transformers()
-    if not isinstance(source, (str, os.PathLike)):
-        config = (
-            transformers.AutoConfig.for_model(**source) if isinstance(source, Mapping) else source
-        )
+    name, processor = None, None
+    if isinstance(source, (str, os.PathLike)):
+        name = os.fspath(source)
+        hub_options = {key: value for key, value in options.items() if key in _HUB_OPTIONS}
+        with _loading(name):
+            config = transformers.AutoConfig.from_pretrained(name, **hub_options)
+        processor = _processor(name, hub_options)
+    else:
+        is_plain = isinstance(source, Mapping)
+        config = transformers.AutoConfig.for_model(**source) if is_plain else copy.deepcopy(source)
         if not isinstance(config, transformers.PretrainedConfig):
             wanted = "a name, a folder, or a configuration of transformers"
             raise TypeError(expected("source", wanted, type(source).__name__))
-        config, labels = _with_classes(copy.deepcopy(config), num_classes)
-        model = transformers.AutoModelForVideoClassification.from_config(config, **options)
-        return HuggingFaceModel(model, _recipe(config, None), labels)
-    name = os.fspath(source)
-    hub_options = {key: value for key, value in options.items() if key in _HUB_OPTIONS}
+    family = _family(config)
+    config = _with_frames(config, family, num_frames)
+    labels = _set_classes(config, num_classes)
+    if name is None:
+        auto = transformers.AutoModelForVideoClassification
+        model = (transformers.AutoModel if family.encoder else auto).from_config(config, **options)
+    else:
+        kind = getattr(transformers, family.encoder or "AutoModelForVideoClassification")
+        with _loading(name):
+            model = kind.from_pretrained(
+                name, config=config, ignore_mismatched_sizes=True, **options
+            )
+    if family.encoder is not None:
+        model = FrameEncoder(model, config.num_frames, config.num_labels)
+    return HuggingFaceModel(model.train(), _recipe(config, family, processor), labels)
+
+
+@contextlib.contextmanager
+def _loading(name: str) -> Iterator[None]:
     try:
-        config = transformers.AutoConfig.from_pretrained(name, **hub_options)
-        config, labels = _with_classes(config, num_classes)
-        model = transformers.AutoModelForVideoClassification.from_pretrained(
-            name, config=config, ignore_mismatched_sizes=True, **options
-        )
+        yield
     except OSError as error:
         raise OSError(
             f"Cannot load {name!r}: it is no folder with config.json and weights, and no model that was found on the "
             f"Hub or in its cache. Where this machine is offline, run `hf download {name}` on another one and give "
             "the folder."
         ) from error
-    processor = _processor(name, hub_options)
-    return HuggingFaceModel(model.train(), _recipe(config, processor), labels)
 
 
 def _transformers() -> Any:
@@ -234,19 +277,31 @@ def _transformers() -> Any:
     return transformers
 
 
-def _with_classes(config: Any, num_classes: int | None) -> tuple[Any, tuple[str, ...]]:
-    """A configuration for so many classes, and their names if they are known."""
-    if config.model_type not in _FAMILIES:
-        raise ValueError(
-            expected("source", f"a model of {', '.join(_FAMILIES)}", config.model_type)
-        )
+def _with_frames(config: Any, family: _Family, num_frames: int | None) -> Any:
+    """The configuration of what sees the frames, with their number."""
+    if family.encoder is not None:
+        config = getattr(config, "vision_config", config)
+        config.num_frames = num_frames or getattr(config, "num_frames", _FRAMES_OF_PICTURES)
+    elif num_frames not in (None, _frames_of(config)):
+        wanted = f"{_frames_of(config)}, which the model was made for"
+        raise ValueError(expected("num_frames", wanted, num_frames))
+    return config
+
+
+def _frames_of(config: Any) -> int:
+    frames: int = getattr(config, "num_frames", None) or config.frames_per_clip
+    return frames
+
+
+def _set_classes(config: Any, num_classes: int | None) -> tuple[str, ...]:
+    """Sets the number of classes of a configuration, and returns their names if they are known."""
     if num_classes is not None and num_classes < 1:
         raise ValueError(expected("num_classes", ">= 1", num_classes))
     if num_classes not in (None, config.num_labels):
         config.num_labels = num_classes
     names = tuple(config.id2label[i] for i in range(config.num_labels))
     # what a configuration says where nobody named the classes
-    return config, () if names == _numbered(config.num_labels) else names
+    return () if names == _numbered(config.num_labels) else names
 
 
 def _numbered(count: int) -> tuple[str, ...]:
@@ -262,11 +317,10 @@ def _processor(name: str, hub_options: dict[str, Any]) -> Any:
     return None
 
 
-def _recipe(config: Any, processor: Any) -> ClipRecipe:
+def _recipe(config: Any, family: _Family, processor: Any) -> ClipRecipe:
     """The clips that a model takes, in the sizes of its configuration and the colours of its processor."""
-    family = _FAMILIES[config.model_type]
     processor = processor or getattr(_transformers(), family.processor)()
-    num_frames = getattr(config, "num_frames", None) or config.frames_per_clip
+    num_frames = _frames_of(config)
     crop_size = _side(getattr(config, "image_size", None) or config.crop_size)
     processed = _side(getattr(processor, "crop_size", None) or processor.size)
     mean, std = _colours(processor)
@@ -297,9 +351,9 @@ def _colours(processor: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """
     side = _side(processor.size)
     pictures = np.stack([np.full((side, side, 3), value, np.uint8) for value in (0, 255)])
-    clip = processor(list(pictures), return_tensors="pt")
-    values = next(iter(clip.values())).flatten(0, 1)[..., 0, 0].double()  # (2, C)
-    black, white = values
+    clip = next(iter(processor(list(pictures), return_tensors="pt").values()))
+    # a clip (1, T, C, H, W), or pictures (T, C, H, W)
+    black, white = clip.reshape(2, _NUM_CHANNELS, -1)[..., 0].double()
     std = 1 / (white - black)
     mean = -black * std
     return tuple(round(v, 5) for v in mean.tolist()), tuple(round(v, 5) for v in std.tolist())

@@ -37,6 +37,7 @@ CONFIGS = {
     },
 }
 FAMILIES = sorted(CONFIGS)
+PICTURES = ("clip", "siglip")
 PROCESSORS = {
     "videomae": "VideoMAEVideoProcessor",
     "timesformer": "TimesformerVideoProcessor",
@@ -56,6 +57,16 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def config_of(family: str, **changes: Any) -> Any:
     return transformers.AutoConfig.for_model(family, **{**SMALL, **CONFIGS[family], **changes})
+
+
+def pictures_config(family: str) -> Any:
+    sizes = {**SMALL, "intermediate_size": 64}
+    return transformers.AutoConfig.for_model(
+        family,
+        vision_config={**sizes, "image_size": 32, "patch_size": 8},
+        text_config={**sizes, "vocab_size": 99, "max_position_embeddings": 16},
+        projection_dim=16,
+    )
 
 
 def clips_for(model: HuggingFaceModel, batch: int = 2) -> torch.Tensor:
@@ -157,6 +168,49 @@ def test_a_pretrained_encoder_gets_a_head(tmp_path: Path) -> None:
     assert model.classifier.weight.grad is not None
 
 
+@pytest.mark.parametrize("family", PICTURES)
+def test_encoders_of_pictures_see_every_frame(family: str, tmp_path: Path) -> None:
+    whole = transformers.AutoModel.from_config(pictures_config(family)).eval()
+    whole.save_pretrained(tmp_path)
+    model = create_hugging_face(tmp_path, num_classes=3, num_frames=5).eval()
+    assert (model.recipe.num_frames, model.recipe.crop_size) == (5, 32)
+    clips = clips_for(model)
+    with torch.inference_mode():
+        frames = clips.transpose(1, 2).flatten(0, 1)
+        pooled = whole.vision_model(pixel_values=frames).pooler_output
+        # the temporal layer starts as the mean of the frames
+        torch.testing.assert_close(
+            model.forward_features(clips), pooled.unflatten(0, (2, 5)).mean(dim=1)
+        )
+    kinds = [type(part).__name__ for part in model.head_modules()]
+    assert kinds == ["TemporalLayer", "Linear"]
+    model.train()(clips).square().sum().backward()
+    assert model.trunk.temporal.layer.linear2.weight.grad.abs().sum() > 0
+    with pytest.raises(TypeError, match="no model for clips with this encoder"):
+        model.to_transformers()
+
+
+@pytest.mark.parametrize("family", PICTURES)
+def test_encoders_of_pictures_are_built_again(family: str) -> None:
+    model = create_hugging_face(pictures_config(family), num_classes=3, num_frames=4).eval()
+    torch.nn.init.normal_(model.trunk.temporal.positions)
+    torch.nn.init.normal_(model.trunk.temporal.layer.linear2.weight)
+    again = create_hugging_face(model.config).eval()
+    again.load_state_dict(model.state_dict())
+    clips = clips_for(model)
+    with torch.inference_mode():
+        assert torch.equal(model(clips), again(clips))
+        # order matters once the positions do
+        assert not torch.allclose(model(clips), model(clips.flip(2)))
+    processor = getattr(
+        transformers, {"clip": "CLIPImageProcessor", "siglip": "SiglipImageProcessor"}[family]
+    )()
+    frames = np.full((4, 40, 50, 3), (10, 120, 250), np.uint8)
+    theirs = processor(list(frames), return_tensors="pt")["pixel_values"]  # (T, C, H, W)
+    ours = model.recipe.transforms()(torch.from_numpy(frames).permute(3, 0, 1, 2).float())
+    torch.testing.assert_close(ours[:, :, 0, 0], theirs[:, :, 0, 0].T, rtol=0, atol=1e-4)
+
+
 def test_errors() -> None:
     model = create_hugging_face(config_of("videomae"), num_classes=2)
     with pytest.raises(ValueError, match=r"clips \(B, 3, T, H, W\) with T = 4, but got"):
@@ -169,8 +223,10 @@ def test_errors() -> None:
         model.reset_classifier(0)
     with pytest.raises(ValueError, match=r"`num_classes` to be >= 1, but got -1"):
         create_hugging_face(config_of("videomae"), num_classes=-1)
-    with pytest.raises(ValueError, match=r"a model of timesformer, videomae.*but got 'bert'"):
+    with pytest.raises(ValueError, match=r"a model of clip, siglip, timesformer.*but got 'bert'"):
         create_hugging_face({"model_type": "bert"})
+    with pytest.raises(ValueError, match=r"`num_frames` to be 4, which the model was made for"):
+        create_hugging_face(config_of("videomae"), num_frames=8)
     with pytest.raises(TypeError, match="a configuration of transformers, but got 'int'"):
         create_hugging_face(3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="ends with a linear `classifier`, but got 'Identity'"):
