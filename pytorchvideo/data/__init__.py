@@ -31,6 +31,8 @@ from pytorchvideo.data.labeled_video_dataset import (
     labeled_video_dataset,
 )
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
+from pytorchvideo.data.prepare import Preparation, TrainingFormat
+from pytorchvideo.data.shards import ShardedVideos, write_shards
 from pytorchvideo.data.ssv2 import SSv2
 from pytorchvideo.data.ucf101 import Ucf101
 from pytorchvideo.data.video import Video, VideoPathHandler
@@ -55,12 +57,15 @@ __all__ = [
     "Kinetics",
     "LabeledVideoDataset",
     "LabeledVideoPaths",
+    "Preparation",
     "RandomClipSampler",
     "RandomMultiClipSampler",
     "RandomMultiClipSamplerTruncateFromStart",
     "SSv2",
     "ShardedSampler",
+    "ShardedVideos",
     "SkippedClip",
+    "TrainingFormat",
     "Ucf101",
     "UniformClipSampler",
     "UniformClipSamplerTruncateFromStart",
@@ -69,4 +74,5 @@ __all__ = [
     "labeled_video_dataset",
     "make_clip_sampler",
     "to_hugging_face",
+    "write_shards",
 ]

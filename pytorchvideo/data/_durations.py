@@ -62,6 +62,8 @@ def _stamp(path: str) -> list[int]:
     """Size and time of change; of what is not a local path, nothing that could change."""
     try:
         status = os.stat(path)
+    except NotADirectoryError:  # a video in a shard
+        return _stamp(os.path.dirname(path))
     except OSError:
         return [-1, -1]
     return [status.st_size, status.st_mtime_ns]

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Videos in tar files, for a corpus that lives in object storage: written here, read here or by ``webdataset``.
+
+A shard is a plain tar file in the format of WebDataset (https://github.com/webdataset/webdataset): files whose names
+are the same up to the first dot of their last part belong to one sample. A sample written here is
+
+    00000012.mp4     the video, as it was, with the ending that it had
+    00000012.cls     its class id, if it has one
+    00000012.json    {"label": 3, "class_name": "archery", "video_name": "a.mp4", "path": "archery/a.mp4"}
+
+and ``index.json`` beside the shards says where each video stands in them, so that opening a million of them takes one
+small file. Shards of others have no index: then their headers are read once.
+"""
+
+import io
+import json
+import os
+import re
+import tarfile
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from fsspec.core import has_magic, url_to_fs
+
+from pytorchvideo._checks import expected
+from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data._decode._frame_index import IndexCache
+from pytorchvideo.data._shard_writing import FORMAT, INDEX, PackedVideo, opened, write_shards
+from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.labeled_video_paths import NO_LABEL, VIDEO_SUFFIXES
+
+__all__ = ["PackedVideo", "ShardedVideos", "write_shards"]
+
+
+class _Place(NamedTuple):
+    """Where a video stands, and what is known of it."""
+
+    shard: str
+    member: str
+    offset: int
+    size: int
+    label: int
+    video_name: str
+
+
+class ShardedVideos:
+    """The videos of WebDataset shards, for the datasets of this library.
+
+    ``LabeledVideoDataset(ShardedVideos(...), ...)`` and ``ClipDataset(ShardedVideos(...), ...)`` give the samples
+    that the files themselves give, with the same samplers, order, workers, ranks and treatment of bad videos. A
+    video is read from where it stands in its shard: of a local one what its clips need, of a remote one the whole
+    video with one request, into memory.
+
+    Args:
+        shards: a tar file, a folder of such, or a pattern like ``"s3://bucket/train-{000000..000127}.tar"`` or
+            ``"/data/*.tar"``; or several of those. Anything that fsspec knows.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: it is no tar file, or holds no video.
+
+    Attributes:
+        class_names: of the classes 0, 1, 2..., if the shards know them.
+        video_path_handler: opens the videos.
+
+    Example::
+
+        videos = ShardedVideos("s3://bucket/train-{000000..000127}.tar")
+        dataset = LabeledVideoDataset(videos, make_clip_sampler("random", 2))
+    """
+
+    def __init__(self, shards: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> None:
+        several = [shards] if isinstance(shards, (str, os.PathLike)) else list(shards)
+        found = [one for pattern in several for one in _find_shards(os.fspath(pattern))]
+        self.class_names: list[str] | None = None
+        self.video_path_handler = _ShardHandler()
+        indexes: dict[str, dict[str, Any]] = {}
+        names: dict[int, str] = {}
+        for shard in dict.fromkeys(found):
+            folder, _, name = shard.rpartition("/")
+            if folder not in indexes:
+                indexes[folder] = _read_index(folder)
+            known, size = indexes[folder].get("shards", {}).get(name), _size_of(shard)
+            if known is not None and known["bytes"] == size:
+                self._add(_Place(shard, *sample) for sample in known["samples"])
+                names |= dict(enumerate(indexes[folder]["class_names"] or ()))
+            else:
+                self._add(_scan(shard, names))
+        self._paths = list(self.video_path_handler.places)
+        if not self._paths:
+            raise ValueError(
+                f"The shards {', '.join(found[:3])} hold no video. Expected members that end in "
+                f"{', '.join(VIDEO_SUFFIXES)}."
+            )
+        if names and sorted(names) == list(range(len(names))):
+            self.class_names = [names[i] for i in range(len(names))]
+
+    def _add(self, places: Iterator[_Place]) -> None:
+        for place in places:
+            self.video_path_handler.places[f"{place.shard}/{place.member}"] = place
+
+    def __getitem__(self, index: int) -> tuple[str, dict[str, Any]]:
+        path = self._paths[index]
+        return path, {"label": self.video_path_handler.places[path].label}
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __repr__(self) -> str:
+        shards = {place.shard for place in self.video_path_handler.places.values()}
+        return f"{type(self).__name__}({len(self)} videos in {len(shards)} shards)"
+
+
+class _ShardHandler:
+    """Opens ``SHARD/MEMBER``."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, _Place] = {}
+
+    def video_from_path(
+        self,
+        filepath: str,
+        decode_video: bool = True,
+        decode_audio: bool = False,
+        decoder: str = "pyav",
+        index_cache: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> EncodedVideo:
+        """Returns a reader; see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`."""
+        place = self.places[filepath]
+        if index_cache is not None:
+            options["index_cache"] = IndexCache.of_url(index_cache, filepath, place._asdict())
+        file: Any = _Part(place) if "://" not in place.shard else _fetched(place)
+        return EncodedVideo(file, place.video_name, decode_video, decode_audio, decoder, **options)
+
+
+class _Part(io.RawIOBase):
+    """A stretch of a local file, seen as a file."""
+
+    def __init__(self, place: _Place) -> None:
+        self._file = open(place.shard, "rb", buffering=0)  # noqa: SIM115 - closed by close()
+        self._offset, self._size, self._position = place.offset, place.size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError(expected("offset", f">= {-base}", offset))
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)[: max(0, self._size - self._position)]
+        self._file.seek(self._offset + self._position)
+        count = self._file.readinto(view) or 0
+        self._position += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _fetched(place: _Place) -> io.BytesIO:
+    """A video of a remote shard, in memory."""
+    # Not kept: connections do not survive the fork of a worker, and fsspec keeps what does.
+    files, path = url_to_fs(place.shard)
+    try:
+        data = files.cat_file(path, start=place.offset, end=place.offset + place.size)
+    except Exception as error:
+        raise VideoError(
+            f"{place.shard}: {place.member} cannot be fetched: {error or type(error).__name__}."
+        ) from error
+    if len(data) > place.size:  # a server that knows no ranges sends everything
+        data = data[place.offset : place.offset + place.size]
+    if len(data) < place.size:
+        raise VideoError(
+            f"{place.shard} ends before its member {place.member}: it is cut off, or it has changed."
+        )
+    return io.BytesIO(data)
+
+
+# -- what there is -----------------------------------------------------------------------------------
+
+
+def expand(pattern: str) -> list[str]:
+    """The names that a pattern with ``{000..127}`` or ``{a,b}`` stands for.
+
+    >>> expand("train-{08..10}.tar"), expand("{a,b}.tar")
+    (['train-08.tar', 'train-09.tar', 'train-10.tar'], ['a.tar', 'b.tar'])
+    """
+    found = re.search(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}", pattern)
+    if found is None:
+        return [pattern]
+    first, last, names = found.groups()
+    if names is not None:
+        choices = names.split(",")
+    else:
+        choices = [f"{i:0{len(first)}d}" for i in range(int(first), int(last) + 1)]
+    before, after = pattern[: found.start()], pattern[found.end() :]
+    return [before + choice + rest for choice in choices for rest in expand(after)]
+
+
+def _find_shards(pattern: str) -> list[str]:
+    """The shards of a pattern, sorted as it says; local ones as absolute paths."""
+    found = []
+    for one in expand(pattern):
+        files, path = url_to_fs(one)
+        if has_magic(path):
+            paths = sorted(files.glob(path))
+        else:
+            paths = [path] if path.endswith(".tar") else sorted(files.glob(f"{path}/*.tar"))
+        found += paths if "://" not in one else [files.unstrip_protocol(path) for path in paths]
+    if not found:
+        raise FileNotFoundError(
+            f"There is no shard {pattern!r}. Expected a tar file, a folder of such, or a pattern like "
+            "shards/shard-{000000..000007}.tar."
+        )
+    return found
+
+
+def _size_of(shard: str) -> int:
+    files, path = url_to_fs(shard)
+    try:
+        return int(files.size(path) or 0)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"There is no shard {shard}.") from error
+
+
+def _read_index(folder: str) -> dict[str, Any]:
+    """The index of a folder, empty where there is none of ours."""
+    files, path = url_to_fs(f"{folder}/{INDEX}")
+    try:
+        index = json.loads(files.cat_file(path))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return index if isinstance(index, dict) and index.get("format") == FORMAT else {}
+
+
+def _scan(shard: str, names: dict[int, str]) -> Iterator[_Place]:
+    """The videos of a shard without an index, and into ``names`` what it says of classes."""
+    samples: dict[str, dict[str, Any]] = {}
+    try:
+        with opened(shard) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in tar:
+                folder, _, name = member.name.rpartition("/")
+                key, _, ending = name.partition(".")
+                sample = samples.setdefault(f"{folder}/{key}", {})
+                if f".{ending.lower()}".endswith(VIDEO_SUFFIXES):
+                    sample["video"] = member
+                elif ending.lower() in ("cls", "json"):
+                    content = tar.extractfile(member)
+                    sample[ending.lower()] = json.load(content) if content is not None else None
+    except (tarfile.TarError, ValueError) as error:
+        raise ValueError(f"{shard} is not a shard of samples: {error}.") from error
+    for sample in samples.values():
+        if "video" not in sample:
+            continue
+        json_of = sample.get("json")
+        facts: dict[str, Any] = json_of if isinstance(json_of, dict) else {}
+        label = sample.get("cls", facts.get("label", NO_LABEL))
+        if not isinstance(label, int):
+            raise ValueError(
+                f"{shard}: expected the class of {sample['video'].name} to be a whole number, but got {label!r}."
+            )
+        if isinstance(facts.get("class_name"), str):
+            names[label] = facts["class_name"]
+        member = sample["video"]
+        name = str(facts.get("video_name", member.name.rpartition("/")[2]))
+        yield _Place(shard, member.name, member.offset_data, member.size, label, name)
