@@ -11,7 +11,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
 from flash.data.hooks import TransformHooks
 from flash.data.show import show_batch
+from flash.distributed import share_among_ranks
 from pytorchvideo._checks import check_choice, expected
+from pytorchvideo.data.clip_loader import ShardedSampler
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -158,8 +160,8 @@ class DataModule(pl.LightningDataModule):
             )
         return self._loader(stage, dataset)
 
-    def _loader(self, stage: str, dataset: Dataset[Any]) -> DataLoader[Any]:
-        return DataLoader(
+    def _loader(self, stage: str, dataset: Dataset[Any]) -> Any:
+        loader = DataLoader(
             dataset,
             batch_size=self.batch_size,
             sampler=self._order(dataset) if stage == "train" else None,
@@ -168,6 +170,8 @@ class DataModule(pl.LightningDataModule):
             pin_memory=self.pin_memory,
             persistent_workers=self.persistent_workers,
         )
+        epoch = 0 if self.trainer is None else self.trainer.current_epoch
+        return share_among_ranks(loader, train=stage == "train", epoch=epoch)
 
     def _order(self, dataset: Dataset[Any]) -> Any:
         if isinstance(dataset, IterableDataset):
@@ -175,5 +179,10 @@ class DataModule(pl.LightningDataModule):
                 wanted = "None for an iterable dataset, which has its own order"
                 raise TypeError(expected("sampler", wanted, self._sampler))
             return None
+        if self._sampler is None and hasattr(dataset, "set_epoch"):
+            # Lightning tells it the epoch, and it tells the dataset, whose random clips depend on it
+            return ShardedSampler(
+                dataset, seed=int(os.environ.get("PL_GLOBAL_SEED", 0)), equal="pad"
+            )  # type: ignore[arg-type]
         sampler: Any = RandomSampler if self._sampler is None else self._sampler
         return sampler(dataset) if callable(sampler) else sampler

@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor, nn
-from torchmetrics import Metric
+from torchmetrics import MeanMetric, Metric
 
 from flash.data.keys import INPUT_KEYS, TARGET_KEYS, first_of
 from flash.finetuning import STRATEGIES, FlashBaseFinetuning
@@ -91,6 +92,16 @@ class Task(pl.LightningModule):
             }
         )
 
+        # Lightning's own mean rounds the number of samples where processes have different ones
+        plain = [name for name in self._metrics if f"val_{name}" not in self.metric_modules]
+        self.mean_modules = nn.ModuleDict(
+            {
+                f"{stage}_{name}": MeanMetric(nan_strategy="disable")
+                for stage in ("val", "test")
+                for name in (*self._losses, "loss", *plain)
+            }
+        )
+
     def step(self, batch: Mapping[str, Any], stage: str) -> Tensor:
         """Returns the loss of a batch and logs it with the metrics of ``stage``."""
         inputs, targets = first_of(batch, INPUT_KEYS), first_of(batch, TARGET_KEYS)
@@ -107,6 +118,11 @@ class Task(pl.LightningModule):
         for name, metric in self._metrics.items():
             values[f"{stage}_{name}"] = self._score(f"{stage}_{name}", metric, logits, classes)
         for name, value in values.items():
+            if name in self.mean_modules:
+                # once for each sample: without its nan strategy MeanMetric has no weights
+                mean = torch.as_tensor(value, device=logits.device).detach().expand(len(logits))
+                self.mean_modules[name].update(mean)
+                value = self.mean_modules[name]
             self.log(
                 name,
                 value,
@@ -114,8 +130,6 @@ class Task(pl.LightningModule):
                 on_epoch=True,
                 prog_bar=True,
                 batch_size=len(logits),
-                # a Metric adds itself up over the processes
-                sync_dist=stage != "train" and not isinstance(value, Metric),
             )
         return total
 

@@ -129,6 +129,11 @@ class LabeledVideoDataset(IterableDataset):
         """The sampler itself, for instance to call ``set_epoch`` on a DistributedSampler."""
         return self._video_sampler
 
+    @video_sampler.setter
+    def video_sampler(self, sampler: Sampler) -> None:
+        """From the next epoch on; for instance the share of a rank, once there is a process group."""
+        self._video_sampler = sampler
+
     @property
     def num_videos(self) -> int:
         """Number of videos in an epoch."""
