@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from flash.data.hooks import TransformHooks
 from flash.data.targets import TargetFormatter
 from flash.data_module import STAGES, DataModule
-from flash.video._datasets import EachClip, MiddleClipSampler, VideoFiles
+from flash.video._datasets import EachClip, VideoFiles
 from flash.video._files import StageFiles, format_targets
 from flash.video._options import ClipOptions, Loading, Split, Targets, Transforms, sort_options
 from pytorchvideo.data.clip_sampling import RandomMultiClipSampler
@@ -18,8 +18,6 @@ from pytorchvideo.models._weights import ClipRecipe
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-__all__ = ["MiddleClipSampler", "VideoData"]
 
 
 class VideoData(DataModule):

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import Dataset, IterableDataset, Subset
 
 from flash.data.keys import Sample
 from flash.data.split import Item
@@ -106,12 +106,30 @@ class TransformedMap(Dataset[Any]):
     def __init__(self, dataset: Any, transform: Transform) -> None:
         self.dataset = dataset
         self.transform = transform
+        if hasattr(dataset, "set_epoch"):
+            self.set_epoch = dataset.set_epoch
 
     def __len__(self) -> int:
         return len(cast(Sized, self.dataset))
 
     def __getitem__(self, index: int) -> Any:
         return _transformed(self.dataset[index], self.transform)
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        """The samples of a batch, of which a data set may leave out bad ones."""
+        together = getattr(self.dataset, "__getitems__", None)
+        samples = [self.dataset[i] for i in indices] if together is None else together(indices)
+        return [_transformed(sample, self.transform) for sample in samples]
+
+
+class Part(Subset[Any]):
+    """Some samples of a map-style data set of your own."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the randomness of the data set where that has epochs."""
+        forward = getattr(self.dataset, "set_epoch", None)
+        if forward is not None:
+            forward(epoch)
 
 
 class TransformedStream(IterableDataset[Any]):

@@ -162,7 +162,13 @@ def format_targets(
     first, reference = next(iter(targeted.items()))
     with _named(reference):
         targets = [info["label"] for _, info in reference.items]
-        fitted = formatter or reference.formatter or infer_formatter(targets, multi_label)
+        known = formatter or reference.formatter
+        if known is not None and multi_label not in (None, known.multi_label):
+            wanted = (
+                f"None or {known.multi_label} for targets of this form ({type(known).__name__})"
+            )
+            raise ValueError(expected("multi_label", wanted, multi_label))
+        fitted = known or infer_formatter(targets, multi_label)
         if fitted.num_classes is None:
             fitted.fit(targets)
     owner = owner or f"the {first} data"

@@ -108,9 +108,9 @@ class Transforms:
 
     def hooks(self, default: Callable[[str], Any]) -> dict[str, TransformHooks]:
         """Returns the hooks of each stage, with ``default(stage)`` where no transform was given."""
-        if self.transform is None and self.transform_kwargs is not None:
-            self.transform = VideoClassificationInputTransform
         given = {stage: getattr(self, f"{stage}_transform") for stage in STAGES}
+        if self.transform_kwargs is not None and self.transform is None and not any(given.values()):
+            self.transform = VideoClassificationInputTransform
         if self.transform is not None:
             for stage, own in given.items():
                 if own is not None:
@@ -185,13 +185,11 @@ class ClipOptions(Recipe):
 
     def order(self, stage: str, sampler: Any) -> Any:
         """Returns the video sampler of a stage; ``sampler`` is Lightning's name for that of training."""
-        if sampler is not None and self.video_sampler is not None:
-            raise TypeError(
-                "Expected one of `video_sampler` and `sampler`, which both order the training videos, but got both."
-            )
+        chosen = one_of("video_sampler", self.video_sampler, "sampler", sampler)
         if stage != "train":
             return SequentialSampler
-        chosen = self.video_sampler or sampler or RandomSampler
+        if chosen is None:
+            return RandomSampler
         return chosen if callable(chosen) else lambda videos: chosen
 
     @property

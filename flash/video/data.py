@@ -5,14 +5,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import Dataset, IterableDataset, Subset
+from torch.utils.data import Dataset, IterableDataset
 from torchvision.transforms import Compose
 
 from flash._kornia import register_kornia_alias
 from flash.video import _files
 from flash.video._annotations import FromAnnotations
-from flash.video._base import MiddleClipSampler
-from flash.video._datasets import Clips, TransformedMap, TransformedStream, clips_of, to_255
+from flash.video._datasets import (
+    Clips,
+    MiddleClipSampler,
+    Part,
+    TransformedMap,
+    TransformedStream,
+    clips_of,
+    to_255,
+)
 from flash.video._files import PathLike, StageFiles
 from flash.video._options import (
     DEFAULT_RECIPE,
@@ -321,5 +328,5 @@ def _split_dataset(stages: dict[str, Any], split: Split) -> None:
         wanted = f"a share of {len(train)} samples that leaves some on both sides"
         raise ValueError(expected("val_split", wanted, split.val_split))
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(split.seed)).tolist()
-    stages["val"] = Subset(train, sorted(order[:count]))
-    stages["train"] = Subset(train, sorted(order[count:]))
+    stages["val"] = Part(train, sorted(order[:count]))
+    stages["train"] = Part(train, sorted(order[count:]))

@@ -512,6 +512,21 @@ def test_unfit_options(root: Path, options: dict[str, Any], match: str) -> None:
         VideoClassificationData.from_files([root / "train/cat/cat0.mp4"], [0], **options)
 
 
+def test_folders_have_one_class_a_video(root: Path) -> None:
+    assert data(root, multi_label=False).multi_label is False
+    with pytest.raises(ValueError, match="`multi_label` to be None or False for targets of this"):
+        data(root, multi_label=True)
+
+
+def test_arguments_of_a_transform_of_one_stage(root: Path) -> None:
+    module = data(
+        root,
+        train_transform=flash.video.VideoClassificationInputTransform,
+        transform_kwargs={"image_size": 24, "temporal_sub_sample": 2},
+    )
+    assert batches(module.train_dataloader())[0]["video"].shape == (4, 3, 2, 24, 24)
+
+
 def test_options_of_flash_without_effect(root: Path) -> None:
     nothing = dict.fromkeys(("preprocess", "postprocess", "input_cls", "data_fetcher"))
     assert data(root, **nothing).num_classes == 2
