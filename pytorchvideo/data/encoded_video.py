@@ -255,14 +255,17 @@ class EncodedVideo(Video):
             IndexError: for an index outside of the video.
             VideoError: (a RuntimeError) if the file is damaged there.
         """
-        times = self._times()
+        index = self._decoder.index
+        count = len(self)
         wanted = pick_frames(
-            indices, timestamps_sec, len(times), self._on_show_at, self._name, self.duration
+            indices, timestamps_sec, count, self._on_show_at, self._name, self.duration
         )
+        if index is None:
+            raise VideoError(f"{self._name} was opened without its video.")
         first, last = min(wanted), max(wanted)
-        end = times[last + 1] if last + 1 < len(times) else float("inf")
+        end = index.time(last + 1) if last + 1 < count else float("inf")
         chosen = [i - first for i in wanted]
-        frames = self._decoder.frames(times[first], end, lambda _: chosen, None, self._dtype)
+        frames = self._decoder.frames(index.time(first), end, lambda _: chosen, None, self._dtype)
         if frames is None:
             raise VideoError(f"{self._name} has no frame {first}: the file is cut off.")
         return Frames(frames.data, frames.pts_sec, wanted)
@@ -282,13 +285,10 @@ class EncodedVideo(Video):
         tick = floor_ticks(time, index.time_base) + index.start
         return max(0, index.count_before(tick + 1) - 1)
 
-    def _times(self) -> list[Fraction]:
-        index = self._decoder.index
-        return index.times if index is not None else []
-
     def __len__(self) -> int:
         """The number of frames; see :attr:`frame_index`."""
-        return len(self._times())
+        index = self._decoder.index
+        return 0 if index is None else len(index)
 
     def __getitem__(self, index: int) -> torch.Tensor:
         """Returns frame ``index`` as (3, H, W), in the dtype of this reader."""

@@ -95,7 +95,7 @@ def test_the_last_frame_of_real_clips(shared_data: Path) -> None:
         for sound in (False, True):
             with EncodedVideo.from_path(path, decode_audio=sound) as video:
                 assert video.frame_index is not None
-                last, duration = video.frame_index.times[-1], video.frame_index.duration
+                last, duration = video.frame_index.time(-1), video.frame_index.duration
                 assert last < duration <= video.duration
                 if video.duration > duration + 1 / Fraction(video.rate or 30):
                     continue  # sound goes on after the last picture, and so do clips
@@ -124,7 +124,7 @@ def test_a_file_that_was_cut_without_decoding(
     with EncodedVideo.from_path(path) as video:
         assert video.frame_index is not None
         assert len(video) == latest[-4] + 1
-        assert video.frame_index.times[-1] < video.duration
+        assert video.frame_index.time(-1) < video.duration
         start, end = windows(UniformClipSampler(Fraction(1, 2), None, True), video.duration)[-1]
         clip = video.get_clip(start, end)["video"]
         assert clip is not None and torch.equal(clip[:, -1], video[-1])

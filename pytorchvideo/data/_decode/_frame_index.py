@@ -52,10 +52,14 @@ class FrameIndex:
     def __len__(self) -> int:
         return len(self.pts)
 
+    def time(self, place: int) -> Fraction:
+        """When a frame is shown, in seconds after the first."""
+        return (int(self.pts[place]) - self.start) * self.time_base
+
     @cached_property
     def times(self) -> list[Fraction]:
-        """Seconds after the first frame."""
-        return [(t - self.start) * self.time_base for t in self.pts.tolist()]
+        """When each frame is shown. For one of a long video, :meth:`time` is faster."""
+        return [(pts - self.start) * self.time_base for pts in self.pts.tolist()]
 
     def count_before(self, tick: float) -> int:
         """How many frames are shown before a tick, which may be infinite."""

@@ -176,7 +176,7 @@ class TorchCodecDecoder:
         """Whether the first pictures are the same: another FFmpeg may convert in another way after all."""
         key = self.info.codec, self.info.pix_fmt
         if key not in _agrees:
-            end = index.times[1] if len(index) > 1 else float("inf")
+            end = index.time(1) if len(index) > 1 else float("inf")
             mine, theirs = self._own_frames(0, end, None), self._other.frames(0, end, None)
             if mine is None or theirs is None:
                 return False
@@ -204,7 +204,7 @@ class TorchCodecDecoder:
         if not torch.allclose(batch.pts_seconds, promised, rtol=0, atol=float(index.time_base) / 2):
             self._give_up("torchcodec shows frames at other times")
             return None
-        pts_sec = [float(index.times[first + i]) for i in picked]
+        pts_sec = [float(index.time(first + i)) for i in picked]
         # (T, 3, H, W) -> (3, T, H, W)
         data = batch.data.permute(1, 0, 2, 3)
         return Frames(data, torch.tensor(pts_sec, dtype=torch.float64), picked)

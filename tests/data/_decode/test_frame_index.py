@@ -57,7 +57,7 @@ def test_the_index_says_what_the_packets_say(video: Path) -> None:
     assert index.is_keyframe.nonzero().flatten().tolist() == [0, 12, 24, 36, 48]
     assert index.is_reference[index.is_keyframe].all()
     assert index.duration == duration and index.is_trusted
-    assert index.times[0] == 0 and index.times[30] == Fraction(1)
+    assert index.time(0) == 0 and index.time(30) == 1
     assert "60 frames, 5 key frames, 2.000 s" in repr(index)
 
 
