@@ -53,6 +53,7 @@ from pytorchvideo.models.stem import (
 from pytorchvideo.models.vision_transformers import create_multiscale_vision_transformers
 from pytorchvideo.models.weight_init import init_net_weights
 from pytorchvideo.models.x3d import create_x3d
+from pytorchvideo.models.zero_shot import ZeroShotModel, create_zero_shot
 
 __all__ = [
     "BYOL",
@@ -78,6 +79,7 @@ __all__ = [
     "TransposeMultiheadAttention",
     "TransposeTransformerEncoder",
     "Weights",
+    "ZeroShotModel",
     "create_acoustic_bottleneck_block",
     "create_acoustic_res_basic_stem",
     "create_acoustic_resnet",
@@ -98,6 +100,7 @@ __all__ = [
     "create_slowfast",
     "create_slowfast_with_roi_head",
     "create_x3d",
+    "create_zero_shot",
     "get_weights",
     "init_net_weights",
     "list_models",

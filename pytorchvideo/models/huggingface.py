@@ -223,12 +223,12 @@ def create_hugging_face(
         model = create_hugging_face("MCG-NJU/videomae-base", num_classes=10)
         transform = model.recipe.transforms(train=True, key="video")
     """
-    transformers = _transformers()
+    transformers = transformers_module()
     name, processor = None, None
     if isinstance(source, (str, os.PathLike)):
         name = os.fspath(source)
         hub_options = {key: value for key, value in options.items() if key in _HUB_OPTIONS}
-        with _loading(name):
+        with loading(name):
             config = transformers.AutoConfig.from_pretrained(name, **hub_options)
         processor = _processor(name, hub_options)
     else:
@@ -245,7 +245,7 @@ def create_hugging_face(
         model = (transformers.AutoModel if family.encoder else auto).from_config(config, **options)
     else:
         kind = getattr(transformers, family.encoder or "AutoModelForVideoClassification")
-        with _loading(name):
+        with loading(name):
             model = kind.from_pretrained(
                 name, config=config, ignore_mismatched_sizes=True, **options
             )
@@ -255,7 +255,8 @@ def create_hugging_face(
 
 
 @contextlib.contextmanager
-def _loading(name: str) -> Iterator[None]:
+def loading(name: str) -> Iterator[None]:
+    """Turns what ``from_pretrained`` raises about a model that it cannot find into one sentence, an OSError."""
     try:
         yield
     except OSError as error:
@@ -266,7 +267,12 @@ def _loading(name: str) -> Iterator[None]:
         ) from error
 
 
-def _transformers() -> Any:
+def transformers_module() -> Any:
+    """Returns ``transformers``.
+
+    Raises:
+        ImportError: it is not there.
+    """
     try:
         import transformers
     except ImportError as error:
@@ -310,16 +316,24 @@ def _numbered(count: int) -> tuple[str, ...]:
 
 def _processor(name: str, hub_options: dict[str, Any]) -> Any:
     """The processor beside the weights; None if there is none."""
-    transformers = _transformers()
+    transformers = transformers_module()
     for kind in (transformers.AutoVideoProcessor, transformers.AutoImageProcessor):
         with contextlib.suppress(OSError, ValueError):
             return kind.from_pretrained(name, **hub_options)
     return None
 
 
+def recipe_of(name: str, config: Any, num_frames: int, **options: Any) -> ClipRecipe:
+    """Returns the recipe of a model of pictures, such as CLIP, for clips of so many frames."""
+    hub_options = {key: value for key, value in options.items() if key in _HUB_OPTIONS}
+    family = _family(config)
+    frames_config = _with_frames(copy.deepcopy(config), family, num_frames)
+    return _recipe(frames_config, family, _processor(name, hub_options))
+
+
 def _recipe(config: Any, family: _Family, processor: Any) -> ClipRecipe:
     """The clips that a model takes, in the sizes of its configuration and the colours of its processor."""
-    processor = processor or getattr(_transformers(), family.processor)()
+    processor = processor or getattr(transformers_module(), family.processor)()
     num_frames = _frames_of(config)
     crop_size = _side(getattr(config, "image_size", None) or config.crop_size)
     processed = _side(getattr(processor, "crop_size", None) or processor.size)

@@ -9,6 +9,7 @@ are changed where today's ``transformers`` or being offline asks for it, each ma
 import json
 import os
 import re
+import string
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,6 +27,7 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs/huggingface.md"
 CLASSES = ("Archery", "BabyCrawling", "BenchPress")
 VIDEOS = {"train": 4, "val": 2, "test": 3}  # of each class
 MODEL = "MCG-NJU/videomae-base"
+CLIP_MODEL = "openai/clip-vit-base-patch32"
 
 PAGE = """
 import os, pathlib, torch  # the guide does not import them
@@ -321,11 +323,27 @@ def tiny_model(folder: Path) -> None:
     transformers.VideoMAEImageProcessor(**size).save_pretrained(folder)
 
 
+def tiny_clip(folder: Path) -> None:
+    """CLIP with two layers for pictures of 32 x 32 pixels, and a tokenizer of single letters."""
+    letters = [*string.ascii_lowercase, *(f"{c}</w>" for c in string.ascii_lowercase)]
+    vocabulary = {word: i for i, word in enumerate([*letters, "<|startoftext|>", "<|endoftext|>"])}
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    sizes |= {"num_attention_heads": 2}
+    text = {"vocab_size": 54, "bos_token_id": 52, "eos_token_id": 53, "pad_token_id": 53}
+    config = transformers.CLIPConfig(
+        vision_config={**sizes, "image_size": 32, "patch_size": 8}, text_config={**sizes, **text}
+    )
+    transformers.CLIPModel(config).save_pretrained(folder)
+    transformers.CLIPTokenizer(vocab=vocabulary, merges=[]).save_pretrained(folder)
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory, make_video: Callable[..., Path]) -> Path:
     """A folder with the data and the model, where the downloads would put them."""
     root = tmp_path_factory.mktemp("guide")
     tiny_model(root / MODEL)
+    with torch.random.fork_rng(devices=[]):
+        tiny_clip(root / CLIP_MODEL)
     for part, count in VIDEOS.items():
         for name in CLASSES:
             for k in range(count):
@@ -409,14 +427,14 @@ def test_our_own_guide_runs(
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    for name in ("UCF101_subset", MODEL.split("/")[0]):
+    for name in ("UCF101_subset", MODEL.split("/")[0], CLIP_MODEL.split("/")[0]):
         (tmp_path / name).symlink_to(root / name)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     snippets = re.findall(
         r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), flags=re.DOTALL
     )
-    assert len(snippets) == 10
+    assert len(snippets) == 11
     for snippet in snippets:
         # for the test's sake: no bars, and no pinned memory, of which it would warn without a GPU
         quiet = '"use_cpu": True, "dataloader_pin_memory": False, "disable_tqdm": True'
