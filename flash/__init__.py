@@ -18,12 +18,23 @@ _HOMES = {
     "DataKeys": "flash.data.keys",
     "DataModule": "flash.data_module",
     "InputTransform": "flash.data.input_transform",
+    "Output": "flash.outputs",
     "Task": "flash.task",
     "Trainer": "flash.trainer",
 }
 _SUBPACKAGES = ("core", "data", "video")
 
-__all__ = ["DataKeys", "DataModule", "InputTransform", "Task", "Trainer", "core", "data", "video"]
+__all__ = [
+    "DataKeys",
+    "DataModule",
+    "InputTransform",
+    "Output",
+    "Task",
+    "Trainer",
+    "core",
+    "data",
+    "video",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -102,6 +102,52 @@ class FlashBaseFinetuning(pl.Callback):
                 self._frozen_norms.append(layer)
 
 
+class NoFreeze(FlashBaseFinetuning):
+    """Everything trains from the first epoch."""
+
+    def __init__(self) -> None:
+        super().__init__([(0, None)])
+
+
+class Freeze(FlashBaseFinetuning):
+    """The backbone stays frozen; see :class:`FlashBaseFinetuning` for ``train_bn``."""
+
+    def __init__(self, *, train_bn: bool = True) -> None:
+        super().__init__(train_bn=train_bn)
+
+
+class FreezeUnfreeze(FlashBaseFinetuning):
+    """The backbone is frozen until an epoch.
+
+    Args:
+        unfreeze_epoch: the first epoch in which everything trains.
+        train_bn: see :class:`FlashBaseFinetuning`.
+    """
+
+    def __init__(self, *, unfreeze_epoch: int = 10, train_bn: bool = True) -> None:
+        super().__init__([(unfreeze_epoch, None)], train_bn)
+
+
+class UnfreezeMilestones(FlashBaseFinetuning):
+    """The backbone is unfrozen in two steps.
+
+    Args:
+        unfreeze_milestones: the epoch from which the last layers train, and that from which all do.
+        num_layers: how many the last layers are.
+        train_bn: see :class:`FlashBaseFinetuning`.
+    """
+
+    def __init__(
+        self,
+        *,
+        unfreeze_milestones: tuple[int, int] = (5, 10),
+        num_layers: int = 5,
+        train_bn: bool = True,
+    ) -> None:
+        first, second = unfreeze_milestones
+        super().__init__([(first, num_layers), (second, None)], train_bn)
+
+
 def _backbone(module: nn.Module) -> nn.Module:
     backbone = getattr(module, "backbone", None)
     if not isinstance(backbone, nn.Module):
@@ -150,17 +196,19 @@ def resolve_strategy(
     if name in ("no_freeze", "freeze"):
         if argument is not None:
             raise TypeError(expected("strategy", f"{name!r} without arguments", strategy))
-        return None if name == "no_freeze" else FlashBaseFinetuning(train_bn=train_bn)
+        return None if name == "no_freeze" else Freeze(train_bn=train_bn)
     if name == "freeze_unfreeze":
         epoch = 10 if argument is None else argument
         if not _is_count(epoch):
             raise TypeError(expected("strategy", f"like {_EXAMPLES[name]}", strategy))
-        return FlashBaseFinetuning([(epoch, None)], train_bn)
+        return FreezeUnfreeze(unfreeze_epoch=epoch, train_bn=train_bn)
     epochs, num_layers = ((5, 10), 5) if argument is None else _pair(argument, name, strategy)
     first, second = _pair(epochs, name, strategy)
     if not all(_is_count(value) for value in (first, second, num_layers)):
         raise TypeError(expected("strategy", f"like {_EXAMPLES[name]}", strategy))
-    return FlashBaseFinetuning([(first, num_layers), (second, None)], train_bn)
+    return UnfreezeMilestones(
+        unfreeze_milestones=(first, second), num_layers=num_layers, train_bn=train_bn
+    )
 
 
 def _is_count(value: Any) -> bool:

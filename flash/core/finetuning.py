@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Old import path; the home is :mod:`flash.finetuning`."""
 
-from flash.finetuning import FlashBaseFinetuning
+from flash.finetuning import (
+    FlashBaseFinetuning,
+    Freeze,
+    FreezeUnfreeze,
+    NoFreeze,
+    UnfreezeMilestones,
+)
 
-__all__ = ["FlashBaseFinetuning"]
+__all__ = ["FlashBaseFinetuning", "Freeze", "FreezeUnfreeze", "NoFreeze", "UnfreezeMilestones"]

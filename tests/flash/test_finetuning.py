@@ -15,7 +15,15 @@ from torch.utils.data import IterableDataset
 
 import flash
 from flash.data_module import DataModule
-from flash.finetuning import STRATEGIES, FlashBaseFinetuning, resolve_strategy
+from flash.finetuning import (
+    STRATEGIES,
+    FlashBaseFinetuning,
+    Freeze,
+    FreezeUnfreeze,
+    NoFreeze,
+    UnfreezeMilestones,
+    resolve_strategy,
+)
 from flash.video import VideoClassifier
 
 # x3d_xs has 3,794,274 parameters with 400 classes, 819,600 of them in its classifier, 31,416 in BatchNorm
@@ -223,6 +231,17 @@ def test_bare_names_use_the_epochs_of_flash() -> None:
         "freeze_unfreeze": [(10, None)],
         "unfreeze_milestones": [(5, 5), (10, None)],
     }
+
+
+def test_strategies_as_callbacks() -> None:
+    model = classifier(head=flash_head())
+    assert finetune(model, Freeze(train_bn=False)).trains == [802]
+    assert finetune(classifier(head=flash_head()), NoFreeze()).trains == [3_795_076]
+    own = UnfreezeMilestones(unfreeze_milestones=(1, 2), num_layers=3)
+    named = resolve_strategy(("unfreeze_milestones", ((1, 2), 3)))
+    assert isinstance(named, UnfreezeMilestones)
+    assert own.milestones == named.milestones == [(1, 3), (2, None)]
+    assert FreezeUnfreeze(unfreeze_epoch=4).milestones == [(4, None)]
 
 
 def test_a_module_without_backbone_is_told_what_to_do() -> None:

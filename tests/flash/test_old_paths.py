@@ -48,7 +48,20 @@ import pytest
             "flash.core.classification",
             ("Labels", "Classes", "Probabilities", "Logits", "LabelsOutput"),
         ),
-        ("flash.core.finetuning", ("FlashBaseFinetuning",)),
+        (
+            "flash.core.classification",
+            ("Classes", "FiftyOneLabels", "FiftyOneLabelsOutput", "ProbabilitiesOutput"),
+        ),
+        ("flash.core.data.io.output", ("Output",)),
+        ("flash.core.data.process", ("Serializer",)),
+        (
+            "flash.core.finetuning",
+            (
+                *("FlashBaseFinetuning", "Freeze", "FreezeUnfreeze"),
+                *("NoFreeze", "UnfreezeMilestones"),
+            ),
+        ),
+        ("flash", ("Output",)),
         ("flash.core.model", ("Task",)),
         ("flash.core.trainer", ("Trainer",)),
     ],
@@ -79,7 +92,10 @@ def test_keys_are_strings() -> None:
 
 
 def test_importing_flash_video_loads_no_lightning() -> None:
-    code = "import sys, flash, flash.video, flash.data; print({'torch', 'pytorch_lightning', 'kornia'} & set(sys.modules))"
+    code = (
+        "import sys, flash, flash.video, flash.data; "
+        "print({'torch', 'pytorch_lightning', 'kornia'} & set(sys.modules))"
+    )
     answer = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
