@@ -375,3 +375,30 @@ def test_backbones_with_pathways_or_a_softmax_train_on_logits(name: str, tmp_pat
     again = VideoPredictor.from_file(tmp_path / "model.pt").model
     with torch.inference_mode():
         torch.testing.assert_close(again(inputs), scores)
+
+
+def test_checkpoint_in_plain_pytorch(tmp_path: Path) -> None:
+    model = small(3)
+    run = trainer()
+    run.strategy.connect(model)
+    run.save_checkpoint(tmp_path / "run.ckpt")
+    code = (
+        "import sys; sys.modules['flash'] = sys.modules['pytorch_lightning'] = None\n"
+        "import torch\n"
+        "from pytorchvideo.models import create_model, load_checkpoint\n"
+        f"saved = torch.load({str(tmp_path / 'run.ckpt')!r}, weights_only=True)\n"
+        "known = saved['hyper_parameters']\n"
+        "network = create_model(known['backbone'], num_classes=3, **known['backbone_kwargs'])\n"
+        "load_checkpoint(network, saved)\n"
+        "clip = torch.rand(1, 3, 4, 32, 32, generator=torch.Generator().manual_seed(1))\n"
+        "with torch.inference_mode():\n"
+        "    print(network.eval()(clip).tolist()[0])\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    clip = torch.rand(1, 3, 4, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        wanted = model.eval()(clip)[0].tolist()
+    found = [float(x) for x in answer.stdout.strip().strip("[]").split(",")]
+    assert found == pytest.approx(wanted, abs=1e-5)
