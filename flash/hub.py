@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from flash.runs import RunFolder
+from flash.video.backbones import is_hugging_face
 from flash.video.predict import VideoPredictor, read_classifier
+from pytorchvideo.models.huggingface import HuggingFaceModel
 from pytorchvideo.models.pretrained import PretrainedModel
 
 
@@ -27,11 +29,14 @@ def trained_model(path: str | os.PathLike[str], *, licence: str = "Apache-2.0") 
 
     Raises:
         FileNotFoundError: there is no such file, or the run is not finished.
-        ValueError: it is no run and no model file, or its network is none of the zoo.
+        ValueError: it is no run and no model file, or its network is one of ``transformers``.
     """
-    run = RunFolder(Path(path)) if Path(path).is_dir() else None
-    file = Path(path) if run is None else run.model_file()
+    run, file = _run_and_file(path)
     saved = read_classifier(file)
+    if is_hugging_face(saved["model_name"]):
+        raise ValueError(
+            f"{file} holds a model of transformers: transformers_model(path) returns it as theirs."
+        )
     predictor = VideoPredictor.from_file(file)
     metrics, protocol = ({}, "") if run is None else _scores(run)
     return PretrainedModel(
@@ -45,6 +50,32 @@ def trained_model(path: str | os.PathLike[str], *, licence: str = "Apache-2.0") 
         multi_label=bool(saved.get("multi_label", False)),
         licence=licence,
     )
+
+
+def transformers_model(path: str | os.PathLike[str]) -> Any:
+    """Returns the classifier of a run whose backbone is one of ``transformers`` as their own model, with its labels.
+
+    It has ``save_pretrained`` and ``push_to_hub`` of its own.
+
+    Args:
+        path: see :func:`trained_model`.
+
+    Raises:
+        FileNotFoundError: there is no such file, or the run is not finished.
+        ValueError: it is no run and no model file, or its network is one of the zoo.
+    """
+    _, file = _run_and_file(path)
+    predictor = VideoPredictor.from_file(file)
+    if not isinstance(predictor.model, HuggingFaceModel):
+        raise ValueError(f"{file} holds a model of the zoo: trained_model(path) returns it.")
+    predictor.model.labels = tuple(predictor.labels)
+    return predictor.model.to_transformers()
+
+
+def _run_and_file(path: str | os.PathLike[str]) -> tuple[RunFolder | None, Path]:
+    """The run in a folder, or None, and the file of the classifier."""
+    run = RunFolder(Path(path)) if Path(path).is_dir() else None
+    return run, Path(path) if run is None else run.model_file()
 
 
 def _scores(run: RunFolder) -> tuple[dict[str, float], str]:

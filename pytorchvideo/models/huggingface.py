@@ -19,6 +19,7 @@ SigLIP, SigLIP 2        arXiv 2303.15343            the same
 
 import contextlib
 import copy
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 __all__ = ["HuggingFaceModel", "create_hugging_face"]
+
+_log = logging.getLogger(__name__)
 
 _NUM_CHANNELS = 3
 # What the Hub's files are found by; other keywords are for the model alone.
@@ -320,6 +323,7 @@ def _processor(name: str, hub_options: dict[str, Any]) -> Any:
     for kind in (transformers.AutoVideoProcessor, transformers.AutoImageProcessor):
         with contextlib.suppress(OSError, ValueError):
             return kind.from_pretrained(name, **hub_options)
+    _log.warning("There is no processor in %s: the recipe has the colours of its family.", name)
     return None
 
 

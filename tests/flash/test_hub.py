@@ -9,8 +9,9 @@ import torch
 from rich.console import Console
 
 from flash import runs
-from flash.hub import trained_model
+from flash.hub import trained_model, transformers_model
 from flash.run_config import RunConfig
+from flash.video import VideoClassifier
 from flash.video.predict import VideoPredictor, save_classifier
 from pytorchvideo.models import ClipRecipe, PretrainedModel, create_model
 
@@ -50,8 +51,29 @@ def test_a_model_file_has_no_scores(tmp_path: Path) -> None:
         recipe=recipe,
     )
     trained = trained_model(file)
+    with pytest.raises(ValueError, match=r"of the zoo: trained_model\(path\) returns it"):
+        transformers_model(file)
     assert (trained.name, trained.labels, trained.metrics) == ("x3d_xs", ("a", "b"), {})
     assert all(torch.equal(v, trained.model.state_dict()[k]) for k, v in model.state_dict().items())
+
+
+def test_a_model_of_transformers_becomes_theirs_again(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    sizes = {"image_size": 32, "patch_size": 8, "num_frames": 4, "hidden_size": 32}
+    sizes |= {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    folder = tmp_path / "theirs"
+    config = transformers.VideoMAEConfig(**sizes)
+    transformers.VideoMAEForVideoClassification(config).save_pretrained(folder)
+    classifier = VideoClassifier(labels=["a", "b", "c"], backbone=f"hf:{folder}")
+    classifier.save(tmp_path / "model.pt")
+    model = transformers_model(tmp_path / "model.pt").eval()
+    assert model.config.id2label == {0: "a", 1: "b", 2: "c"}
+    clip = torch.rand(1, 3, 4, 32, 32)
+    with torch.inference_mode():
+        wanted = classifier.eval()(clip)
+        torch.testing.assert_close(model(clip.transpose(1, 2)).logits, wanted)
+    with pytest.raises(ValueError, match=r"transformers_model\(path\) returns it as theirs"):
+        trained_model(tmp_path / "model.pt")
 
 
 def test_errors(tmp_path: Path) -> None:
