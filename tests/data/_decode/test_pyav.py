@@ -14,6 +14,7 @@ import torch
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav import PyAVDecoder
 from pytorchvideo.data._decode._pyav.packets import Packet, groups_with
+from pytorchvideo.data._decode._pyav.run import Run
 
 B_FRAMES = {"bf": "3", "b-pyramid": "none", "g": "12", "keyint_min": "12", "sc_threshold": "0"}
 OPEN_GOP = {"x264-params": "bframes=3:keyint=10:min-keyint=10:open-gop=1:scenecut=0"}
@@ -83,30 +84,30 @@ def test_repeated_and_reversed_indices(make_video: Callable[..., Path]) -> None:
     assert same(frames.data, [pictures[9], pictures[3], pictures[3]])
 
 
-class CountingContext:
+class FedPackets:
     """Counts the packets that reach a decoder."""
 
-    def __init__(self, decoder: PyAVDecoder) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.fed = 0
-        original = decoder._frames._needed
+        original = Run._needed
 
         def counted(*args):  # type: ignore[no-untyped-def]
             for position, packet in original(*args):
                 self.fed += 1
                 yield position, packet
 
-        decoder._frames._needed = counted  # type: ignore[method-assign]
+        monkeypatch.setattr(Run, "_needed", counted)
 
 
 @pytest.mark.parametrize("b_frames", ["0", "3"])
 def test_groups_of_pictures_without_a_wanted_frame_are_not_decoded(
-    make_video: Callable[..., Path], b_frames: str
+    make_video: Callable[..., Path], b_frames: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"g": "12", "bf": b_frames, "keyint_min": "12", "sc_threshold": "0"}
     path = make_video(f"groups{b_frames}.mp4", num_frames=240, options=options)
     pictures, _ = everything(path)
     decoder = PyAVDecoder(path, "groups.mp4", audio=False)
-    count = CountingContext(decoder)
+    count = FedPackets(monkeypatch)
     # the last of a group is still inside of a decoder that reorders when the next group begins
     wanted = [0, 11, 120, 131, 239]
     frames = decoder.frames(0, 8, lambda indices: wanted)
@@ -115,10 +116,12 @@ def test_groups_of_pictures_without_a_wanted_frame_are_not_decoded(
     assert count.fed < 45  # of 240: one group of 12 for each place, at most
 
 
-def test_a_clip_late_in_a_long_file_is_reached_by_seeking(make_video: Callable[..., Path]) -> None:
+def test_a_clip_late_in_a_long_file_is_reached_by_seeking(
+    make_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = make_video("long.mp4", num_frames=600, options={"g": "30", "keyint_min": "30"})
     decoder = PyAVDecoder(path, "long.mp4", audio=False)
-    count = CountingContext(decoder)
+    count = FedPackets(monkeypatch)
     decoder.frames(18, 18.5, None)
     assert count.fed < 80  # of 600
 
@@ -269,10 +272,12 @@ def test_clips_one_after_the_other_equal_a_plain_decode(
     decoder.close()
 
 
-def test_the_next_clip_goes_on_where_the_last_one_ended(make_video: Callable[..., Path]) -> None:
+def test_the_next_clip_goes_on_where_the_last_one_ended(
+    make_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = make_video("one_group.mp4", num_frames=90, options={"g": "250", "bf": "0"})
     decoder = PyAVDecoder(path, "one_group.mp4", audio=False)
-    count = CountingContext(decoder)
+    count = FedPackets(monkeypatch)
     for start in range(3):
         assert decoder.frames(start, start + 1, lambda i: i[::4]) is not None
     assert count.fed <= 90  # three clips of 30; from the key frame on they would be 180

@@ -3,14 +3,17 @@
 
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 
 
-@dataclass(frozen=True)
-class Packet:
+class UnknownOrderError(Exception):
+    """Packets whose times are wrong do not tell either in which order their frames are shown."""
+
+
+class Packet(NamedTuple):
     """What is known of a packet before it is decoded.
 
     ``data`` is the packet itself while it is kept. A hidden one is decoded for others, but not shown: an edit list
@@ -19,8 +22,17 @@ class Packet:
 
     pts: int
     is_keyframe: bool
-    data: Any = field(default=None, repr=False, compare=False)
+    data: Any = None
     is_hidden: bool = False
+
+
+@dataclass(frozen=True)
+class Span:
+    """The packets of a window from a seek point (None: the start) on, and the times of its frames in display order."""
+
+    seek_pts: int | None
+    packets: list[Packet]
+    shown: list[int]
 
 
 def time_of(packet: Any, before: int | None) -> int:

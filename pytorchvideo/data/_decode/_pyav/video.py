@@ -7,15 +7,13 @@ groups of pictures without any are left out, packets of unwanted frames that no 
 by FFmpeg (``skip_frame``), and nothing but a wanted frame is converted. A clip that follows another one in the
 same group of pictures goes on where the decoder stands.
 
-Times are those of the container where it can be trusted. Some writers (MPEG-4 with B-frames in AVI; mp4
-files whose presentation times are copies of their decoding times) cannot be: there everything up to the
-end of the clip is decoded, and the k-th frame that the decoder shows gets the k-th smallest time.
+Times are those that ``times.py`` tells. Where it cannot, everything up to the end of the clip is decoded, and the
+k-th frame that the decoder shows gets the k-th smallest time.
 """
 
-import itertools
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -25,9 +23,17 @@ import torch
 from av.video.reformatter import VideoReformatter
 
 from pytorchvideo.data._decode._frame_index import FrameIndex
-from pytorchvideo.data._decode._pyav.packets import Packet, flags_of_frames, groups_with, time_of
+from pytorchvideo.data._decode._pyav.packets import (
+    Packet,
+    Span,
+    UnknownOrderError,
+    flags_of_frames,
+    time_of,
+)
 from pytorchvideo.data._decode._pyav.pictures import Pictures
+from pytorchvideo.data._decode._pyav.run import Run
 from pytorchvideo.data._decode._pyav.source import Source, reason
+from pytorchvideo.data._decode._pyav.times import PROBE_PACKETS, PacketTimes
 from pytorchvideo.data._decode._types import (
     FrameFilter,
     FrameResize,
@@ -38,37 +44,10 @@ from pytorchvideo.data._decode._types import (
     select_frames,
 )
 
-_PROBE_PACKETS = 32  # H.264 and HEVC reorder at most 16 pictures
-_PROBE_FRAMES = 12
 _TAIL_SEC = Fraction(1, 2)
 _READ_ON_SEC = 10  # rather than seek, which gives up what the decoder has
 _KEPT_BYTES = 64 << 20  # of packets; those of a longer stretch are read twice
 TIME_LIMIT_SEC = 600.0
-
-# Decoders that look at `skip_frame` packet by packet. Others ignore it, or, as dav1d does, keep what it was at first.
-_DROPS_UNREFERENCED = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8"})
-
-
-@dataclass(frozen=True)
-class _Span:
-    """The frames of a window in display order, as times, and the packets from the seek point (None: start) on."""
-
-    seek_pts: int | None
-    packets: list[Packet]
-    shown: list[int]
-
-
-@dataclass
-class _Run:
-    """Where a decoder stands that was fed everything that the coming frames refer to."""
-
-    context: Any  # None while the decoder is drained
-    times: list[int] = field(default_factory=list)  # of the packets fed so far
-    num_shown: int = 0
-    last_shown: int | None = None
-    frames: list[Any] = field(default_factory=list)  # came with the last one, not looked at yet
-    packets: list[Packet] = field(default_factory=list)  # read, not fed yet
-    moves: int = 0  # of the source, when these were read
 
 
 class FrameReader:
@@ -87,49 +66,29 @@ class FrameReader:
         self._time_limit_sec = time_limit_sec
         self._deadline = time.monotonic() + time_limit_sec
         self._converter = VideoReformatter()  # sets itself up for a size once
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._base: Fraction = source.video.time_base
         if index is not None and index.time_base == self._base:
             self.index = index
-            self._start, self._trusted = index.start, index.is_trusted
-            self.origin, self.duration = self._start * self._base, index.duration
-            return
-        source.rewind()
-        shown = (p for p in source.packets(source.video) if not p.is_discard)
-        times = [p.pts for p in itertools.islice(shown, _PROBE_PACKETS)]
-        if not times:
-            raise VideoError(
-                f"{source.name} has a video stream without a single frame: the file is cut off or empty."
-            )
-        known = [t for t in times if t is not None]
-        self._start = min(known, default=source.video.start_time or 0)
-        self._trusted = len(set(known)) == len(times) and self._times_are_true(known)
-        self.origin = self._start * self._base
-        self.duration = self._end() - self.origin
+            self._times = PacketTimes(source, index)
+            self.duration = index.duration
+        else:
+            self._times = PacketTimes(source, None)
+            self.duration = self._end() - self.origin
 
-    def _times_are_true(self, times: list[int]) -> bool:
-        """Whether packet times are presentation times: told without decoding wherever that is possible."""
-        if not self._source.video.codec_context.has_b_frames:
-            return True
-        if self._source.is_format("avi"):
-            return False
-        if times != sorted(times):
-            return True
-        # A codec that reorders, in a file whose times do not: look at a few frames.
-        self._source.rewind()
-        packets = self._source.packets(self._source.video)
-        self._source.video.codec_context.flush_buffers()
-        decoded = (f for packet in packets for f in packet.decode())
-        shown = [frame.pts for frame in itertools.islice(decoded, _PROBE_FRAMES)]
-        return None not in shown and all(a < b for a, b in itertools.pairwise(shown))
+    @property
+    def origin(self) -> Fraction:
+        """The first frame in seconds of the container."""
+        return self._times.start * self._base
 
     def _end(self) -> Fraction:
         """The end of the last frame in seconds of the container."""
         stream = self._source.video
         if stream.duration is None or not self._source.is_format("mp4", "avi"):
             return self._source.end_of(stream)
-        end = stream.duration + ((stream.start_time or 0) if self._trusted else self._start)
-        if self._trusted and stream.codec_context.has_b_frames:
+        are_true, start = self._times.are_true, self._times.start
+        end = stream.duration + ((stream.start_time or 0) if are_true else start)
+        if are_true and stream.codec_context.has_b_frames:
             # A file that was cut without decoding may show its last frame later than the header knows.
             self._source.seek(stream, end - int(_TAIL_SEC / self._base), any_frame=True)
             tail = ((p.pts, p.duration or 1) for p in self._source.packets(stream) if p.pts)
@@ -156,23 +115,27 @@ class FrameReader:
                 says otherwise.
         """
         base = self._base
-        low = ceil_ticks(start_sec, base) + self._start
-        high = ceil_ticks(end_sec, base) + self._start
+        low = ceil_ticks(start_sec, base) + self._times.start
+        high = ceil_ticks(end_sec, base) + self._times.start
         window = f"{self._source.name}, clip [{float(start_sec):.3f}, {float(end_sec):.3f}) s"
         self._deadline = time.monotonic() + self._time_limit_sec
         try:
-            clip = self._clip(low, high, frame_filter, dtype, resize)
-            if clip is None:  # what the decoder had from the clip before was not enough
-                clip = self._clip(low, high, frame_filter, dtype, resize)
+            clip = None
+            while clip is None:  # what the decoder had from the clip before may not be enough
+                try:
+                    clip = self._clip(low, high, frame_filter, dtype, resize)
+                except UnknownOrderError:
+                    self._run = None
+                    self._times.give_up()
         except (av.error.FFmpegError, EOFError, VideoError) as error:
             self._run = None
             why = str(error) if isinstance(error, VideoError) else f"damaged: {reason(error)}."
             raise VideoError(f"{window}: the video is {why}") from error
-        data, shown, indices = clip or (None, [], [])
+        data, shown, indices = clip
         if data is None:
             self._check_end(start_sec, end_sec, window)
             return None
-        times = [float((shown[i] - self._start) * base) for i in indices]
+        times = [float((shown[i] - self._times.start) * base) for i in indices]
         return Frames(data, torch.tensor(times, dtype=torch.float64), indices)
 
     @cached_property
@@ -180,18 +143,22 @@ class FrameReader:
         """What one pass over the packets of the file tells of all frames; nothing is decoded."""
         self._run = None
         self._deadline = time.monotonic() + self._time_limit_sec
+        flags = None
         try:
-            self._source.rewind()
-            packets = self._source.packets(self._source.video)
-            flags = flags_of_frames(packets, self._check_time)
+            while flags is None:
+                self._source.rewind()
+                try:
+                    flags = flags_of_frames(self._times.packets(), self._check_time)
+                except UnknownOrderError:
+                    self._times.give_up()
         except (av.error.FFmpegError, EOFError) as error:
             raise VideoError(f"{self._source.name} is damaged: {reason(error)}.") from error
         return FrameIndex(
             *flags,
             time_base=self._base,
-            start=self._start,
+            start=self._times.start,
             duration=self.duration,
-            is_trusted=self._trusted,
+            is_trusted=self._times.are_true,
         )
 
     def _clip(
@@ -210,9 +177,8 @@ class FrameReader:
         indices = select_frames(frame_filter, len(span.shown), name)
         pictures = Pictures(self._converter, len(indices), dtype, resize)
         try:
-            complete = self._fill(
-                pictures, span, indices, self._trusted and frame_filter is not None
-            )
+            sparse = self._times.are_known and frame_filter is not None
+            complete = self._fill(pictures, span, indices, sparse)
         except (av.error.FFmpegError, EOFError):
             if not goes_on:
                 raise
@@ -222,21 +188,21 @@ class FrameReader:
             if goes_on:
                 return None
             # a packet without a picture: count what there really is
-            shown = {pts for pts, _ in self._shown(span, span.shown, sparse=False)}
-            span = replace(span, shown=sorted(shown.intersection(span.shown)))
+            there = {pts for pts, _ in self._decode(span, span.shown, sparse=False)}
+            span = replace(span, shown=sorted(there.intersection(span.shown)))
             indices = select_frames(frame_filter, len(span.shown), name)
             pictures = Pictures(self._converter, len(indices), dtype, resize)
             self._run = None
             self._fill(pictures, span, indices, sparse=False)
         return pictures.data, span.shown, indices
 
-    def _fill(self, pictures: Pictures, span: _Span, indices: list[int], sparse: bool) -> bool:
+    def _fill(self, pictures: Pictures, span: Span, indices: list[int], sparse: bool) -> bool:
         """Second pass: decodes the frames of some indices into their places; False if one does not come."""
         places: dict[int, list[int]] = {}
         for place, index in enumerate(indices):
             places.setdefault(span.shown[index], []).append(place)
         missing = set(places)
-        for pts, frame in self._shown(span, sorted(places), sparse):
+        for pts, frame in self._decode(span, sorted(places), sparse):
             if pts in missing:
                 pictures.put(frame, places[pts])
                 missing.remove(pts)
@@ -254,50 +220,52 @@ class FrameReader:
                 "The file is cut off."
             )
 
-    def _read_on(self, low: float, high: float) -> _Span | None:
-        """First pass of a clip that follows the one before, whose decoder goes on; None for any other."""
-        run, source = self._run, self._source
+    def _decode(self, span: Span, wanted: list[int], sparse: bool) -> Iterator[tuple[int, Any]]:
+        """See :meth:`Run.frames`; where the last wanted frame comes, the next clip may go on after it."""
+        if not wanted:
+            return
+        run = self._run or Run(self._source, self._times, self._check_time)
         self._run = None
-        if run is None or run.last_shown is None or not run.last_shown < low:
+        for pts, frame in run.frames(span, wanted, sparse):
+            yield pts, frame
+            if pts == wanted[-1]:
+                self._run = run
+
+    def _read_on(self, low: float, high: float) -> Span | None:
+        """First pass of a clip that follows the one before, whose decoder goes on; None for any other."""
+        run, self._run = self._run, None
+        if run is None or run.last_shown is None or not run.can_go_on or not run.last_shown < low:
             return None
-        if run.context is not source.video.codec_context or run.moves != source.moves:
-            return None  # drained, or flushed by a seek
-        latest = max([run.last_shown, *(p.pts for p in run.packets)])
-        if self._trusted and (low - latest) * self._base > _READ_ON_SEC:
+        unfed = run.unfed
+        latest = max([run.last_shown, *(p.pts for p in unfed)])
+        if self._times.are_known and (low - latest) * self._base > _READ_ON_SEC:
             return None
-        span = self._read_span(None, low, high, run.packets)
+        span = self._read_span(None, low, high, unfed)
         if span is None or any(p.data is None for p in span.packets):
             return None
-        if self._trusted:
-            run.times = [t for t in run.times if t > run.last_shown]  # decoded, but not shown yet
-            pending = {t for t in run.times if low <= t < high}
-            span = replace(span, shown=sorted(pending.union(span.shown)))
-        else:
-            coming = [p.pts for p in span.packets if not p.is_hidden]
-            shown = sorted(t for t in [*run.times, *coming] if low <= t < high)
-            span = replace(span, shown=shown)
+        coming = {t for t in run.coming() if low <= t < high}
         self._run = run
-        return span
+        return replace(span, shown=sorted(coming.union(span.shown)))
 
-    def _span(self, low: float, high: float) -> _Span:
+    def _span(self, low: float, high: float) -> Span:
         """First pass: the packets that the frames of ``low <= pts < high`` need, without decoding."""
         target, step = int(low), max(1, int(1 / self._base))
-        while self._trusted and self._may_seek and target > self._start:
+        while self._times.are_known and self._may_seek and target > self._times.start:
             self._source.seek(self._source.video, target)
             span = self._read_span(target, low, high)
             if span is not None:
                 return span
             target, step = target - step, 2 * step
         self._source.rewind()
-        return self._read_span(None, low, high) or _Span(None, [], [])
+        return self._read_span(None, low, high) or Span(None, [], [])
 
     def _read_span(
         self, seek_pts: int | None, low: float, high: float, read: Sequence[Packet] = ()
-    ) -> _Span | None:
+    ) -> Span | None:
         """Reads packets up to the end of a window; None if a seek did not land on a key frame shown before it."""
         packets = list(read)
         past_key, room = False, _KEPT_BYTES
-        for packet in self._source.packets(self._source.video):
+        for packet in self._times.packets():
             pts = time_of(packet, packets[-1].pts if packets else None)
             if not packets and seek_pts is not None and not (packet.is_keyframe and pts <= low):
                 return None
@@ -307,94 +275,16 @@ class FrameReader:
             self._check_time()
             # Nothing after a packet is shown before its decoding time. Without one: a key frame past the end,
             # and a packet that no longer leads it.
-            if packet.dts is not None and self._trusted:
+            if packet.dts is not None and self._times.are_known:
                 if packet.dts >= high:
                     break
-            elif past_key and pts > high and len(packets) > _PROBE_PACKETS:
+            elif past_key and pts > high and len(packets) > PROBE_PACKETS:
                 break
             past_key = past_key or (packet.is_keyframe and pts >= high)
         if not packets and seek_pts is not None:
             return None
         shown = sorted({p.pts for p in packets if low <= p.pts < high and not p.is_hidden})
-        return _Span(seek_pts, packets, shown)
-
-    def _shown(self, span: _Span, wanted: list[int], sparse: bool) -> Iterator[tuple[int, Any]]:
-        """(time, frame) in display order up to the last wanted time; the sorted wanted times are among them."""
-        if not wanted:
-            return
-        context = self._source.video.codec_context
-        run, self._run = self._run, None  # there again when the last wanted frame has come
-        if run is None:
-            context.flush_buffers()
-            run = _Run(context)
-        order = sorted([*run.times, *(p.pts for p in span.packets if not p.is_hidden)])
-        for frame in self._decode(run, span, set(wanted), sparse):
-            pts = frame.pts
-            if not self._trusted:
-                pts = order[run.num_shown] if run.num_shown < len(order) else None
-            run.num_shown += 1
-            if pts is None:
-                continue
-            run.last_shown = pts
-            if pts <= wanted[-1]:
-                yield pts, frame
-            if pts >= wanted[-1]:
-                self._run = run
-                return
-
-    def _decode(self, run: _Run, span: _Span, wanted: set[int], sparse: bool) -> Iterator[Any]:
-        """Frames in display order; drained at every gap between groups of pictures, and at the end."""
-        context = run.context
-        run.packets, run.moves = span.packets, self._source.moves
-        while run.frames:
-            yield run.frames.pop(0)
-        try:
-            for position, packet in self._needed(span, wanted, sparse):
-                self._check_time()
-                run.frames = list(context.decode(packet))
-                run.context = None if packet is None else context
-                if packet is None:
-                    context.flush_buffers()
-                else:
-                    fed = span.packets[position]
-                    run.times += [] if fed.is_hidden else [fed.pts]
-                    run.packets = span.packets[position + 1 :]
-                while run.frames:
-                    yield run.frames.pop(0)
-            run.context = None
-            yield from context.decode(None)
-        finally:
-            context.skip_frame = "DEFAULT"
-
-    def _needed(self, span: _Span, wanted: set[int], sparse: bool) -> Iterator[tuple[int, Any]]:
-        """(position, packet) in decoding order; in the sparse case only those that wanted frames need."""
-        keep = groups_with(span.packets, wanted) if sparse else [True] * len(span.packets)
-        context = self._source.video.codec_context
-        drops = sparse and context.name in _DROPS_UNREFERENCED
-        last, skipped = max(wanted), False
-        for position, packet in enumerate(self._data(span)):
-            if not keep[position]:
-                skipped = True
-                continue
-            if skipped:  # what follows may not refer to what was before, whose last frames are still to be shown
-                yield position, None
-                skipped = False
-            if drops:
-                pts = span.packets[position].pts
-                # what is shown after the last wanted frame may be wanted by the next clip
-                context.skip_frame = "DEFAULT" if pts in wanted or pts > last else "NONREF"
-            yield position, packet
-
-    def _data(self, span: _Span) -> Iterator[Any]:
-        """The packets themselves; read again where they were too many to keep."""
-        if all(p.data is not None for p in span.packets):
-            yield from (p.data for p in span.packets)
-            return
-        if span.seek_pts is None:
-            self._source.rewind()
-        else:
-            self._source.seek(self._source.video, span.seek_pts)
-        yield from itertools.islice(self._source.packets(self._source.video), len(span.packets))
+        return Span(seek_pts, packets, shown)
 
     def _check_time(self) -> None:
         if time.monotonic() > self._deadline:
