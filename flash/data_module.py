@@ -2,8 +2,8 @@
 """Loaders of the stages, and the transform hooks that run on the device."""
 
 import os
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sized
+from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -57,10 +57,12 @@ class DataModule(pl.LightningDataModule):
         multi_label: bool = False,
     ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise ValueError(expected("batch_size", ">= 1", batch_size))
-        if num_workers is not None and num_workers < 0:
-            raise ValueError(expected("num_workers", ">= 0, or None for one a core", num_workers))
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(expected("batch_size", "a whole number >= 1", batch_size))
+        if num_workers is not None and (not isinstance(num_workers, int) or num_workers < 0):
+            raise ValueError(
+                expected("num_workers", "a whole number >= 0, or None for one a core", num_workers)
+            )
         for stage in datasets:
             check_choice("stage", stage, STAGES)
         self.train_dataset = datasets.get("train")
@@ -158,6 +160,8 @@ class DataModule(pl.LightningDataModule):
             raise ValueError(
                 f"{type(self).__name__} has no {stage} data. Make it with {stage}_folder=..., or {stage}_files=..."
             )
+        if isinstance(dataset, Sized) and not len(dataset):
+            raise ValueError(f"Expected the {stage} data to have samples, but it has none.")
         return self._loader(stage, dataset)
 
     def _loader(self, stage: str, dataset: Dataset[Any]) -> Any:
@@ -181,8 +185,7 @@ class DataModule(pl.LightningDataModule):
             return None
         if self._sampler is None and hasattr(dataset, "set_epoch"):
             # Lightning tells it the epoch, and it tells the dataset, whose random clips depend on it
-            return ShardedSampler(
-                dataset, seed=int(os.environ.get("PL_GLOBAL_SEED", 0)), equal="pad"
-            )  # type: ignore[arg-type]
+            seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+            return ShardedSampler(cast(Sized, dataset), seed=seed, equal="pad")
         sampler: Any = RandomSampler if self._sampler is None else self._sampler
         return sampler(dataset) if callable(sampler) else sampler

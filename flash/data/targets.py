@@ -43,6 +43,8 @@ class TargetFormatter:
     def fit(self, targets: Sequence[Any]) -> None:
         """Learns the classes: names are numbered as they sort, numbers go up to the largest."""
         classes = {found for target in targets for found in self.parse(target)}
+        if not classes:
+            raise ValueError(expected("target", "a class in at least one of them", "none in all"))
         if all(isinstance(found, str) for found in classes):
             self.labels = sorted(classes)
             self.num_classes = len(self.labels)

@@ -16,6 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pytorchvideo._checks import expected
+
 _logger = logging.getLogger(__name__)
 
 _TIMEOUT_SEC = 60
@@ -50,8 +52,8 @@ def download_data(
     Raises:
         FileNotFoundError: if a local path does not exist.
         ConnectionError: if the download fails, or the server is silent for a minute.
-        ValueError: if the hash differs, the archive is damaged, or a member of it is a link or would leave
-            ``path``.
+        ValueError: for another kind of URL; if the hash differs, the archive is damaged, or a member of it is a
+            link or would leave ``path``.
 
     References:
         The argument order and the archive kinds are those of Lightning Flash.
@@ -92,7 +94,10 @@ def download_data(
 
 
 def _local_path(url: str | os.PathLike[str]) -> Path | None:
-    parts = urlsplit(os.fspath(url))
+    text = os.fspath(url)
+    parts = urlsplit(text)
+    if not text or ("://" in text and parts.scheme not in ("http", "https", "file")):
+        raise ValueError(expected("url", "http(s)://, file:// or a local path", text))
     if parts.scheme in ("http", "https"):
         return None
     if parts.scheme == "file":

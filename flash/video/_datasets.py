@@ -174,6 +174,8 @@ def clips_of(name: str, data: Any) -> list[Tensor]:
             shape = tuple(data.shape) if isinstance(data, Tensor) else tuple(clip.shape)
             wanted = "of dimension 4 (C, T, H, W) for a clip, or 5 (N, C, T, H, W) for a stack"
             raise ValueError(expected(name, wanted, shape))
+        if not clip.numel():
+            raise ValueError(expected(name, "clips with frames", tuple(clip.shape)))
     return clips
 
 

@@ -2,7 +2,7 @@
 """Which videos belong to which stage, with one numbering of the classes for all stages."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +38,16 @@ class StageFiles:
     target_name: str = "target"
 
 
-def from_path(path: PathLike, prefix: str = "") -> StageFiles:
-    """A folder with one subfolder a class, or a list file of ``path label`` lines."""
+def from_path(path: PathLike, prefix: str = "", name: str = "path") -> StageFiles:
+    """A folder with one subfolder a class, or a list file of ``path label`` lines.
+
+    Args:
+        path: of the folder or file.
+        prefix: folder that the paths of a list file are relative to.
+        name: of the argument, for errors.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(expected(name, "the path of a folder or list file", path))
     paths = LabeledVideoPaths.from_path(os.fspath(path))
     if prefix:
         paths.path_prefix = prefix
@@ -76,13 +84,21 @@ def from_targets(
         TypeError: for a single path.
     """
     files_name, targets_name = names or (f"{stage}_files", f"{stage}_targets")
-    if isinstance(files, (str, os.PathLike)):
+    if isinstance(files, (str, os.PathLike, Mapping)):
         advice = "A folder goes to from_folders."
         raise TypeError(expected(files_name, "a list of paths", files, advice))
-    items = labelled(files_name, list(files), targets_name, targets)
+    items = labelled(files_name, _paths(files_name, files), targets_name, targets)
     paths: list[Item] = [(os.fspath(file), info) for file, info in items]
     LabeledVideoPaths([(path, None) for path, _ in paths]).check_any_exists()
     return StageFiles(paths, target_name=targets_name)
+
+
+def _paths(name: str, files: Iterable[Any]) -> list[PathLike]:
+    found = list(files)
+    for file in found:
+        if not isinstance(file, (str, os.PathLike)):
+            raise TypeError(expected(name, "paths", file))
+    return found
 
 
 def labelled(
@@ -93,6 +109,10 @@ def labelled(
     Raises:
         ValueError: if there is not one target a source, or there is no source.
     """
+    if targets is not None and (isinstance(targets, str) or not hasattr(targets, "__len__")):
+        raise TypeError(
+            expected(target_name, f"a list with a target for each of `{name}`", targets)
+        )
     if targets is None or len(targets) != len(sources):
         got = "none" if targets is None else f"{len(targets)} for {len(sources)}"
         raise ValueError(expected(target_name, f"one target for each of `{name}`", got))
@@ -114,7 +134,9 @@ def to_predict(source: PathLike | Sequence[PathLike]) -> StageFiles:
         videos = [p for p in found if p.suffix.lower() in VIDEO_SUFFIXES and p.name[0] != "."]
         files = [str(path) for path in sorted(videos)] if root.is_dir() else [os.fspath(source)]
     else:
-        files = [os.fspath(file) for file in source]
+        if not isinstance(source, Iterable):
+            raise TypeError(expected("predict data", "a file, a list of files or a folder", source))
+        files = [os.fspath(file) for file in _paths("predict data", source)]
     for file in files:
         if "://" not in file and not Path(file).exists():
             raise FileNotFoundError(f"There is no video {file} to predict.")

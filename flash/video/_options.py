@@ -7,9 +7,10 @@ import inspect
 import warnings
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
-from torch.utils.data import RandomSampler, SequentialSampler
+from torch.utils.data import RandomSampler, Sampler, SequentialSampler
 
 from flash.data.hooks import TransformHooks
 from flash.data.input_transform import resolve_transform
@@ -138,6 +139,10 @@ class Recipe:
 
     recipe: ClipRecipe | None = None
 
+    def __post_init__(self) -> None:
+        if self.recipe is not None and not isinstance(self.recipe, ClipRecipe):
+            raise TypeError(expected("recipe", "a ClipRecipe or None", self.recipe))
+
     def default(self, stage: str) -> Any:
         """The transform of a stage."""
         recipe = DEFAULT_RECIPE if self.recipe is None else self.recipe
@@ -159,12 +164,13 @@ class ClipOptions(Recipe):
 
     def __post_init__(self) -> None:
         """Makes the recipe's clips as long as was asked for, by its rate of frames."""
+        super().__post_init__()
         if self.clip_duration is None:
             recipe = self.recipe
             self.clip_duration = (
                 DEFAULT_CLIP_DURATION if recipe is None else recipe.clip_duration_sec
             )
-        if not self.clip_duration > 0:
+        if not isinstance(self.clip_duration, (int, float, Fraction)) or not self.clip_duration > 0:
             raise ValueError(expected("clip_duration", "> 0 seconds", self.clip_duration))
         recipe = DEFAULT_RECIPE if self.recipe is None else self.recipe
         seconds = float(self.clip_duration)
@@ -190,6 +196,8 @@ class ClipOptions(Recipe):
             return SequentialSampler
         if chosen is None:
             return RandomSampler
+        if not callable(chosen) and not isinstance(chosen, Sampler):
+            raise TypeError(expected("video_sampler", "a sampler, or a class of samplers", chosen))
         return chosen if callable(chosen) else lambda videos: chosen
 
     @property

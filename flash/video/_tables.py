@@ -193,7 +193,11 @@ class Columns:
             raise TypeError(expected("input_field", "the name of a column", field))
         other = options.pop("target_field", None)
         fields = one_of("target_fields", target_fields, "target_field", other)
-        return cls(field, [fields] if isinstance(fields, str) else list(fields or ()))
+        targets = [fields] if isinstance(fields, str) else fields or []
+        if not isinstance(targets, (list, tuple)) or len(set(targets)) < len(targets):
+            wanted = "the name of a column, or a list of different ones"
+            raise TypeError(expected("target_fields", wanted, fields))
+        return cls(field, list(targets))
 
 
 def rows_of_csv(file: PathLike) -> Rows:

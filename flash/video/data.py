@@ -149,7 +149,7 @@ class VideoClassificationData(FromTables, FromAnnotations):
         stages = {
             stage: _files.to_predict(path)
             if stage == "predict"
-            else _files.from_path(path, video_path_prefix)
+            else _files.from_path(path, video_path_prefix, f"{stage}_folder")
             for stage, path in given.items()
             if path is not None
         }
@@ -276,6 +276,8 @@ class VideoClassificationData(FromTables, FromAnnotations):
         if num_classes is None:
             known = getattr(train_dataset, "num_classes", None)
             num_classes = known if labels is None else len(labels)
+        if isinstance(labels, str):
+            raise TypeError(expected("labels", "a list of class names", labels))
         hooks = transforms.hooks(lambda stage: None)
         _split_dataset(stages, split)
         datasets = {
@@ -303,9 +305,10 @@ def _clips(stage: str, data: Any, targets: Sequence[Any] | None) -> StageFiles:
 
 
 def _transformed(stage: str, dataset: Any, transform: Any) -> Dataset[Any]:
-    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
-        if not hasattr(dataset, "__iter__"):
-            raise TypeError(expected(f"{stage}_dataset", "a data set", type(dataset).__name__))
+    is_map = hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
+    if isinstance(dataset, (str, dict)) or not (is_map or hasattr(dataset, "__iter__")):
+        raise TypeError(expected(f"{stage}_dataset", "a data set", type(dataset).__name__))
+    if isinstance(dataset, IterableDataset) or not is_map:
         return TransformedStream(dataset, transform)
     return TransformedMap(dataset, transform)
 

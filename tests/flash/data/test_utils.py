@@ -197,3 +197,6 @@ def test_missing_path_and_placeholder(tmp_path: Path) -> None:
         download_data(tmp_path / "nothing.zip", tmp_path / "data")
     with pytest.raises(NotImplementedError, match="placeholder"):
         download_data("NEED_TO_BE_CREATED", tmp_path / "data")
+    for url in ("", "s3://bucket/set.zip"):
+        with pytest.raises(ValueError, match=r"http\(s\)://, file:// or a local path, but got"):
+            download_data(url, tmp_path / "data")

@@ -130,6 +130,13 @@ def test_unfit_targets(root: Path) -> None:
         make(train_files=[file], train_targets=[-1])
     with pytest.raises(TypeError, match="`train_files` to be a list of paths"):
         make(train_files=file, train_targets=[1])
+    with pytest.raises(TypeError, match="`train_files` to be paths, but got None"):
+        make(train_files=[file, None], train_targets=[0, 1])
+    for targets in (3, "a"):
+        with pytest.raises(TypeError, match="a list with a target for each of `train_files`"):
+            make(train_files=[file], train_targets=targets)
+    with pytest.raises(ValueError, match="`train_targets` to be a class in at least one"):
+        make(train_files=[file], train_targets=[[]])
     with pytest.raises(ValueError, match="at least one video"):
         make(train_files=[], train_targets=[])
     with pytest.raises(FileNotFoundError, match="None of the 1 videos"):
@@ -162,6 +169,11 @@ def test_unknown_option_and_missing_paths(root: Path, tmp_path: Path) -> None:
         VideoClassificationData.from_folders(train_fold=root)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         VideoClassificationData.from_folders(tmp_path / "nowhere")
+    for path in (3, [root]):
+        with pytest.raises(TypeError, match="`train_folder` to be the path of a folder or list"):
+            VideoClassificationData.from_folders(path)
+    with pytest.raises(TypeError, match="`predict data` to be a file, a list of files or a folder"):
+        VideoClassificationData.from_folders(predict_folder=3)
     with pytest.raises(FileNotFoundError, match=r"no video .*none.mp4 to predict"):
         VideoClassificationData.from_files(predict_files=[tmp_path / "none.mp4"])
     with pytest.raises(ValueError, match="Expected videos to predict"):
@@ -216,8 +228,9 @@ def test_unfit_clip_samplers(root: Path) -> None:
         data(root, clip_sampler="unifrom")
     with pytest.raises(TypeError, match="`clip_sampler_kwargs` to be None"):
         data(root, clip_sampler=UniformClipSampler(1), clip_sampler_kwargs={"stride": 1})
-    with pytest.raises(ValueError, match="`clip_duration` to be > 0 seconds"):
-        data(root, clip_duration=0)
+    for duration in (0, "2"):
+        with pytest.raises(ValueError, match="`clip_duration` to be > 0 seconds"):
+            data(root, clip_duration=duration)
 
 
 def test_evaluation_and_prediction_are_not_random(root: Path) -> None:
@@ -479,9 +492,9 @@ def test_missing_stages_say_so(root: Path) -> None:
     for loader in (module.val_dataloader, module.test_dataloader, module.predict_dataloader):
         with pytest.raises(ValueError, match=r"VideoClassificationData has no \w+ data"):
             loader()
-    with pytest.raises(ValueError, match="`batch_size` to be >= 1"):
+    with pytest.raises(ValueError, match="`batch_size` to be a whole number >= 1"):
         data(root, batch_size=0)
-    with pytest.raises(ValueError, match="`num_workers` to be >= 0"):
+    with pytest.raises(ValueError, match="`num_workers` to be a whole number >= 0"):
         data(root, num_workers=-1)
     assert data(root, num_workers=None).num_workers >= 1
 
@@ -501,6 +514,8 @@ def test_alias_of_kornia() -> None:
         ({"target_formatter": len}, "`target_formatter` to be a TargetFormatter or None"),
         ({"clip_sampler": 3}, "`clip_sampler` to be a name or a ClipSampler, but got 3"),
         ({"clip_sampler": "random_multi"}, "num_clips"),
+        ({"video_sampler": 3}, "a sampler, or a class of samplers, but got 3"),
+        ({"recipe": {"num_frames": 3}}, "a ClipRecipe or None, but got"),
         (
             {"sampler": SequentialSampler, "video_sampler": SequentialSampler},
             "one of `video_sampler` and `sampler`",

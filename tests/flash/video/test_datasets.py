@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clips in memory and data sets of one's own as video data."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch.utils.data import IterableDataset, SequentialSampler, TensorDataset
 
+import flash
 from flash.data.keys import DataKeys
 from flash.video import VideoClassificationData
 from flash.video._datasets import clips_of
 from flash.video.data import DEFAULT_RECIPE
+from pytorchvideo.data import ClipDataset, make_clip_sampler
 from pytorchvideo.models._weights import ClipRecipe
 
 SMALL = ClipRecipe(num_frames=2, sampling_rate=1, side_size=8, crop_size=8)
@@ -60,6 +64,7 @@ def test_shapes_of_tensors(data: Any, count: int, frames: int) -> None:
         (torch.zeros(8, 8), ValueError, r"dimension 4 \(C, T, H, W\) .* but got \(8, 8\)"),
         ([torch.zeros(2, 3, 4, 8, 8)], ValueError, "dimension 4"),
         ("clips.pt", TypeError, "a tensor, or a list/tuple of tensors, but got 'str'"),
+        (torch.zeros(2, 3, 0, 8, 8), ValueError, r"clips with frames, but got \(3, 0, 8, 8\)"),
         ([[1, 2]], TypeError, "a list/tuple of tensors, but got 'list'"),
         ([], ValueError, "`train_data` to be at least one video|one target for each"),
     ],
@@ -197,6 +202,8 @@ def test_split_of_a_data_set_is_seeded_and_complete() -> None:
     ("dataset", "options", "error", "match"),
     [
         (3, {}, TypeError, "`train_dataset` to be a data set, but got 'int'"),
+        ("folder", {}, TypeError, "`train_dataset` to be a data set, but got 'str'"),
+        ([1], {"labels": "ab"}, TypeError, "`labels` to be a list of class names"),
         (None, {}, ValueError, "Expected data for train"),
         (Stream(), {"val_split": 0.5}, ValueError, "None for a data set without a length"),
         ([1, 2], {"val_split": 0.1}, ValueError, "that leaves some on both sides, but got 0.1"),
@@ -210,6 +217,14 @@ def test_what_is_no_data_set(
 ) -> None:
     with pytest.raises(error, match=match):
         VideoClassificationData.from_datasets(dataset, **options)
+
+
+def test_what_has_no_sample() -> None:
+    module = VideoClassificationData.from_datasets([])
+    with pytest.raises(
+        ValueError, match="Expected the train data to have samples, but it has none"
+    ):
+        module.train_dataloader()
 
 
 def test_what_is_no_sample() -> None:
@@ -229,6 +244,44 @@ def test_order_of_your_own() -> None:
     stream = VideoClassificationData.from_datasets(Stream(), sampler=SequentialSampler)
     with pytest.raises(TypeError, match="`sampler` to be None for an iterable dataset"):
         stream.train_dataloader()
+
+
+@pytest.mark.parametrize("options", [{}, {"val_split": 0.5}])
+def test_random_clips_are_new_in_every_epoch(options: Any, make_video: Callable[..., Path]) -> None:
+    """A ClipDataset, whose samples depend on the epoch, learns it."""
+    files = [make_video(f"{i}.mp4", num_frames=40, fps=10) for i in range(4)]
+    videos = [(str(file), {"label": i % 2}) for i, file in enumerate(files)]
+    dataset = ClipDataset(videos, make_clip_sampler("random", 0.5), decode_audio=False)
+    starts: list[set[float]] = []
+
+    class Net(pl.LightningModule):
+        automatic_optimization = False
+
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            pass
+
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            starts[-1].update(batch["clip_start_sec"].tolist())
+
+        def on_train_epoch_start(self) -> None:
+            starts.append(set())
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
+
+    module = VideoClassificationData.from_datasets(dataset, **options)
+    trainer = flash.Trainer(
+        max_epochs=2,
+        limit_val_batches=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        logger=False,
+        accelerator="cpu",
+    )
+    trainer.fit(Net(), datamodule=module)
+    assert [len(times) for times in starts] == ([2, 2] if options else [4, 4])
+    assert starts[0].isdisjoint(starts[1])
 
 
 def test_pictures_of_batches(capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,3 +308,15 @@ def test_pictures_of_batches(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(ValueError, match=r"has no \w+ data"):
             show()
     assert capsys.readouterr().out == ""
+
+
+def test_bad_clips_of_a_data_set_are_left_out(
+    make_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    good = make_video("good.mp4", num_frames=10, fps=10)
+    videos = [(str(good), {"label": 0}), (str(tmp_path / "none.mp4"), {"label": 1})]
+    dataset = ClipDataset(videos * 2, make_clip_sampler("uniform", 1), decode_audio=False)
+    module = VideoClassificationData.from_datasets(dataset, dataset)
+    with pytest.warns(UserWarning, match="Skipping"):
+        seen = values(module.val_dataloader())
+    assert [label for _, label in seen] == [0, 0]

@@ -162,6 +162,8 @@ def test_paths_of_names() -> None:
         ({"input_field": None}, TypeError, "`input_field` to be the name of a column"),
         ({"input_field": "files"}, ValueError, r"column 'files'. Did you mean file\?"),
         ({"target_fields": "actoin"}, ValueError, r"column 'actoin'. Did you mean action\?"),
+        ({"target_fields": 3}, TypeError, "the name of a column, or a list of different ones"),
+        ({"target_fields": ["id", "id"]}, TypeError, "a list of different ones"),
         ({"target_fields": None}, ValueError, "`target_fields` to be the column of train_data_frame"),
         ({"train_data_frame": []}, ValueError, "train_data_frame to have a row for each video"),
         ({"train_data_frame": 3}, TypeError, "`train_data_frame` to be a table: rows with names"),
