@@ -33,6 +33,18 @@ __all__ = ["PretrainedModel"]
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 _FORMAT, _VERSION = "pytorchvideo.pretrained", 1
+_NEEDED = {
+    "labels",
+    "licence",
+    "metrics",
+    "model_kwargs",
+    "model_name",
+    "multi_label",
+    "num_classes",
+    "protocol",
+    "recipe",
+    "version",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +52,7 @@ class PretrainedModel:
     """A model of the zoo with trained weights, and what they were trained for.
 
     Args:
-        model: the network.
+        model: the network; the card takes what it gives for logits.
         name: its name, one of :func:`~pytorchvideo.models.list_models`.
         recipe: the clips that it takes.
         model_kwargs: what else :func:`~pytorchvideo.models.create_model` was given to build it, such as
@@ -88,18 +100,19 @@ class PretrainedModel:
 
     @classmethod
     def from_zoo(cls, name: str, *, progress: bool = True) -> "PretrainedModel":
-        """Returns a model with its published weights, downloaded at first.
+        """Returns a model with its published weights, downloaded at first; it gives logits.
 
         Raises:
             ValueError: no such model.
             ConnectionError: the weights could not be downloaded.
         """
-        weights = get_weights(name)
+        weights, kwargs = get_weights(name), model_entry(name).logits_arguments
         return cls(
-            model=create_model(name, pretrained=True, progress=progress),
+            model=create_model(name, pretrained=True, progress=progress, **kwargs),
             name=name,
-            labels=weights.labels,
             recipe=weights.recipe,
+            model_kwargs=kwargs,
+            labels=weights.labels,
             metrics=weights.metrics,
             protocol=weights.protocol,
             licence=weights.licence,
@@ -277,6 +290,8 @@ def _read_config(file: Path, source: str) -> dict[str, Any]:
             kind
         )
         raise ValueError(f"{source} holds no model that PretrainedModel saved.{advice}")
+    if missing := sorted(_NEEDED - set(config)):
+        raise ValueError(f"{file} does not say {', '.join(missing)}. Save the model again.")
     if config["version"] > _VERSION:
         raise ValueError(f"{source} was written by a later version of pytorchvideo. Install that.")
     return config

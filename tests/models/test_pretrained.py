@@ -122,6 +122,19 @@ def test_published_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "and 340 more" in card
 
 
+def test_published_weights_give_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.device("meta"):
+        model = create_model("r2plus1d_r50")
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        "pytorchvideo.models.pretrained.create_model",
+        lambda _, **kwargs: (asked.append(kwargs), model)[1],
+    )
+    trained = PretrainedModel.from_zoo("r2plus1d_r50")
+    assert asked == [{"pretrained": True, "progress": True, "head_activation": None}]
+    assert trained.model_kwargs == {"head_activation": None}
+
+
 def test_the_card_says_what_is_known() -> None:
     card = small(multi_label=True).card("me/x3d")
     head = card.split("---")[1]
@@ -185,12 +198,17 @@ def test_errors_of_folders(tmp_path: Path) -> None:
         ("{", "is not JSON"),
         ("[]", "holds no model that PretrainedModel saved"),
         ('{"model_type": "videomae"}', r"\(videomae\): create_hugging_face loads it"),
-        ('{"format": "pytorchvideo.pretrained", "version": 9}', "a later version"),
+        ('{"format": "pytorchvideo.pretrained", "version": 1}', "does not say labels, licence"),
     ):
         (tmp_path / "config.json").write_text(content)
         with pytest.raises(ValueError, match=message):
             PretrainedModel.from_pretrained(tmp_path)
     small().save_pretrained(tmp_path)
+    config = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(config.replace('"version": 1', '"version": 9'))
+    with pytest.raises(ValueError, match="written by a later version"):
+        PretrainedModel.from_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(config)
     (tmp_path / "model.safetensors").write_bytes(b"cut")
     with pytest.raises(ValueError, match=r"Cannot read weights from .*model\.safetensors"):
         PretrainedModel.from_pretrained(tmp_path)
