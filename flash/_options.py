@@ -12,6 +12,8 @@ _CLIPS = "Clips"
 _TRAINING = "Training"
 _SPLIT = "Split"
 _RESULT = "Result"
+_ENCODING = "Encoding, with --out"
+_SHARDS = "Shards, with --shards"
 
 
 class Strategy(str, Enum):
@@ -27,6 +29,20 @@ class Optimizer(str, Enum):
 
     adamw = "AdamW"
     sgd = "SGD"
+
+
+class X264Preset(str, Enum):
+    """The names of x264."""
+
+    ultrafast = "ultrafast"
+    superfast = "superfast"
+    veryfast = "veryfast"
+    faster = "faster"
+    fast = "fast"
+    medium = "medium"
+    slow = "slow"
+    slower = "slower"
+    veryslow = "veryslow"
 
 
 def _option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any:
@@ -105,6 +121,25 @@ BatchSize = Annotated[int, _option("--batch-size", help="Clips in a batch.", pan
 OptimizerName = Annotated[Optimizer, _option("--optimizer", help="Optimiser.", panel=_TRAINING)]
 Rate = Annotated[float | None, _option("--lr", help="Highest learning rate.", panel=_TRAINING)]
 Decay = Annotated[float | None, _option("--weight-decay", help="Weight decay.", panel=_TRAINING)]
+LabelSmoothing = Annotated[
+    float,
+    _option("--label-smoothing", help="Share of a label that all classes get.", panel=_TRAINING),
+]
+Mix = Annotated[
+    bool, _option("--mix/--no-mix", help="Mix clips with CutMix or MixUp.", panel=_TRAINING)
+]
+LayerDecay = Annotated[
+    float,
+    _option(
+        "--layer-decay",
+        help="Share of the learning rate that a layer passes on to the one before it.",
+        panel=_TRAINING,
+    ),
+]
+Ema = Annotated[
+    float | None,
+    _option("--ema", help="Decay of a moving average of the weights.", panel=_TRAINING),
+]
 TrainViews = Annotated[
     int, _option("--train-views", help="Cached views of a video, for probe.", panel=_TRAINING)
 ]
@@ -148,6 +183,37 @@ QuarantineOut = Annotated[
 Jobs = Annotated[
     int | None, _option("--jobs", min=1, help="Files at a time; by default one for each core.")
 ]
+
+# prepare
+PrepareSource = Annotated[
+    str,
+    typer.Argument(
+        metavar="SRC",
+        help="A folder of videos; for --shards alone also a list file.",
+        show_default=False,
+    ),
+]
+PreparedOut = Annotated[
+    Path | None, _option("--out", "-o", help="Encode the videos into this folder.", panel=_RESULT)
+]
+Shards = Annotated[
+    Path | None,
+    _option("--shards", help="Pack the videos into tar files in this folder.", panel=_RESULT),
+]
+ShortSide = Annotated[
+    int,
+    _option("--short-side", min=0, help="Of pictures, in pixels; 0 keeps it.", panel=_ENCODING),
+]
+Gop = Annotated[int, _option("--gop", min=1, help="Frames to the next key frame.", panel=_ENCODING)]
+Crf = Annotated[
+    int, _option("--crf", min=0, max=51, help="Quality: less is better.", panel=_ENCODING)
+]
+Preset = Annotated[X264Preset, _option("--preset", help="Of x264: time for size.", panel=_ENCODING)]
+Audio = Annotated[bool, _option("--audio/--no-audio", help="Keep the sound.", panel=_ENCODING)]
+ShardMegabytes = Annotated[
+    float, _option("--max-size", min=0.001, help="MB of a shard.", panel=_SHARDS)
+]
+ShardCount = Annotated[int, _option("--max-count", min=1, help="Videos of a shard.", panel=_SHARDS)]
 
 # serve
 Host = Annotated[

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line, ``pytorchvideo``: demo, train, evaluate, predict, serve, models, check, doctor.
+"""The command line, ``pytorchvideo``.
 
 Exit status: 0 for success; 1 when ``check`` found bad files or ``doctor`` something required that does
 not work; 2 for input that cannot be used, with one sentence on standard error. Answers go to standard
@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flash import _options as opt
+from flash import cli_embeddings
 from flash._errors import BAD_INPUT, Commands, say, sentence_of
 
 if TYPE_CHECKING:
@@ -93,6 +94,10 @@ def train(
     optimizer: opt.OptimizerName = opt.Optimizer.adamw,
     lr: opt.Rate = None,
     weight_decay: opt.Decay = None,
+    label_smoothing: opt.LabelSmoothing = 0.0,
+    mix: opt.Mix = False,
+    layer_decay: opt.LayerDecay = 1.0,
+    ema: opt.Ema = None,
     views: opt.TrainViews = 2,
     workers: opt.Workers = None,
     frames: opt.Frames = None,
@@ -246,6 +251,9 @@ def _print_answer(video: str, named: list[tuple[str, float]]) -> None:
         console.print(f"  {score:6.1%}  {label}", markup=False)
 
 
+cli_embeddings.add_to(app)
+
+
 @app.command()
 def serve(
     run: opt.Run = None,
@@ -347,6 +355,44 @@ def check(
         console.print(f"{len(found)} videos, {len(bad)} bad")
     if bad:
         raise typer.Exit(1)
+
+
+@app.command()
+def prepare(
+    ctx: typer.Context,
+    source: opt.PrepareSource,
+    out: opt.PreparedOut = None,
+    shards: opt.Shards = None,
+    jobs: opt.Jobs = None,
+    short_side: opt.ShortSide = 320,
+    gop: opt.Gop = 12,
+    crf: opt.Crf = 21,
+    preset: opt.Preset = opt.X264Preset.fast,
+    audio: opt.Audio = True,
+    max_size: opt.ShardMegabytes = 1000.0,
+    max_count: opt.ShardCount = 10_000,
+    as_json: opt.AsJson = False,
+) -> None:
+    """Encode a folder of videos for training (--out), or pack videos into shards (--shards), or both.
+
+    SRC is never written. A second run with the same --out does what is left.
+    """
+    from flash.prepare import prepare_videos
+    from pytorchvideo.data.prepare import TrainingFormat
+
+    for name in ("short_side", "gop", "crf", "preset", "audio") if out is None else ():
+        if _was_given(ctx, name):
+            raise ValueError(f"--{name.replace('_', '-')} is of no use without --out.")
+    summary = prepare_videos(
+        source,
+        out,
+        shards,
+        TrainingFormat(short_side or None, gop, crf, preset.value, audio),
+        jobs=jobs,
+        limits={"max_bytes": int(max_size * 1e6), "max_count": max_count},
+        console=_progress_console(),
+    )
+    typer.echo(json.dumps(summary.to_dict(), indent=1) if as_json else "\n".join(summary.lines()))
 
 
 @app.command()

@@ -60,13 +60,17 @@ def write_shards(
     Raises:
         ValueError: the folder holds shards, or a limit is not positive.
     """
-    target = Path(folder)
     for name, limit in (("max_bytes", max_bytes), ("max_count", max_count)):
         if limit < 1:
             raise ValueError(expected(name, ">= 1", limit))
-    if next(target.glob("shard-*.tar"), None) is not None:
-        raise ValueError(f"{target} holds shards already. Choose another folder, or remove them.")
-    return _pack(videos, target, max_bytes, max_count)
+    check_no_shards(folder)
+    return _pack(videos, Path(folder), max_bytes, max_count)
+
+
+def check_no_shards(folder: str | os.PathLike[str]) -> None:
+    """Raises a ValueError if a folder holds shards, with which new ones would mix."""
+    if next(Path(folder).glob("shard-*.tar"), None) is not None:
+        raise ValueError(f"{folder} holds shards already. Choose another folder, or remove them.")
 
 
 def _pack(

@@ -25,11 +25,18 @@ from fsspec.core import has_magic, url_to_fs
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._frame_index import IndexCache
-from pytorchvideo.data._shard_writing import FORMAT, INDEX, PackedVideo, opened, write_shards
+from pytorchvideo.data._shard_writing import (
+    FORMAT,
+    INDEX,
+    PackedVideo,
+    check_no_shards,
+    opened,
+    write_shards,
+)
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.labeled_video_paths import NO_LABEL, VIDEO_SUFFIXES
 
-__all__ = ["PackedVideo", "ShardedVideos", "write_shards"]
+__all__ = ["PackedVideo", "ShardedVideos", "check_no_shards", "write_shards"]
 
 
 class _Place(NamedTuple):
