@@ -85,10 +85,11 @@ class RunRecorder(pl.Callback):
         row["clips_per_second"], row["waiting"] = meter.clips_per_second, meter.waiting
         self.history.append(row)
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        # before saving: a checkpoint holds the state that the next epoch starts from
+        seed_epoch(self.seed, trainer.current_epoch + 1)
         unfinished = self.checkpoint.with_suffix(".part")
         trainer.save_checkpoint(unfinished)
         os.replace(unfinished, self.checkpoint)
-        seed_epoch(self.seed, trainer.current_epoch + 1)
 
 
 def seed_epoch(seed: int, epoch: int) -> None:
@@ -137,6 +138,7 @@ def fit(
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
+            ema=config.ema,
             callbacks=[recorder, progress],
         )
         trainer.finetune(

@@ -17,6 +17,8 @@ OPTIMIZERS = ("AdamW", "SGD")
 _EPOCHS = {"no_freeze": 10, "freeze": 10, "probe": 300}
 _RATES = {"AdamW": (4e-3, 3e-4), "SGD": (0.05, 0.005)}
 _PROBE_RATE, _PROBE_DECAY = 0.003, 1.0
+# what the strategy "probe" has no use for
+_OF_TRUNKS = ("label_smoothing", "mix", "layer_decay", "ema")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class RunConfig:
         optimizer: ``"AdamW"`` or ``"SGD"``.
         lr: highest learning rate.
         weight_decay: of the optimiser.
+        label_smoothing: share of a label that goes to all classes alike.
+        mix: whether clips are mixed with CutMix or MixUp.
+        layer_decay: share of the learning rate that a layer passes on to the one before it.
+        ema: decay of a moving average of the weights; None keeps none.
         seed: of the split, the initial weights, the order and the random clips.
         val_split: share of the videos to hold out.
         group_by: expression that names a video's source.
@@ -65,6 +71,10 @@ class RunConfig:
     optimizer: str = "AdamW"
     lr: float | None = None
     weight_decay: float | None = None
+    label_smoothing: float = 0.0
+    mix: bool = False
+    layer_decay: float = 1.0
+    ema: float | None = None
     seed: int = 0
     val_split: float = 0.25
     group_by: str | None = None
@@ -116,6 +126,16 @@ class RunConfig:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(expected(name.replace("_", "-"), "> 0", value))
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(expected("label-smoothing", "in [0, 1)", self.label_smoothing))
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(expected("layer-decay", "in 0..1, and not 0", self.layer_decay))
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise ValueError(expected("ema", "in [0, 1)", self.ema))
+        of_no_use = [n for n in _OF_TRUNKS if getattr(self, n) != getattr(RunConfig, n)]
+        if self.strategy == "probe" and of_no_use:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in of_no_use)
+            raise ValueError(f"{names} is of no use with the strategy 'probe', which trains on features.")
         if not 0 < self.val_split < 1:
             raise ValueError(expected("val-split", "between 0 and 1", self.val_split))
         if self.weights is not None and not Path(self.weights).is_file():

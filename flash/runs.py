@@ -219,6 +219,9 @@ def build_classifier(config: RunConfig, labels: Sequence[str]) -> VideoClassifie
         recipe=recipe,
         optimizer=(config.optimizer, _optimizer_arguments(config)),
         learning_rate=config.lr,
+        label_smoothing=config.label_smoothing,
+        mix_video=config.mix,
+        layer_decay=config.layer_decay,
     )
     # depthwise 3-D convolutions on a CPU are more than twice as fast in this layout
     return classifier.to(memory_format=torch.channels_last_3d)

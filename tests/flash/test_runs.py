@@ -64,6 +64,13 @@ def test_strategy_follows_from_weights_and_device(
         ({"clip_duration": 0.0}, "Expected `clip-duration`"),
         ({"val_split": 0.0}, "Expected `val-split`"),
         ({"workers": -1}, "Expected `workers`"),
+        ({"label_smoothing": 1.0}, "Expected `label-smoothing`"),
+        ({"layer_decay": 0.0}, "Expected `layer-decay`"),
+        ({"ema": 1.0}, "Expected `ema`"),
+        (
+            {"strategy": "probe", "pretrained": True, "mix": True, "ema": 0.9},
+            "--mix, --ema is of no",
+        ),
         ({"strategy": "probe"}, "needs a trained trunk"),
         ({"strategy": "melt"}, "one of no_freeze, freeze, probe"),
         ({"model": "x3d_sx"}, "Did you mean x3d"),
@@ -191,10 +198,16 @@ def test_resumed_run_equals_the_uninterrupted_one(
 
 
 def test_run_without_checkpoint_starts_again(folder: Path, tmp_path: Path) -> None:
-    config = RunConfig(str(folder), epochs=1, **TINY)  # type: ignore[arg-type]
+    regular = {"label_smoothing": 0.1, "mix": True, "layer_decay": 0.8, "ema": 0.5}
+    config = RunConfig(str(folder), epochs=1, **TINY, **regular)  # type: ignore[arg-type]
     RunFolder(tmp_path).config_file.write_text(json.dumps(config.completed().to_dict()))
     summary = runs.train(config, tmp_path, resume=True, console=QUIET)
     assert len(summary.history) == 1
+    checkpoint = torch.load(RunFolder(tmp_path).checkpoint, weights_only=True)
+    known = checkpoint["hyper_parameters"]
+    assert (known["label_smoothing"], known["mix_video"], known["layer_decay"]) == (0.1, True, 0.8)
+    assert len(checkpoint["optimizer_states"][0]["param_groups"]) == 6
+    assert "averaging_state" in checkpoint
 
 
 # -- probe ------------------------------------------------------------------------------------------------------
