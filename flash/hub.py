@@ -10,28 +10,36 @@
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from flash.runs import RunFolder
 from flash.video.backbones import is_hugging_face
+from flash.video.model import VideoClassifier
 from flash.video.predict import VideoPredictor, read_classifier
 from pytorchvideo.models.huggingface import HuggingFaceModel
 from pytorchvideo.models.pretrained import PretrainedModel
 
 
-def trained_model(path: str | os.PathLike[str], *, licence: str = "Apache-2.0") -> PretrainedModel:
-    """Returns the classifier of a run with the scores of its held-out videos, or that of a model file.
+def trained_model(
+    source: str | os.PathLike[str] | VideoClassifier, *, licence: str = "Apache-2.0"
+) -> PretrainedModel:
+    """Returns the classifier of a run with the scores of its held-out videos, or another one, of which none are known.
 
     Args:
-        path: folder of a finished run, or a file that ``VideoClassifier.save`` wrote, of which no scores are known.
+        source: folder of a finished run, a file that ``VideoClassifier.save`` wrote, or a classifier.
         licence: under which the weights are given away.
 
     Raises:
         FileNotFoundError: there is no such file, or the run is not finished.
-        ValueError: it is no run and no model file, or its network is one of ``transformers``.
+        ValueError: it is no run and no model file, or its network is one of ``transformers`` or your own.
     """
-    run, file = _run_and_file(path)
+    if isinstance(source, VideoClassifier):
+        with tempfile.TemporaryDirectory() as folder:
+            source.save(Path(folder) / "model.pt")
+            return trained_model(Path(folder) / "model.pt", licence=licence)
+    run, file = _run_and_file(source)
     saved = read_classifier(file)
     if is_hugging_face(saved["model_name"]):
         raise ValueError(
@@ -58,7 +66,7 @@ def transformers_model(path: str | os.PathLike[str]) -> Any:
     It has ``save_pretrained`` and ``push_to_hub`` of its own.
 
     Args:
-        path: see :func:`trained_model`.
+        path: folder of a finished run, or a file that ``VideoClassifier.save`` wrote.
 
     Raises:
         FileNotFoundError: there is no such file, or the run is not finished.

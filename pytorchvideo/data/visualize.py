@@ -183,17 +183,25 @@ def _captions(
     return [", ".join(parts) for parts in zip(*columns, strict=True)] or [""] * count
 
 
-def caption_frames(clip: torch.Tensor, caption: str) -> torch.Tensor:
-    """Returns a clip with a line of text at the bottom of every frame.
+def caption_frames(clip: torch.Tensor, caption: str | Sequence[str]) -> torch.Tensor:
+    """Returns a clip with a line of text at the bottom of its frames.
 
     Args:
         clip: uint8 (3, T, H, W).
-        caption: cut off where the picture ends.
+        caption: of all frames, or one a frame, such as what a model says of that time; cut off where the
+            picture ends. An empty one leaves the frame as it is.
+
+    Raises:
+        ValueError: another number of captions than there are frames.
     """
     pictures = _pictures(clip)
-    if caption:
-        for picture in pictures:
-            _write(picture, caption)
+    captions = [caption] * len(pictures) if isinstance(caption, str) else caption
+    if len(captions) != len(pictures):
+        wanted = f"one text, or {len(pictures)}, one a frame"
+        raise ValueError(expected("caption", wanted, list(captions)))
+    for picture, text in zip(pictures, captions, strict=True):
+        if text:
+            _write(picture, text)
     return torch.from_numpy(np.stack([np.asarray(p) for p in pictures])).permute(3, 0, 1, 2)
 
 

@@ -137,6 +137,11 @@ def test_captions_are_at_the_bottom_and_leave_the_rest() -> None:
     assert (captioned[:, 0, 66:].amin(dim=0) > 200).any()  # white writing
     assert not torch.equal(captioned[:, 1, 66:], clip[:, 1, 66:])
     assert torch.equal(caption_frames(clip, ""), clip)
+    second = caption_frames(clip, ["", "run"])
+    assert torch.equal(second[:, 0], clip[:, 0])
+    assert torch.equal(second[:, 1], caption_frames(clip, "run")[:, 1])
+    with pytest.raises(ValueError, match="one text, or 2, one a frame"):
+        caption_frames(clip, ["run"])
 
 
 def test_contact_sheets_wrap_and_caption() -> None:

@@ -57,6 +57,16 @@ def test_a_model_file_has_no_scores(tmp_path: Path) -> None:
     assert all(torch.equal(v, trained.model.state_dict()[k]) for k, v in model.state_dict().items())
 
 
+def test_a_classifier_is_shared_as_it_is() -> None:
+    recipe = ClipRecipe(4, 2, side_size=32, crop_size=32)
+    classifier = VideoClassifier(labels=["a", "b"], pretrained=False, recipe=recipe)
+    trained = trained_model(classifier, licence="MIT")
+    assert (trained.labels, trained.recipe, trained.licence) == (("a", "b"), recipe, "MIT")
+    clip = torch.rand(1, 3, 4, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(trained.model.eval()(clip), classifier.eval()(clip))
+
+
 def test_a_model_of_transformers_becomes_theirs_again(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     sizes = {"image_size": 32, "patch_size": 8, "num_frames": 4, "hidden_size": 32}
