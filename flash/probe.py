@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from flash.progress import Meter, progress_bar
 from flash.sources import Labelled
-from flash.video.predict import clip_windows
+from flash.video._windows import clip_windows
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.models._weights import ClipRecipe

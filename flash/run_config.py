@@ -135,7 +135,9 @@ class RunConfig:
         of_no_use = [n for n in _OF_TRUNKS if getattr(self, n) != getattr(RunConfig, n)]
         if self.strategy == "probe" and of_no_use:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in of_no_use)
-            raise ValueError(f"{names} is of no use with the strategy 'probe', which trains on features.")
+            raise ValueError(
+                f"{names} is of no use with the strategy 'probe', which trains on features."
+            )
         if not 0 < self.val_split < 1:
             raise ValueError(expected("val-split", "between 0 and 1", self.val_split))
         if self.weights is not None and not Path(self.weights).is_file():
@@ -144,20 +146,36 @@ class RunConfig:
     def recipe(self) -> ClipRecipe:
         """Returns the clips of the model, changed as this run asks."""
         base = get_weights(self.model).recipe
-        frames = self.frames or base.num_frames
-        own_crop = base.crop_size or base.side_size
-        crop = self.crop or own_crop
-        # the same share of the picture as with the model's own crop
-        side = max(crop, round(crop * base.side_size / own_crop))
-        recipe = replace(base, num_frames=frames, crop_size=crop, side_size=side)
-        if self.clip_duration is None:
-            return recipe
-        rate = frames * base.sampling_rate / self.clip_duration
-        return replace(recipe, frames_per_second=rate)
+        return sized(base, self.frames, self.crop, self.clip_duration)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields, for json."""
         return asdict(self)
+
+
+def sized(
+    recipe: ClipRecipe,
+    frames: int | None = None,
+    crop: int | None = None,
+    clip_duration: float | None = None,
+) -> ClipRecipe:
+    """Returns a recipe with other sizes; None leaves one as it is.
+
+    Args:
+        recipe: the clips of a model.
+        frames: of a clip.
+        crop: side of a clip in pixels; the same share of the picture is cut out.
+        clip_duration: seconds of a clip; otherwise frames keep their distance.
+    """
+    frames = frames or recipe.num_frames
+    own_crop = recipe.crop_size or recipe.side_size
+    crop = crop or own_crop
+    side = max(crop, round(crop * recipe.side_size / own_crop))
+    changed = replace(recipe, num_frames=frames, crop_size=crop, side_size=side)
+    if clip_duration is None:
+        return changed
+    rate = frames * recipe.sampling_rate / clip_duration
+    return replace(changed, frames_per_second=rate)
 
 
 def _default_strategy(started: bool) -> str:

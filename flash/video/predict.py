@@ -8,10 +8,8 @@ Where a clip may have several labels, a sigmoid takes the place of the softmax.
 A model file is one ``torch.save`` of plain types and tensors, readable with ``weights_only=True``.
 """
 
-import math
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 from torchvision.transforms import CenterCrop, Compose
 
+from flash.video._windows import clip_windows, clips_and_views, uniform_windows
 from flash.video.backbones import rebuild_backbone
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import VideoError, check_window
@@ -48,63 +47,19 @@ class ClipScores:
     scores: Tensor
 
 
-def clip_windows(duration: float, clip_duration: float, clips: int) -> list[tuple[float, float]]:
-    """Returns the times of clips spread evenly over a video; one clip is the middle one.
+@dataclass(frozen=True)
+class ClipFeatures:
+    """What the model makes of one clip before it names it.
 
-    A video that is not longer than a clip is one clip, whole.
-
-    >>> clip_windows(10.0, 2.0, 3)
-    [(0.0, 2.0), (4.0, 6.0), (8.0, 10.0)]
-    >>> clip_windows(10.0, 2.0, 1), clip_windows(1.5, 2.0, 3)
-    ([(4.0, 6.0)], [(0.0, 1.5)])
+    Attributes:
+        start_sec: start of the clip in its video.
+        end_sec: end of the clip, not beyond the end of the video.
+        features: (num_features,), the mean over the clip's views.
     """
-    latest = duration - clip_duration
-    if latest <= 0:
-        return [(0.0, duration)]
-    starts = [latest / 2] if clips == 1 else [latest * i / (clips - 1) for i in range(clips)]
-    return [(start, start + clip_duration) for start in starts]
 
-
-def uniform_windows(duration: float, clip_duration: float) -> list[tuple[float, float]]:
-    """Returns the times of clips end to end that cover a video; the last one is moved back to end with it.
-
-    >>> uniform_windows(5.0, 2.0)
-    [(0.0, 2.0), (2.0, 4.0), (3.0, 5.0)]
-    """
-    # a rounding error makes no clip
-    count = math.ceil(round(duration / clip_duration, 6))
-    if count <= 1:
-        return [(0.0, duration)]
-    latest = duration - clip_duration
-    starts = [min(i * clip_duration, latest) for i in range(count)]
-    return [(start, start + clip_duration) for start in starts]
-
-
-def clips_and_views(clips: int | str, views: int) -> tuple[int | None, int]:
-    """Returns how many clips, None for all that cover the video, and how many views of each.
-
-    Raises:
-        ValueError: for another protocol, fewer than one clip, or other views than 1 and 3.
-
-    >>> clips_and_views("10x3", 1), clips_and_views("uniform", 3), clips_and_views(4, 1)
-    ((10, 3), (None, 3), (4, 1))
-    """
-    count: int | None = None
-    if isinstance(clips, str) and clips != "uniform":
-        found = re.fullmatch(r"([1-9]\d*)x([13])", clips)
-        if found is None:
-            wanted = 'a number, "uniform", or clips x 1 or 3 views as in "10x3"'
-            raise ValueError(expected("clips", wanted, clips))
-        if views not in (1, int(found[2])):
-            raise ValueError(expected("views", f"left out beside clips={clips!r}", views))
-        count, views = int(found[1]), int(found[2])
-    elif not isinstance(clips, str):
-        if clips < 1:
-            raise ValueError(expected("clips", ">= 1", clips))
-        count = clips
-    if views not in (1, 3):
-        raise ValueError(expected("views", "1 (the centre) or 3 (both sides too)", views))
-    return count, views
+    start_sec: float
+    end_sec: float
+    features: Tensor
 
 
 class VideoPredictor:
@@ -210,22 +165,55 @@ class VideoPredictor:
         end_sec: float | None = None,
     ) -> list[ClipScores]:
         """Returns the scores of every clip in the order of time; arguments and errors of :meth:`predict`."""
+        span = (start_sec, end_sec)
+        rows = self._rows(self._scores, path, clips, views, span)
+        return [ClipScores(*window, row) for window, row in rows]
+
+    def embed_clips(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clips: int | str = 4,
+        views: int = 1,
+        start_sec: float = 0.0,
+        end_sec: float | None = None,
+    ) -> list[ClipFeatures]:
+        """Returns the features of every clip in the order of time; arguments and errors of :meth:`predict`.
+
+        Raises:
+            TypeError: the model has no ``forward_features``.
+        """
+        if not hasattr(self.model, "forward_features"):
+            kind = type(self.model).__name__
+            raise TypeError(expected("model", "one with `forward_features`, as in the zoo", kind))
+        rows = self._rows(self._features, path, clips, views, (start_sec, end_sec))
+        return [ClipFeatures(*window, row) for window, row in rows]
+
+    def _rows(
+        self,
+        function: Callable[[list[Any]], Tensor],
+        path: str | os.PathLike[str],
+        clips: int | str,
+        views: int,
+        span: tuple[float, float | None],
+    ) -> list[tuple[tuple[float, float], Tensor]]:
+        """Each clip's times and the mean over its views of the row that ``function`` makes of each."""
         count, views = clips_and_views(clips, views)
         windows: list[tuple[float, float]] = []
-        scores: list[Tensor] = []
+        rows: list[Tensor] = []
         pending: list[Any] = []
-        for window, inputs in self._clips(path, count, views, (start_sec, end_sec)):
+        for window, inputs in self._clips(path, count, views, span):
             windows.append(window)
             for view in inputs:
                 pending.append(view)
                 if len(pending) == self.batch_size:
-                    scores.append(self._scores(pending))
+                    rows.append(function(pending))
                     pending = []
         if pending:
-            scores.append(self._scores(pending))
+            rows.append(function(pending))
         # (clips * views, N) -> (clips, N)
-        means = torch.cat(scores).unflatten(0, (len(windows), views)).mean(dim=1)
-        return [ClipScores(*window, clip) for window, clip in zip(windows, means, strict=True)]
+        means = torch.cat(rows).unflatten(0, (len(windows), views)).mean(dim=1)
+        return list(zip(windows, means, strict=True))
 
     def _clips(
         self,
@@ -271,11 +259,7 @@ class VideoPredictor:
 
     @torch.inference_mode()
     def _scores(self, clips: list[Any]) -> Tensor:
-        like = next(self.model.parameters(), torch.zeros(()))
-        batch = default_collate(clips)
-        # several tensors are the pathways of one batch
-        several = not isinstance(batch, Tensor)
-        logits = self.model([path.to(like) for path in batch] if several else batch.to(like))
+        logits = self.model(self._batch(clips))
         if logits.ndim != 2 or logits.shape[1] != len(self.labels):
             wanted = f"(B, {len(self.labels)}), one logit a label"
             raise ValueError(
@@ -283,6 +267,19 @@ class VideoPredictor:
             )
         logits = logits.float()
         return (logits.sigmoid() if self.multi_label else logits.softmax(dim=1)).cpu()
+
+    @torch.inference_mode()
+    def _features(self, clips: list[Any]) -> Tensor:
+        model: Any = self.model
+        features: Tensor = model.forward_features(self._batch(clips))
+        return features.float().cpu()
+
+    def _batch(self, clips: list[Any]) -> Any:
+        like = next(self.model.parameters(), torch.zeros(()))
+        batch = default_collate(clips)
+        # several tensors are the pathways of one batch
+        several = not isinstance(batch, Tensor)
+        return [path.to(like) for path in batch] if several else batch.to(like)
 
 
 def mean_scores(clips: Sequence[ClipScores]) -> Tensor:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from flash.outputs import FiftyOneLabelsOutput, LabelsOutput, TopKOutput, answers, resolve_output
 from flash.video import VideoClassificationData, VideoClassifier
-from flash.video.predict import VideoPredictor, clips_and_views, mean_scores, uniform_windows
+from flash.video._windows import clips_and_views, uniform_windows
+from flash.video.predict import VideoPredictor, mean_scores
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.models._weights import ClipRecipe
 
