@@ -190,6 +190,8 @@ class PretrainedModel:
         path.mkdir(parents=True, exist_ok=True)
         save_file(state, path / WEIGHTS, metadata={"format": "pt"})
         (path / CONFIG).write_text(config, encoding="utf-8")
+        # safetensors lets nobody but the owner read what it writes
+        (path / WEIGHTS).chmod((path / CONFIG).stat().st_mode & 0o777)
         card = self.card(repo_id or os.fspath(folder))
         (path / CARD).write_text(card, encoding="utf-8")
         return path

@@ -51,6 +51,7 @@ def test_a_folder_holds_everything(tmp_path: Path) -> None:
         "config.json",
         "model.safetensors",
     ]
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
     loaded = PretrainedModel.from_pretrained(folder)
     for name in ("name", "model_kwargs", "labels", "recipe", "metrics", "protocol", "licence"):
         assert getattr(loaded, name) == getattr(saved, name), name
@@ -70,7 +71,10 @@ def test_every_model_can_be_saved(
     written: dict[str, Any] = {}
     monkeypatch.setattr(
         "pytorchvideo.models.pretrained.save_file",
-        lambda state, file, metadata: written.update({k: v.shape for k, v in state.items()}),
+        lambda state, file, metadata: (
+            file.touch(),
+            written.update({k: v.shape for k, v in state.items()}),
+        ),
     )
     trained = PretrainedModel(
         model, name, weights.recipe, labels=weights.labels, licence=weights.licence
