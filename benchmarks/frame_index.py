@@ -102,14 +102,20 @@ def repeat(source: Path, path: Path, minutes: float) -> Path:
                     return path
 
 
-def show(row: dict[str, Any]) -> str:
-    """A line of the table."""
-    cells = [f"{row['video'][:36]:36s} {row['frames']:6d} {row['seconds']['first'] * 1e3:7.1f} ms"]
-    for task in TASKS:
-        a, b = (row["seconds"][f"{task} {way}"] * 1e3 for way in ("without", "with"))
-        c, d = (row["megabytes"][f"{task} {way}"] for way in ("without", "with"))
-        cells.append(f"{task} {a:.1f} -> {b:.1f} ms, {c:.2f} -> {d:.2f} MB")
-    return " | ".join(cells)
+def table(rows: list[dict[str, Any]]) -> str:
+    """The table of docs/decoding.md."""
+    lines = [
+        "| | frames | " + " | ".join(f"{task}, ms | MB" for task in TASKS) + " |",
+        "| --- |" + " ---: |" * (1 + 2 * len(TASKS)),
+    ]
+    for row in rows:
+        cells = [row["video"], str(row["frames"])]
+        for task in TASKS:
+            for unit, scale, digits in (("seconds", 1e3, 1), ("megabytes", 1, 2)):
+                values = (row[unit][f"{task} {way}"] * scale for way in ("without", "with"))
+                cells.append(" → ".join(f"{value:.{digits}f}" for value in values))
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -136,7 +142,8 @@ def main() -> None:
             except VideoError as error:
                 print(f"left out: {error}")
                 continue
-            print(show(rows[-1]), flush=True)
+            print(path.name, flush=True)
+    print(table(rows))
     seconds, read = [row["seconds"] for row in rows], [row["megabytes"] for row in rows]
     result: dict[str, Any] = {
         f"{kind}: without over with": {

@@ -193,6 +193,8 @@ def test_a_server_that_does_not_say_the_size_is_named(
     (tmp_path / "sizeless.mkv").write_bytes(data)
     with pytest.raises(OSError, match=r"The size of .*sizeless\.mkv is not known.*simplecache::"):
         EncodedVideo.from_path(f"{server.url}/sizeless.mkv")
+    with EncodedVideo.from_path(f"simplecache::{server.url}/sizeless.mkv") as video:
+        assert len(video) == 60
 
 
 def test_videos_whose_reading_fails_are_skipped(

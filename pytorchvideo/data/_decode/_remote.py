@@ -30,14 +30,18 @@ def open_remote(url: str) -> tuple[BinaryIO, dict[str, Any]]:
             raise IsADirectoryError(f"{url} is a directory, but a video file was expected.")
         if info.get("size") == 0:
             raise VideoError(f"{url} is empty (0 bytes), so it is not a readable video.")
-        if info.get("size") is None:
-            raise OSError(
-                f"The size of {url} is not known, so it cannot be read in parts. "
-                "Put 'simplecache::' before the URL to load it whole."
-            )
-        return cast(BinaryIO, _Reader(system.open(path, "rb"), url, owns=True)), info
+        file = system.open(path, "rb")
     except FileNotFoundError as error:
         raise FileNotFoundError(f"There is no video file {url}, or no access to it.") from error
+    try:
+        file.seek(0, io.SEEK_END)
+    except (OSError, ValueError) as error:
+        file.close()
+        raise OSError(
+            f"The size of {url} is not known, so it cannot be read in parts. "
+            "Put 'simplecache::' before the URL to load it whole."
+        ) from error
+    return cast(BinaryIO, _Reader(file, url, owns=True)), info
 
 
 def shared(file: BinaryIO) -> BinaryIO:
