@@ -71,7 +71,7 @@ class VideoData(DataModule):
         if not stages:
             raise ValueError("Expected data for train, val, test or predict, but got none.")
         formatter = format_targets(stages, targets.formatter(), targets.multi_label)
-        split.apply(stages)
+        split.apply(stages, formatter)
         return formatter
 
     @classmethod

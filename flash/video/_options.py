@@ -76,8 +76,8 @@ class Split:
     val_split_group: Callable[[Any], Hashable] | None = None
     seed: int = 0
 
-    def apply(self, stages: dict[str, StageFiles]) -> None:
-        """Moves a part of the training items to a new validation stage."""
+    def apply(self, stages: dict[str, StageFiles], formatter: TargetFormatter | None) -> None:
+        """Moves a part of the training items to a new validation stage, and warns of classes that it lacks."""
         if self.val_split is None:
             return
         self.check(stages)
@@ -86,6 +86,16 @@ class Split:
         )
         stages["train"].items = items
         stages["val"] = StageFiles(val_items)
+        if formatter is None or formatter.multi_label:
+            return
+        lacking = {info["label"] for _, info in items} - {info["label"] for _, info in val_items}
+        if lacking:
+            names = [formatter.labels[n] if formatter.labels else str(n) for n in sorted(lacking)]
+            warnings.warn(
+                f"The validation part has no video of {', '.join(names)}: there is one source of each only, "
+                "and it is needed for training.",
+                stacklevel=5,
+            )
 
     def check(self, stages: Mapping[str, Any]) -> None:
         """Raises a ValueError unless there is training data, and no validation data."""

@@ -308,6 +308,15 @@ def test_val_split(root: Path) -> None:
         VideoClassificationData.from_folders(val_folder=root / "val", val_split=0.5)
 
 
+def test_split_that_lacks_a_class_says_so(root: Path) -> None:
+    def recording(path: str) -> str:
+        return "all dogs" if "dog" in Path(path).name else path
+
+    with pytest.warns(UserWarning, match="The validation part has no video of dog: there is one"):
+        module = data(root, val_split=0.34, val_split_group=recording)
+    assert {info["label"] for _, info in module.val_dataset.reader.videos} == {0}
+
+
 def test_a_set_smaller_than_a_batch_gives_a_batch(root: Path) -> None:
     assert [len(b["label"]) for b in data(root, batch_size=64).train_dataloader()] == [6]
 
