@@ -66,7 +66,7 @@ class ClipReader:
         device: str | torch.device = "cpu",
         index_cache: str | os.PathLike[str] | None = None,
     ) -> None:
-        check_reading(decoder, dtype, device)
+        check_reading(decoder, dtype, device, index_cache)
         if decode_resize and frame_resize(transform) is None:
             wanted = "False for a transform that does not begin with a scale"
             advice = (

@@ -13,11 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import FrameFilter
 from pytorchvideo.data._left_out import warn_of_left_out
 from pytorchvideo.data._skipped import SkippedClip
-from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.encoded_video import EncodedVideo, check_reading
 from pytorchvideo.data.frame_video import FrameVideo
 from pytorchvideo.data.utils import (
     DataclassFieldCaster,
@@ -138,10 +140,11 @@ class LazyVideo(Video):
         file_path: of the video.
         name: of the video.
         duration: in seconds, as the manifest says.
+        reading: other arguments of :class:`~pytorchvideo.data.encoded_video.EncodedVideo`.
     """
 
-    def __init__(self, file_path: str, name: str, duration: float) -> None:
-        self._open = partial(EncodedVideo.from_path, file_path)
+    def __init__(self, file_path: str, name: str, duration: float, **reading: Any) -> None:
+        self._open = partial(EncodedVideo.from_path, file_path, **reading)
         self._name = name
         self._duration = Fraction(duration)
 
@@ -175,6 +178,7 @@ class VideoDataset:
         video_info_file_path: str,
         multithreaded_io: bool = False,
         dataset_type: VideoDatasetType = VideoDatasetType.Frame,
+        **reading: Any,
     ) -> tuple[dict[str, Video], list[SkippedClip]]:
         """Returns the videos by their ids, none of them opened, and those that are left out.
 
@@ -186,11 +190,14 @@ class VideoDataset:
             video_info_file_path: csv of :class:`VideoInfo`.
             multithreaded_io: whether the frames of a clip are read by several threads.
             dataset_type: what the manifest names.
+            reading: ``decoder``, ``dtype``, ``device`` and ``index_cache`` of
+                :class:`~pytorchvideo.data.encoded_video.EncodedVideo`; folders of frames take ``dtype`` alone.
 
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: a line that cannot be read, named with the file and its number; or all videos are left out.
         """
+        check_reading(**reading)
         videos: dict[str, Video] = {}
         left_out = []
         pairs = _paired(video_data_manifest_file_path, video_info_file_path, dataset_type)
@@ -198,13 +205,14 @@ class VideoDataset:
             if reason:
                 left_out.append(SkippedClip(video_id, reason))
             elif isinstance(data, EncodedVideoInfo):
-                videos[video_id] = LazyVideo(data.file_path, video_id, info.duration)
+                videos[video_id] = LazyVideo(data.file_path, video_id, info.duration, **reading)
             else:
                 videos[video_id] = FrameVideo(
                     info.duration,
                     info.fps,
                     video_frame_paths=FramePaths(data),
                     multithreaded_io=multithreaded_io,
+                    dtype=reading.get("dtype", torch.float32),
                 )
         warn_of_left_out(left_out, len(videos) + len(left_out))
         return videos, left_out

@@ -168,6 +168,7 @@ class DomsevVideoDataset(Dataset):
         transform: applied to each item.
         frame_filter: indices of the frames of a clip -> those to load.
         multithreaded_io: whether the frames of a clip are read by several threads.
+        reading: see :meth:`~pytorchvideo.data.dataset_manifest_utils.VideoDataset.load_videos`.
 
     Attributes:
         skipped: the videos that are left out, with the reason of each.
@@ -189,11 +190,16 @@ class DomsevVideoDataset(Dataset):
         transform: Callable[[dict[str, Any]], Any] | None = None,
         frame_filter: FrameFilter | None = None,
         multithreaded_io: bool = False,
+        **reading: Any,
     ) -> None:
         if not frames_per_second > 0:
             raise ValueError(expected("frames_per_second", "> 0", frames_per_second))
         self._videos, self.skipped = VideoDataset.load_videos(
-            video_data_manifest_file_path, video_info_file_path, multithreaded_io, dataset_type
+            video_data_manifest_file_path,
+            video_info_file_path,
+            multithreaded_io,
+            dataset_type,
+            **reading,
         )
         labels = _load_labels(labels_file_path)
         self._labels = {video_id: labels.get(video_id, []) for video_id in self._videos}

@@ -322,8 +322,15 @@ class EncodedVideo(Video):
         )
 
 
-def check_reading(decoder: str, dtype: torch.dtype, device: str | torch.device) -> torch.device:
+def check_reading(
+    decoder: str = "pyav",
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+    index_cache: str | os.PathLike[str] | None = None,
+) -> torch.device:
     """Returns the device of frames, and says once that a decoder no longer exists.
+
+    Datasets call it when they are made, with what they will open videos with.
 
     Raises:
         ImportError: torchcodec is asked for and not installed.

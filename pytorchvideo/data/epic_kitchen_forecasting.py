@@ -43,6 +43,7 @@ class EpicKitchenForecasting(EpicKitchenDataset):
         num_forecast_actions: how many actions come after.
         transform: applied to each item.
         multithreaded_io: whether the frames of a clip are read by several threads.
+        reading: see :meth:`~pytorchvideo.data.dataset_manifest_utils.VideoDataset.load_videos`.
 
     Raises:
         FileNotFoundError: a file is not there.
@@ -63,6 +64,7 @@ class EpicKitchenForecasting(EpicKitchenDataset):
         num_forecast_actions: int = 1,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         multithreaded_io: bool = True,
+        **reading: Any,
     ) -> None:
         ClipSampling(clip_sampling)
         positive = {
@@ -90,6 +92,7 @@ class EpicKitchenForecasting(EpicKitchenDataset):
             self._finish,
             self._frames_of_input_clips,
             multithreaded_io,
+            **reading,
         )
 
     @property

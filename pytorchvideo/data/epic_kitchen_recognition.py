@@ -42,6 +42,7 @@ class EpicKitchenRecognition(EpicKitchenDataset):
         frames_per_clip: load so many frames of each clip, evenly spread; by default all.
         transform: applied to each item.
         multithreaded_io: whether the frames of a clip are read by several threads.
+        reading: see :meth:`~pytorchvideo.data.dataset_manifest_utils.VideoDataset.load_videos`.
 
     Raises:
         FileNotFoundError: a file is not there.
@@ -59,6 +60,7 @@ class EpicKitchenRecognition(EpicKitchenDataset):
         frames_per_clip: int | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         multithreaded_io: bool = True,
+        **reading: Any,
     ) -> None:
         ClipSampling(clip_sampling)
         if not seconds_per_clip > 0:
@@ -75,6 +77,7 @@ class EpicKitchenRecognition(EpicKitchenDataset):
             self._finish,
             None if frames_per_clip is None else partial(every_nth, count=frames_per_clip),
             multithreaded_io,
+            **reading,
         )
 
     def _finish(self, sample: dict[str, Any]) -> Any:

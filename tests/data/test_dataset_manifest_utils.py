@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from pytorchvideo.data.dataset_manifest_utils import (
@@ -117,6 +118,27 @@ def test_files_are_opened_for_a_clip_and_closed_after(
     assert clip["video"].shape == (3, 5, 48, 64)
     assert opened == closed
     assert len(opened) == 1
+
+
+def test_how_files_and_frames_are_read(
+    make_video: Callable[..., Path], frames: Path, tmp_path: Path
+) -> None:
+    path = make_video("b.mp4", folder=tmp_path, num_frames=20, fps=10)
+    files = save_encoded_video_manifest(
+        {"a": EncodedVideoInfo("a", str(path))}, str(tmp_path / "b")
+    )
+    pictures = save_video_frame_info({"a": frame_info(frames)}, str(frames / "c"))
+    infos = write_infos(tmp_path, VideoInfo("a", "64x48", 2.0, 4.0))
+    reading = {"dtype": torch.uint8, "index_cache": tmp_path / "cache"}
+    for manifest, kind in (
+        (files, VideoDatasetType.EncodedVideo),
+        (pictures, VideoDatasetType.Frame),
+    ):
+        videos, _ = VideoDataset.load_videos(manifest, infos, dataset_type=kind, **reading)
+        assert videos["a"].get_clip(0, 1)["video"].dtype == torch.uint8
+        with pytest.raises(ValueError, match="Expected `decoder` to be one of"):
+            VideoDataset.load_videos(manifest, infos, dataset_type=kind, decoder="opencv")
+    assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
 def test_manifests_get_a_name_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,3 +103,8 @@ def test_wrong_arguments(files: Any) -> None:
     with pytest.raises(ValueError, match="2 is not a valid ClipSampling"):
         EpicKitchenRecognition(*files, clip_sampling=2)  # type: ignore[arg-type]
     assert ClipSampling.RandomOffsetUniform.value == 1
+
+
+def test_items_of_bytes(files: tuple[str, str, str]) -> None:
+    item = EpicKitchenRecognition(*files, dtype=torch.uint8)[0]
+    assert item["video"].dtype == torch.uint8

@@ -78,6 +78,7 @@ class EpicKitchenDataset(Dataset):
         transform: applied to each item.
         frame_filter: indices of the frames of a clip -> those to load.
         multithreaded_io: whether the frames of a clip are read by several threads.
+        reading: see :meth:`~pytorchvideo.data.dataset_manifest_utils.VideoDataset.load_videos`.
 
     Attributes:
         skipped: the videos that are left out, with the reason of each.
@@ -99,9 +100,14 @@ class EpicKitchenDataset(Dataset):
         transform: Callable[[dict[str, Any]], Any] | None = None,
         frame_filter: FrameFilter | None = None,
         multithreaded_io: bool = True,
+        **reading: Any,
     ) -> None:
         self._videos, self.skipped = VideoDataset.load_videos(
-            video_data_manifest_file_path, video_info_file_path, multithreaded_io, dataset_type
+            video_data_manifest_file_path,
+            video_info_file_path,
+            multithreaded_io,
+            dataset_type,
+            **reading,
         )
         actions: dict[str, list[ActionData]] = load_dataclass_dict_from_csv(
             actions_file_path, ActionData, "video_id", list_per_key=True
