@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures for all tests: small real videos written by PyAV, the shared real data, and a guard on random state."""
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -44,6 +48,30 @@ def shared_weights() -> Path:
     if not (SHARED / "weights").is_dir():
         pytest.skip("the shared weights folder is not there")
     return SHARED / "weights"
+
+
+@pytest.fixture(scope="module")
+def run_ranks(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, int], list[Any]]:
+    """``run_ranks("function", 2)``: what a function of the test module returns in each process of a gloo group."""
+
+    def run(function: str, world_size: int) -> list[Any]:
+        folder = tmp_path_factory.mktemp(function)
+        command = [sys.executable, str(REPO / "tests" / "ranks.py"), str(request.path), function]
+        # The folder of ranks.py, which comes first in the path, has some of the names of the packages.
+        environment = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
+        done = subprocess.run(
+            [*command, str(world_size), str(folder)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=os.environ | environment,
+        )
+        assert done.returncode == 0, done.stderr
+        return [torch.load(folder / f"{rank}.pt") for rank in range(world_size)]
+
+    return run
 
 
 def moving_square(num_frames: int, height: int, width: int) -> np.ndarray:

@@ -1,22 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exactly once, over ranks and workers, and again after a restart."""
 
+import importlib
 import json
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
-from itertools import chain
-from pathlib import Path
+from itertools import chain, product
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import distributed
 from torch.utils.data import DataLoader, SequentialSampler
 
-from pytorchvideo.data import ClipDataLoader, LabeledVideoDataset, ShardedSampler, make_clip_sampler
+from pytorchvideo.data import (
+    ClipDataLoader,
+    ClipDataset,
+    LabeledVideoDataset,
+    ShardedSampler,
+    make_clip_sampler,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 
@@ -134,11 +140,11 @@ class FakeHandler:
         return FakeVideo(path)
 
 
-def videos(count: int, sampler: Any) -> LabeledVideoDataset:
+def videos(
+    count: int, sampler: Any, clips: tuple[Any, ...] = ("constant_clips_per_video", 1, 2, 2)
+) -> LabeledVideoDataset:
     paths = [(f"{i}.mp4", {}) for i in range(count)]
-    dataset = LabeledVideoDataset(
-        paths, make_clip_sampler("constant_clips_per_video", 1, 2, 2), sampler
-    )
+    dataset = LabeledVideoDataset(paths, make_clip_sampler(*clips), sampler)
     dataset.video_path_handler = FakeHandler()
     return dataset
 
@@ -164,23 +170,89 @@ def test_exactly_once_over_ranks_and_workers(ranks: int, workers: int) -> None:
         assert sorted(key(sample) for loader in loaders for sample in loader) == EVERY
 
 
-def rank_main(rank: int, ranks: int, rendezvous: str, folder: str) -> None:
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=ranks
-    )
+@given(
+    videos_=st.integers(1, 12),
+    clips=st.integers(1, 3),
+    views=st.integers(1, 3),
+    ranks=st.integers(1, 3),
+    workers=st.integers(1, 4),
+    seed=SEEDS,
+    is_broken_off=st.booleans(),
+)
+@settings(deadline=None, max_examples=50)
+def test_each_view_once_however_it_is_shared(
+    videos_: int, clips: int, views: int, ranks: int, workers: int, seed: int, is_broken_off: bool
+) -> None:
+    """The shares of all workers of all ranks, without their processes."""
+    module = importlib.import_module("pytorchvideo.data.labeled_video_dataset")
+    found: list[list[tuple[int, int, int]]] = [[], []]
+    for rank, worker in product(range(ranks), range(workers)):
+        sampler = partial(ShardedSampler, num_replicas=ranks, rank=rank, seed=seed)
+        dataset = videos(videos_, sampler, ("constant_clips_per_video", 1, clips, views))
+        info = SimpleNamespace(id=worker, num_workers=workers, seed=seed + 10 * rank + worker)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "get_worker_info", lambda info=info: info)
+            if is_broken_off:
+                next(iter(dataset), None)
+            for epoch in range(2):
+                dataset.video_sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+                found[epoch] += [key(sample) for sample in dataset]
+    every = list(product(range(videos_), range(clips), range(views)))
+    assert [sorted(epoch) for epoch in found] == [every, every]
+
+
+def in_ranks(rank: int, ranks: int) -> dict[str, Any]:
+    """The samples of a rank: two epochs after one that was broken off, for both kinds of data sets."""
+    answer: dict[str, Any] = {"iterable": [], "sized": [], "pad": [], "drop": []}
     dataset = videos(7, ShardedSampler)
-    found = [[key(sample) for sample in dataset], values(ClipDataLoader(range(13), 2, True))]
-    Path(folder, f"{rank}.json").write_text(json.dumps(found))
-    distributed.barrier()
-    distributed.destroy_process_group()
+    loader = DataLoader(dataset, batch_size=None, num_workers=2)
+    next(iter(loader))
+    for epoch in range(2):
+        dataset.video_sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        answer["iterable"].append([key(sample) for sample in loader])
+    for name, equal in (("sized", None), ("pad", "pad"), ("drop", "drop")):
+        clips = ClipDataset.from_dataset(videos(7, ShardedSampler))
+        workers = 1 if equal is None else 0
+        sized = ClipDataLoader(
+            clips, 3, True, equal=equal, num_workers=workers, collate_fn=lambda batch: batch
+        )
+        next(iter(sized))
+        for _ in range(2):
+            answer[name].append([key(sample) for batch in sized for sample in batch])
+    return answer
 
 
 @pytest.mark.slow
-def test_the_ranks_of_a_process_group_are_found(tmp_path: Path) -> None:
-    mp.spawn(rank_main, (2, str(tmp_path / "rendezvous"), str(tmp_path)), nprocs=2)
-    found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
-    assert sorted(tuple(sample) for one in found for sample in one[0]) == EVERY
-    assert sorted(chain.from_iterable(one[1] for one in found)) == list(range(13))
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_exactly_once_over_the_ranks_of_a_process_group(
+    ranks: int, run_ranks: Callable[[str, int], list[Any]]
+) -> None:
+    found = run_ranks("in_ranks", ranks)
+    for epoch in range(2):
+        for kind in ("iterable", "sized"):
+            assert sorted(sample for rank in found for sample in rank[kind][epoch]) == EVERY
+        padded, dropped = ([rank[kind][epoch] for rank in found] for kind in ("pad", "drop"))
+        assert {len(share) for share in padded} == {-(-len(EVERY) // ranks)}
+        assert set(chain.from_iterable(padded)) == set(EVERY)
+        assert {len(share) for share in dropped} == {len(EVERY) // ranks}
+        assert len(set(chain.from_iterable(dropped))) == len(EVERY) // ranks * ranks
+    # Put back together, the order is that of one process, and another one in every epoch.
+    alone = in_order_of_one_process()
+    together = [
+        [found[i % ranks]["sized"][epoch][i // ranks] for i in range(len(EVERY))]
+        for epoch in range(2)
+    ]
+    assert together == alone
+    assert together[0] != together[1]
+
+
+def in_order_of_one_process() -> list[list[tuple[int, int, int]]]:
+    order = ShardedSampler(range(len(EVERY)), 1, 0)
+    epochs = []
+    for epoch in range(2):
+        order.set_epoch(epoch)
+        epochs.append([EVERY[i] for i in order])
+    return epochs
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 3])

@@ -4,9 +4,7 @@
 import copy
 import os
 import pickle
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,20 +19,11 @@ from pytorchvideo.layers.batch_norm import (
     NaiveSyncBatchNorm3d,
 )
 
-RANKS = Path(__file__).resolve().parent.parent / "ranks.py"
+RunRanks = Callable[[str, int], list[Any]]
 # Values of a process, (N, C, ...), whose means are large beside their spread.
 SHAPES = {1: (3, 4), 2: (3, 4, 2, 5), 3: (2, 4, 3, 2, 2)}
 SYNCED = {1: NaiveSyncBatchNorm1d, 2: NaiveSyncBatchNorm2d, 3: NaiveSyncBatchNorm3d}
 PLAIN = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
-
-
-def run_ranks(function: str, world_size: int, folder: Path) -> list[Any]:
-    """What a function of this module returns in every one of several processes."""
-    command = [sys.executable, str(RANKS), __file__, function, str(world_size), str(folder)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
-    assert done.returncode == 0, done.stderr
-    return [torch.load(folder / f"{rank}.pt") for rank in range(world_size)]
 
 
 def batches(world_size: int, ndim: int) -> list[torch.Tensor]:
@@ -121,13 +110,13 @@ def in_four_ranks(rank: int, world_size: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    return run_ranks("in_two_ranks", 2, tmp_path_factory.mktemp("two"))
+def two(run_ranks: RunRanks) -> list[Any]:
+    return run_ranks("in_two_ranks", 2)
 
 
 @pytest.fixture(scope="module")
-def four(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    return run_ranks("in_four_ranks", 4, tmp_path_factory.mktemp("four"))
+def four(run_ranks: RunRanks) -> list[Any]:
+    return run_ranks("in_four_ranks", 4)
 
 
 def assert_one_process(norm: nn.Module, ndim: int, ranks: list[int], answers: list[Any]) -> None:

@@ -4,11 +4,8 @@
 import copy
 import logging
 import math
-import os
 import pickle
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,8 +16,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pytorchvideo.layers import NaiveSyncBatchNorm1d
 from pytorchvideo.models import BYOL, MemoryBank, SimCLR
-
-RANKS = Path(__file__).resolve().parent.parent / "ranks.py"
 
 
 def seeded(build: Any, seed: int = 5) -> Any:
@@ -77,13 +72,8 @@ def in_two_ranks(rank: int, world_size: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    folder = tmp_path_factory.mktemp("ranks")
-    command = [sys.executable, str(RANKS), __file__, "in_two_ranks", "2", str(folder)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
-    assert done.returncode == 0, done.stderr
-    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+def ranks(run_ranks: Callable[[str, int], list[Any]]) -> list[Any]:
+    return run_ranks("in_two_ranks", 2)
 
 
 def test_simclr_in_two_processes_is_one_with_the_whole_batch(ranks: list[Any]) -> None:
