@@ -14,7 +14,7 @@ A folder with one subfolder of videos per class needs no change to be read by bo
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytorchvideo._checks import expected, near_names
 from pytorchvideo.data._clip_reader import LabeledVideos
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 __all__ = ["HuggingFaceVideos", "to_hugging_face"]
+
+
+class _Place(NamedTuple):
+    """Where the video of a row is: in a file, or in the row itself, for which ``path`` then only stands."""
+
+    path: str
+    name: str
+    embedded: bool
 
 
 class HuggingFaceVideos:
@@ -63,6 +71,7 @@ class HuggingFaceVideos:
         self._videos = _undecoded(dataset.select_columns([video]), video)
         self._column = video
         self._paths = list(_paths(self._videos, video))
+        self._rows = {path: row for row, (path, _, embedded) in enumerate(self._paths) if embedded}
         labels = [None] * len(dataset) if label is None else list(dataset[label])
         self._labels, self.class_names = _numbers(
             labels, None if label is None else dataset.features[label]
@@ -74,21 +83,16 @@ class HuggingFaceVideos:
         return len(self._paths)
 
     def __getitem__(self, index: int) -> tuple[str, dict[str, Any]]:
-        """Returns the path of a file, or the number of a row, and ``{"label": int}``."""
-        path, _ = self._paths[index]
-        return path, {"label": self._labels[index]}
+        """Returns the path of a file, or what stands for the bytes of a row, and ``{"label": int}``."""
+        return self._paths[index].path, {"label": self._labels[index]}
 
-    def row(self, path: str) -> int | None:
-        """Returns the row whose bytes are meant by a path, None for files."""
-        number = path.partition(":")[0].removeprefix("row ")
-        index = int(number) if path.startswith("row ") and number.isdigit() else None
-        return index if index is not None and self._paths[index] == (path, True) else None
-
-    def video_bytes(self, row: int) -> bytes:
-        """Returns the video that a row holds."""
+    def embedded(self, path: str) -> tuple[str, bytes] | None:
+        """Returns the name and the content of the video that a path of a row stands for, None for files."""
+        row = self._rows.get(path)
+        if row is None:
+            return None
         value = self._videos[row][self._column]
-        data: bytes = value["bytes"] if isinstance(value, dict) else value
-        return data
+        return self._paths[row].name, value["bytes"] if isinstance(value, dict) else value
 
     def __repr__(self) -> str:
         classes = "" if self.class_names is None else f", {len(self.class_names)} classes"
@@ -111,13 +115,12 @@ class _RowHandler(VideoPathHandler):
         fps: float | None = None,
         **options: Any,
     ) -> Video:
-        row = self._videos.row(str(filepath))
-        if row is None:
+        found = self._videos.embedded(str(filepath))
+        if found is None:
             return super().video_from_path(
                 filepath, decode_video, decode_audio, decoder, fps, **options
             )
-        name = Path(str(filepath).partition(": ")[2] or str(filepath)).name
-        data = self._videos.video_bytes(row)
+        name, data = found
         return EncodedVideo.from_bytes(data, name, decode_video, decode_audio, decoder, **options)
 
 
@@ -189,24 +192,31 @@ def _undecoded(dataset: Any, column: str) -> Any:
     raise ValueError(expected(column, "a column of videos, paths or bytes", feature))
 
 
-def _paths(dataset: Any, column: str) -> Iterator[tuple[str, bool]]:
-    """For each row the path of its file and False, or a name for its bytes and True."""
+def _paths(dataset: Any, column: str) -> Iterator[_Place]:
+    """Where the video of each row is; nothing but the lengths of the bytes is looked at."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     row = 0
     for table in dataset.with_format("arrow").iter(batch_size=256):
         values = table[column]
+        nothing = [None] * len(values)
         if pa.types.is_struct(values.type):
-            has_bytes = pc.is_valid(pc.struct_field(values, "bytes")).to_pylist()
+            sizes = pc.binary_length(pc.struct_field(values, "bytes")).to_pylist()
             paths = pc.struct_field(values, "path").to_pylist()
         elif pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
-            has_bytes, paths = [True] * len(values), [None] * len(values)
+            sizes, paths = pc.binary_length(values).to_pylist(), nothing
         else:
-            has_bytes, paths = [False] * len(values), values.to_pylist()
-        for embedded, path in zip(has_bytes, paths, strict=True):
-            name = f"row {row}: {path}" if path else f"row {row}"
-            yield (name, True) if embedded else (path or name, False)
+            sizes, paths = nothing, values.to_pylist()
+        for size, path in zip(sizes, paths, strict=True):
+            name = Path(path).name if path else f"row {row}"
+            # the size tells rows of two data sets apart in a cache of durations
+            stands_for_bytes = f"row {row}: {path or 'video'}, {size} bytes"
+            yield (
+                _Place(path or name, name, False)
+                if size is None
+                else _Place(stands_for_bytes, name, True)
+            )
             row += 1
 
 

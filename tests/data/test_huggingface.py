@@ -106,7 +106,7 @@ def test_columns_of_other_kinds(folder: Path) -> None:
     )
     of_bytes = datasets.Dataset.from_dict({"video": [Path(path).read_bytes() for path in paths]})
     videos = HuggingFaceVideos(of_bytes, label=None)
-    assert videos[1] == ("row 1", {"label": -1})
+    assert videos[1] == (f"row 1: video, {Path(paths[1]).stat().st_size} bytes", {"label": -1})
     assert repr(videos) == "HuggingFaceVideos(4 videos)"
     assert len(samples(videos)) == 14
     unlabelled = to_hugging_face([(path, {}) for path in paths])
@@ -121,9 +121,9 @@ def test_bad_rows_are_skipped_by_name(folder: Path) -> None:
     dataset = LabeledVideoDataset(
         HuggingFaceVideos(table, label=None), make_clip_sampler("uniform", 0.5)
     )
-    with pytest.warns(UserWarning, match=r"row 1: bad\.mp4"):
+    with pytest.warns(UserWarning, match=r"row 1: bad\.mp4, 8 bytes"):
         assert len(list(dataset)) == 3
-    assert [clip.path for clip in dataset.skipped] == ["row 1: bad.mp4"]
+    assert [clip.path for clip in dataset.skipped] == ["row 1: bad.mp4, 8 bytes"]
 
 
 def test_errors(folder: Path) -> None:
