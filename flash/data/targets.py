@@ -100,7 +100,9 @@ class SingleLabelTargetFormatter(TargetFormatter):
             return [target]
         if self.labels is None:
             raise TypeError(expected("target", "a class name", target, _ALL_ALIKE))
-        return [_class_number(target)]
+        number = _class_number(target)
+        # a name may be a numeral, too
+        return [str(number) if str(number) in self.labels else number]
 
 
 class SingleNumericTargetFormatter(TargetFormatter):
@@ -110,7 +112,7 @@ class SingleNumericTargetFormatter(TargetFormatter):
         return [_class_number(target)]
 
 
-class _VectorTargetFormatter(TargetFormatter):
+class VectorTargetFormatter(TargetFormatter):
     """A vector with a value for each class."""
 
     def parse(self, target: Any) -> list[Any]:
@@ -127,7 +129,7 @@ class _VectorTargetFormatter(TargetFormatter):
             self.parse(target)
 
 
-class SingleBinaryTargetFormatter(_VectorTargetFormatter):
+class SingleBinaryTargetFormatter(VectorTargetFormatter):
     """A vector with a single 1, the place of which is the class.
 
     >>> formatter = SingleBinaryTargetFormatter()
@@ -191,7 +193,7 @@ class MultiNumericTargetFormatter(TargetFormatter):
         return [_class_number(n) for n in (numbers if isinstance(numbers, list) else [numbers])]
 
 
-class MultiBinaryTargetFormatter(_VectorTargetFormatter):
+class MultiBinaryTargetFormatter(VectorTargetFormatter):
     """A vector of 0 and 1.
 
     >>> formatter = MultiBinaryTargetFormatter(["cat", "dog", "fox"])
@@ -207,7 +209,7 @@ class MultiBinaryTargetFormatter(_VectorTargetFormatter):
         return super().parse(target)
 
 
-class MultiSoftTargetFormatter(_VectorTargetFormatter):
+class MultiSoftTargetFormatter(VectorTargetFormatter):
     """A vector of probabilities, which is kept.
 
     >>> formatter = MultiSoftTargetFormatter(["cat", "dog"])

@@ -4,12 +4,12 @@
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flash.data.targets import infer_formatter
+from flash.data.targets import VectorTargetFormatter, infer_formatter
 from flash.video._base import VideoData
 from flash.video._files import PathLike, Resolver, StageFiles, find_video, from_targets, to_predict
 from flash.video._options import one_of
@@ -153,20 +153,21 @@ class FromTables(VideoData):
         read: Callable[[PathLike], Rows] | None,
     ) -> "Self":
         """Makes the data of tables: in files that ``read`` reads, or frames without it."""
+        given = {stage: place for stage, place in places.items() if place[0] is not None}
+        tables = {
+            stage: rows_of_frame(table, f"{stage}_data_frame") if read is None else read(table)
+            for stage, (table, _, _) in given.items()
+        }
+        if read is rows_of_csv:
+            texts_to_numbers(tables.values(), columns.targets)
         stages = {}
-        for stage, (table, root, resolver) in places.items():
-            if table is None:
-                continue
-            if read is None:
-                source = f"{stage}_data_frame"
-                rows = rows_of_frame(table, source)
-            else:
-                source, rows = os.fspath(table), read(table)
-                root = beside(table, root, rows, columns.input)
+        for stage, (table, root, resolver) in given.items():
+            if read is not None:
+                root = beside(table, root, tables[stage], columns.input)
             stages[stage] = from_rows(
                 stage,
-                rows,
-                source,
+                tables[stage],
+                f"{stage}_data_frame" if read is None else os.fspath(table),
                 columns,
                 root=root,
                 resolver=resolver,
@@ -201,17 +202,26 @@ class Columns:
 
 
 def rows_of_csv(file: PathLike) -> Rows:
-    """The lines of a csv file with a header, as texts; columns of numbers as numbers.
+    """The lines of a csv file with a header, as texts.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is empty, or a line does not fit the header.
     """
-    rows = [row for _, row in read_table(os.fspath(file), ())]
-    if not rows:
-        return []
-    columns = {name: _as_numbers([row[name] for row in rows]) for name in rows[0]}
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return [dict(row) for _, row in read_table(os.fspath(file), ())]
+
+
+def texts_to_numbers(tables: Iterable[Rows], fields: Sequence[str]) -> None:
+    """Makes numbers of the columns that hold nothing else in any of the tables."""
+    rows = [row for table in tables for row in table]
+    for field in fields:
+        texts = [row[field] for row in rows if field in row]
+        for pattern, kind in ((r"[+-]?\d+", int), (r"[+-]?(\d+\.?\d*|\.\d+)", float)):
+            if all(re.fullmatch(pattern, text) for text in texts):
+                for row in rows:
+                    if field in row:
+                        row[field] = kind(row[field])
+                break
 
 
 def rows_of_json(file: PathLike, field: str | None) -> Rows:
@@ -308,7 +318,12 @@ def from_rows(
         return from_targets(stage, files, values[0], (source, target_name))
     targets = [list(row) for row in zip(*values, strict=True)]
     videos = from_targets(stage, files, targets, (source, target_name))
-    videos.formatter = type(infer_formatter(targets, multi_label))(columns.targets)
+    formatter = infer_formatter(targets, multi_label)
+    if not isinstance(formatter, VectorTargetFormatter):
+        raise ValueError(
+            expected(target_name, "numbers from 0 to 1, a column for each class", targets[0])
+        )
+    videos.formatter = type(formatter)(columns.targets)
     return videos
 
 
@@ -338,12 +353,3 @@ def _column(rows: Rows, field: str, source: str) -> list[Any]:
 
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and value != value
-
-
-def _as_numbers(texts: Sequence[str]) -> Sequence[Any]:
-    """A column of texts as numbers, if all are."""
-    if all(re.fullmatch(r"[+-]?\d+", text) for text in texts):
-        return [int(text) for text in texts]
-    if all(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", text) for text in texts):
-        return [float(text) for text in texts]
-    return texts

@@ -107,6 +107,8 @@ def test_classes_of_later_stages() -> None:
     # a known order of names makes numbers readable, too
     assert forms.SingleLabelTargetFormatter(["b", "a"])(1) == 1
     assert forms.SingleLabelTargetFormatter(["b", "a"])("b") == 0
+    # but a numeral may be a name
+    assert forms.SingleLabelTargetFormatter(["2", "1", "0"])(2) == 0
 
 
 @pytest.mark.parametrize(

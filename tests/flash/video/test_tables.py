@@ -97,6 +97,31 @@ def test_columns_with_a_single_one_each(root: Path) -> None:
     assert labels_by_name(data)["b.mkv"] == [0, 1]
 
 
+def test_numerals_of_csv_files(make_video: Callable[..., Path], tmp_path: Path) -> None:
+    """Names of files keep their zeros; a column is of numbers if it is in all stages."""
+    for name in ("001.mp4", "002.mp4"):
+        make_video(name, folder=tmp_path, num_frames=6, fps=6)
+    (tmp_path / "train.csv").write_text('file,label,tags\n001,7,"7,8"\n002,ten,9\n')
+    (tmp_path / "val.csv").write_text("file,label,tags\n002,7,9\n")
+    files = {"train_file": tmp_path / "train.csv", "val_file": tmp_path / "val.csv"}
+    data = VideoClassificationData.from_csv("file", "label", **files)
+    assert data.labels == ["7", "ten"]
+    assert data.val_dataset.reader.videos == [(str(tmp_path / "002.mp4"), {"label": 0})]
+    data = VideoClassificationData.from_csv("file", "tags", **files)
+    assert data.labels == ["7", "8", "9"]
+    assert data.val_dataset.reader.videos[0][1]["label"].tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("values", [[2, 0], ["a", "b"], [-1, 0]])
+def test_columns_that_are_no_classes(values: list[Any], root: Path) -> None:
+    rows = [
+        {"file": "a", "x": values[0], "y": values[1]},
+        {"file": "b", "x": values[1], "y": values[0]},
+    ]
+    with pytest.raises(ValueError, match="numbers from 0 to 1, a column for each class, but got"):
+        make("list", root, ["x", "y"], rows)
+
+
 def test_lists_in_json(root: Path) -> None:
     rows = [{**row, "tags": row["tags"].split(",")} for row in ROWS]
     data = make("json", root, "tags", rows)
