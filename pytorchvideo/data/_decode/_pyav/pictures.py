@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
 
+from pytorchvideo.data._decode._memory import clip_memory
 from pytorchvideo.data._decode._types import FrameResize, VideoError
-
-_DTYPES = {torch.uint8: np.uint8, torch.float32: np.float32}
 
 
 class Pictures:
@@ -43,7 +42,7 @@ class Pictures:
             size = self._resize(*size) if turns % 2 == 0 else self._resize(*size[::-1])[::-1]
         upright = size if turns % 2 == 0 else size[::-1]
         if self.data is None:
-            self.data = _empty((3, self._count, *upright), self._dtype)
+            self.data = clip_memory.empty((3, self._count, *upright), self._dtype)
         elif self.data.shape[2:] != upright:
             height, width = self.data.shape[2:]
             raise VideoError(
@@ -60,8 +59,3 @@ class Pictures:
         self.data[:, first].copy_(upright_picture.permute(2, 0, 1))
         for place in others:
             self.data[:, place] = self.data[:, first]
-
-
-def _empty(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    # NumPy asks the kernel for huge pages: a large clip is filled in a quarter of the time.
-    return torch.from_numpy(np.empty(shape, _DTYPES[dtype]))
