@@ -2,6 +2,7 @@
 """Documents say what is true: their code runs, their tables are those of the records, their links lead somewhere."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -88,6 +89,7 @@ def test_examples_run(example: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", str(example)],
         cwd=tmp_path,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
         timeout=300,
