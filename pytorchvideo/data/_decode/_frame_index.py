@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 BESIDE = "beside"
 _ENDING = ".frames.safetensors"
 _TENSORS = ("pts", "is_keyframe", "is_reference")
-_FORMAT = "1"  # of the files; those of another format are written anew
+_FORMAT = "2"  # of the files; those of another format are written anew
 _said: set[Path] = set()
 
 
@@ -33,12 +33,12 @@ class FrameIndex:
     Args:
         pts: int64 (N,), their times in ticks of the video stream, rising.
         is_keyframe: bool (N,), whether decoding can begin at it.
-        is_reference: bool (N,), False where the container says that no other frame depends on it; few containers do.
+        is_reference: bool (N,), False where no other frame depends on it; True also where that is not known (VP9, AV1).
         time_base: seconds a tick.
         start: the tick that is second 0.
         duration: seconds from the first frame to the end of the last.
-        is_trusted: whether the container knows which frame is shown when; if not, the flags of a frame may be those
-            of a neighbour.
+        is_trusted: whether the file says which frame is shown when; if not, and its pictures do not tell either, the
+            flags of a frame may be those of a neighbour.
     """
 
     pts: torch.Tensor

@@ -17,6 +17,7 @@ from pytorchvideo.data._decode import FrameIndex, _frame_index
 from pytorchvideo.data._decode._pyav.video import FrameReader
 from pytorchvideo.data.encoded_video import EncodedVideo
 
+FORMAT = _frame_index._FORMAT
 GROUPS = {"g": "12", "keyint_min": "12", "sc_threshold": "0", "bf": "2"}
 
 
@@ -59,6 +60,34 @@ def test_the_index_says_what_the_packets_say(video: Path) -> None:
     assert index.duration == duration and index.is_trusted
     assert index.time(0) == 0 and index.time(30) == 1
     assert "60 frames, 5 key frames, 2.000 s" in repr(index)
+
+
+REORDERED = {
+    "h264.mp4": {"options": {"bf": "3", "b-pyramid": "normal"}},
+    "h264.ts": {"options": {"bf": "2"}},
+    "plain.mp4": {"options": {"bf": "0"}},
+    "hevc.mp4": {"codec": "libx265", "options": {"x265-params": "log-level=none:bframes=3"}},
+    "hevc.ts": {"codec": "libx265", "options": {"x265-params": "log-level=none:bframes=3"}},
+    "mpeg4.mp4": {"codec": "mpeg4", "options": {"bf": "2"}},
+    "mpeg1.mpg": {"codec": "mpeg1video", "options": {"bf": "2"}},
+    "mpeg2.ts": {"codec": "mpeg2video", "options": {"bf": "2"}},
+}
+
+
+@pytest.mark.parametrize("name", sorted(REORDERED))
+def test_frames_without_dependants_are_those_that_ffmpeg_can_leave_out(
+    make_video: Callable[..., Path], name: str
+) -> None:
+    path = make_video(f"references_{name}", num_frames=60, **REORDERED[name])
+    with EncodedVideo.from_path(path, decode_audio=False) as reader:
+        index = reader.frame_index
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.skip_frame = "NONREF"
+        kept = [frame.pts for frame in container.decode(stream)]
+    assert index is not None and len(index) == 60
+    assert index.pts[index.is_reference].tolist() == kept
+    assert (len(kept) < 60) == (name != "plain.mp4")
 
 
 @pytest.mark.parametrize("tick", [-5, 0, 1, 33, 34, 1000, float("inf")])
@@ -137,7 +166,7 @@ def test_a_damaged_entry_is_written_anew(
     if damage == "other format":
         monkeypatch.setattr(_frame_index, "_FORMAT", "0")
     EncodedVideo.from_path(video, index_cache="beside").close()
-    monkeypatch.setattr(_frame_index, "_FORMAT", "1")
+    monkeypatch.setattr(_frame_index, "_FORMAT", FORMAT)
     (entry,) = video.parent.glob("*.safetensors")
     data = entry.read_bytes()
     if damage == "empty":
@@ -151,7 +180,7 @@ def test_a_damaged_entry_is_written_anew(
     elif damage == "bit":
         entry.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     elif damage == "other tensors":
-        save_file({"pts": torch.zeros(3)}, entry, {"format": "1", "stamp": stamp(entry)})
+        save_file({"pts": torch.zeros(3)}, entry, {"format": FORMAT, "stamp": stamp(entry)})
     with EncodedVideo.from_path(video, index_cache="beside") as reader:
         assert len(reader) == 60
     assert entry.stat().st_size == len(data)

@@ -45,7 +45,7 @@ def time_of(packet: Any, before: int | None) -> int:
 
 
 def flags_of_frames(
-    packets: Iterable[Any], check_time: Callable[[], None]
+    packets: Iterable[Any], is_reference: Callable[[Any], bool], check_time: Callable[[], None]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The ``pts``, ``is_keyframe`` and ``is_reference`` of a FrameIndex."""
     flags: dict[int, tuple[bool, bool]] = {}
@@ -54,7 +54,7 @@ def flags_of_frames(
         check_time()
         pts = time_of(packet, pts)
         if not packet.is_discard:
-            flags[pts] = packet.is_keyframe, not packet.is_disposable
+            flags[pts] = packet.is_keyframe, is_reference(packet)
     times = sorted(flags)
     rows = torch.tensor([flags[t] for t in times], dtype=torch.bool).reshape(-1, 2)
     return torch.tensor(times, dtype=torch.int64), rows[:, 0].contiguous(), rows[:, 1].contiguous()

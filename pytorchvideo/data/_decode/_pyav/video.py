@@ -31,6 +31,7 @@ from pytorchvideo.data._decode._pyav.packets import (
     time_of,
 )
 from pytorchvideo.data._decode._pyav.pictures import Pictures
+from pytorchvideo.data._decode._pyav.references import reference_test
 from pytorchvideo.data._decode._pyav.run import Run
 from pytorchvideo.data._decode._pyav.source import Source, reason
 from pytorchvideo.data._decode._pyav.times import PROBE_PACKETS, PacketTimes
@@ -143,12 +144,13 @@ class FrameReader:
         """What one pass over the packets of the file tells of all frames; nothing is decoded."""
         self._run = None
         self._deadline = time.monotonic() + self._time_limit_sec
-        flags = None
+        is_reference, flags = reference_test(self._source.video), None
         try:
             while flags is None:
                 self._source.rewind()
                 try:
-                    flags = flags_of_frames(self._times.packets(), self._check_time)
+                    packets = self._times.packets()
+                    flags = flags_of_frames(packets, is_reference, self._check_time)
                 except UnknownOrderError:
                     self._times.give_up()
         except (av.error.FFmpegError, EOFError) as error:
