@@ -2,8 +2,6 @@
 """``flash.Trainer`` in two processes: the parameters, steps and scores of one process."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from flash.distributed import EqualSteps, share_among_ranks
 from flash.video import VideoClassificationData, VideoClassifier
 from pytorchvideo.models._weights import ClipRecipe
 
-RANKS = Path(__file__).resolve().parent.parent / "ranks.py"
 FOLDER = "TEST_DISTRIBUTED_VIDEOS"
 RECIPE = ClipRecipe(num_frames=4, sampling_rate=2, frames_per_second=16, side_size=16, crop_size=16)
 
@@ -104,15 +101,10 @@ def folder(make_video: Callable[..., Path], tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="module")
-def ranks(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    out = tmp_path_factory.mktemp("ranks")
-    command = [sys.executable, "-W", "ignore", str(RANKS), __file__, "in_ranks", "2", str(out)]
-    # the folder of ranks.py, which comes first in the path, has one of the name of the package
-    path = {"PYTHONPATH": str(RANKS.parent.parent)}
-    environment = {**os.environ, **path, FOLDER: str(folder), "OMP_NUM_THREADS": "1"}
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert answer.returncode == 0, answer.stderr[-4000:]
-    return [torch.load(out / f"{rank}.pt", weights_only=True) for rank in range(2)]
+def ranks(folder: Path, run_ranks: Callable[[str, int], list[Any]]) -> list[dict[str, Any]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER, str(folder))
+        return run_ranks("in_ranks", 2)
 
 
 @pytest.mark.slow
