@@ -12,6 +12,7 @@ from flash.video._files import PathLike, StageFiles, find_video, from_targets, t
 from flash.video._options import one_of
 from pytorchvideo._checks import expected
 from pytorchvideo.data._tables import read_json
+from pytorchvideo.data.labeled_video_paths import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -169,7 +170,10 @@ def from_fiftyone(dataset: Any, stage: str, label_field: str) -> StageFiles:
         _fiftyone_classes(file, label_field, label)
         for file, label in zip(files, dataset.values(label_field), strict=True)
     ]
-    return from_targets(stage, files, targets, (f"{stage}_dataset", label_field))
+    videos = from_targets(stage, files, targets, (f"{stage}_dataset", label_field))
+    several = isinstance(targets[0], list)
+    videos.formatter = MultiLabelTargetFormatter() if several else SingleLabelTargetFormatter()
+    return videos
 
 
 def _fiftyone_classes(file: str, field: str, label: Any) -> str | list[str]:
@@ -206,13 +210,14 @@ def _classes(
     file: PathLike, task: dict[str, Any], annotation: dict[str, Any], multi_label: bool
 ) -> list[str]:
     where = f"{file}, task {task.get('id', '?')}: "
-    classes: list[str] = []
-    for result in annotation.get("result", []):
-        kind = result.get("type")
-        found = result.get("value", {}).get(kind)
-        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-            raise ValueError(where + expected("type", "choices, or another list of classes", kind))
-        classes += [name for name in found if name not in classes]
+    results = annotation.get("result", [])
+    given = [result.get("value", {}).get(result.get("type")) for result in results]
+    # an annotation may have a comment or a rating beside its classes
+    lists = [v for v in given if isinstance(v, list) and all(isinstance(n, str) for n in v)]
+    if results and not lists:
+        kinds = ", ".join(str(result.get("type")) for result in results)
+        raise ValueError(where + expected("type", "choices, or another list of classes", kinds))
+    classes = list(dict.fromkeys(name for names in lists for name in names))
     if not multi_label and len(classes) != 1:
         advice = "Use multi_label=True for videos with several." if classes else ""
         raise ValueError(where + expected("annotation", "one class", classes, advice))
@@ -227,8 +232,9 @@ def _video(file: PathLike, task: dict[str, Any], folder: PathLike | None) -> str
         if not texts:
             raise ValueError(f"{file}, task {task.get('id', '?')} names no video.")
         # files of a local storage are asked for as /data/local-files/?d=FOLDER/FILE
-        parts = urlsplit(texts[0])
-        name = parse_qs(parts.query).get("d", [unquote(parts.path)])[0].lstrip("/")
+        urls = [urlsplit(text) for text in texts]
+        names = [parse_qs(u.query).get("d", [unquote(u.path)])[0].lstrip("/") for u in urls]
+        name = next((n for n in names if n.lower().endswith(VIDEO_SUFFIXES)), names[0])
     root = Path(file).parent if folder is None else Path(folder)
     whole = find_video(str(root), str(name))
     return whole if os.path.exists(whole) else str(root / PurePosixPath(str(name)).name)

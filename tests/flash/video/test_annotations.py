@@ -61,6 +61,14 @@ def test_ground_truth_is_for_testing_and_the_rest_for_training(root: Path) -> No
     assert next(iter(data.train_dataset))["label"] in (0, 1)
 
 
+def test_comments_beside_classes_are_passed_over(root: Path) -> None:
+    comment = {"type": "textarea", "value": {"text": ["blurred"]}}
+    described = annotation("run, slowly")
+    described["result"].insert(0, comment)
+    data = VideoClassificationData.from_labelstudio(export(root, task("a.mp4", described)))
+    assert data.labels == ["run, slowly"]
+
+
 def test_an_export_for_each_stage(root: Path, tmp_path: Path) -> None:
     files = {}
     for stage, name in zip(("train", "val", "test", "predict"), (*NAMES, "a.mp4"), strict=True):
@@ -99,7 +107,7 @@ def test_several_classes_and_a_split(root: Path) -> None:
     ],
 )
 def test_files_that_were_not_uploaded(url: str, root: Path) -> None:
-    file = export(root, task(None, annotation("run"), data={"clip": url}))
+    file = export(root, task(None, annotation("run"), data={"title": "A day", "clip": url}))
     data = VideoClassificationData.from_labelstudio(train_export_json=file)
     assert data.train_dataset.reader.videos[0][0] == str(root / "a.mp4")
 
@@ -169,6 +177,10 @@ def test_classifications_of_fiftyone(root: Path) -> None:
     assert names_and_labels(data.train_dataset) == [("a.mp4", 1), ("b.mp4", 0), ("c.mp4", 1)]
     assert names_and_labels(data.val_dataset) == [("a.mp4", 1)]
     assert names_and_labels(data.predict_dataset) == [("c.mp4", None)]
+    data = VideoClassificationData.from_fiftyone(
+        Samples(files[:1], ground_truth=[one("put down, gently")])
+    )
+    assert data.labels == ["put down, gently"]
     data = VideoClassificationData.from_fiftyone(
         Samples(files, tags=[several("run", "jump"), several(), several("jump")]),
         label_field="tags",
