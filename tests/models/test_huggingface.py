@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models of ``transformers``: their own answers, our layout; recipes that do what their processors do."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,6 +142,23 @@ def test_recipes_do_what_the_processor_does(family: str, tmp_path: Path) -> None
     theirs = next(iter(processor(list(frames), return_tensors="pt").values()))  # (1, T, C, H, W)
     ours = model.recipe.transforms()(torch.from_numpy(frames).permute(3, 0, 1, 2).float())
     torch.testing.assert_close(ours, theirs[0].transpose(0, 1), rtol=0, atol=1e-4)
+
+
+def test_recipes_of_older_processors(tmp_path: Path) -> None:
+    """The Hub's files name classes of earlier releases, and say a size as a number."""
+    config = config_of("timesformer")
+    transformers.AutoModelForVideoClassification.from_config(config).save_pretrained(tmp_path)
+    processor = {
+        "feature_extractor_type": "VideoMAEFeatureExtractor",
+        "image_mean": [0.45, 0.45, 0.45],
+        "image_std": [0.225, 0.225, 0.225],
+        "size": 48,
+        "crop_size": 32,
+    }
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
+    recipe = create_hugging_face(tmp_path).recipe
+    assert (recipe.side_size, recipe.crop_size) == (48, 32)
+    assert (recipe.mean, recipe.std) == ((0.45,) * 3, (0.225,) * 3)
 
 
 def test_recipes_of_published_sizes() -> None:
