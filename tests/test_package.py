@@ -105,6 +105,13 @@ def test_only_one_folder_touches_pyav() -> None:
                 assert "av" not in used, path
 
 
+def test_only_one_file_touches_torchcodec() -> None:
+    for package in ("pytorchvideo", "flash"):
+        for path in (REPO / package).rglob("*.py"):
+            used = {module.split(".")[0] for module in imported_modules(path)}
+            assert ("torchcodec" in used) == (path.name == "_torchcodec.py"), path
+
+
 def test_tests_mirror_the_tree() -> None:
     """A test module stands where the module stands that it tests, or is one of the whole package."""
     for path in (REPO / "tests").rglob("test_*.py"):
