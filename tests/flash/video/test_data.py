@@ -508,6 +508,14 @@ def test_missing_stages_say_so(root: Path) -> None:
     assert data(root, num_workers=None).num_workers >= 1
 
 
+def test_options_of_the_loader(root: Path) -> None:
+    loader = data(root, num_workers=1, persistent_workers=True, pin_memory=False).train_dataloader()
+    assert (loader.persistent_workers, loader.pin_memory, loader.drop_last) == (True, False, False)
+    # nothing to keep without workers
+    assert not data(root, persistent_workers=True).train_dataloader().persistent_workers
+    assert data(root).pin_memory == torch.cuda.is_available()
+
+
 def test_alias_of_kornia() -> None:
     augmentation = pytest.importorskip("kornia.augmentation")
     assert augmentation.augmentation.ColorJitter is augmentation.ColorJitter

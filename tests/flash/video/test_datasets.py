@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset, SequentialSampler, TensorDataset
 
 import flash
 from flash.data.keys import DataKeys
-from flash.video import VideoClassificationData
+from flash.video import VideoClassificationData, VideoClassifier
 from flash.video._datasets import clips_of
 from flash.video.data import DEFAULT_RECIPE
 from pytorchvideo.data import ClipDataset, make_clip_sampler
@@ -141,6 +141,28 @@ def test_tensors_of_several_classes_are_split() -> None:
         for v, _ in values(loader)
     }
     assert seen == set(range(8))
+
+
+def test_tensors_train_and_are_predicted() -> None:
+    module = VideoClassificationData.from_tensors(
+        clips(4),
+        ["dark", "dark", "light", "light"],
+        predict_data=clips(3),
+        batch_size=2,
+        recipe=SMALL,
+    )
+    net = torch.nn.Sequential(
+        torch.nn.AdaptiveAvgPool3d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2)
+    )
+    trainer = flash.Trainer(
+        fast_dev_run=True, enable_progress_bar=False, enable_model_summary=False, accelerator="cpu"
+    )
+    model = VideoClassifier(labels=module.labels, backbone=net)
+    trainer.finetune(model, datamodule=module)
+    trainer = flash.Trainer(logger=False, enable_progress_bar=False, accelerator="cpu")
+    answers = trainer.predict(model, datamodule=module, output="labels")
+    assert [len(batch) for batch in answers] == [2, 1]
+    assert {label for batch in answers for label in batch} <= {"dark", "light"}
 
 
 def test_clips_of_a_tensor_are_its_parts() -> None:
