@@ -123,13 +123,12 @@ class TransformedMap(Dataset[Any]):
 
 
 class Part(Subset[Any]):
-    """Some samples of a map-style data set of your own."""
+    """Some samples of a map-style data set of your own, which learns the epoch if it has any."""
 
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the randomness of the data set where that has epochs."""
-        forward = getattr(self.dataset, "set_epoch", None)
-        if forward is not None:
-            forward(epoch)
+    def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
+        super().__init__(dataset, indices)
+        if hasattr(dataset, "set_epoch"):
+            self.set_epoch = dataset.set_epoch
 
 
 class TransformedStream(IterableDataset[Any]):
