@@ -38,6 +38,15 @@ def say(sentence: str) -> None:
     Console(stderr=True).print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
+def named(path: str, reason: str) -> str:
+    """Returns a reason with the path before it, unless it names it.
+
+    >>> named("a.mp4", "a.mp4 is empty."), named("a.mp4", "it is empty.")
+    ('a.mp4 is empty.', 'a.mp4: it is empty.')
+    """
+    return reason if path in reason else f"{path}: {reason}"
+
+
 def sentence_of(error: Exception) -> str | None:
     """Returns the sentence for an error that the user's input caused, None for any other.
 

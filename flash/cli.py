@@ -10,7 +10,6 @@ Commands import what they need when they run, so that ``--help`` does not wait f
 
 import json
 import os
-from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +22,11 @@ from rich.text import Text
 
 from flash import _options as opt
 from flash import cli_embeddings
-from flash._errors import BAD_INPUT, Commands, say, sentence_of
+from flash._errors import BAD_INPUT, Commands, named, say, sentence_of
+from flash._printing import print_answer, print_results, zoo_table
 
 if TYPE_CHECKING:
-    from flash.scores import ClipResult
+    pass
 
 # Before torch loads OpenMP: its threads wait for each other by spinning, which on cores that other programs use, too,
 # makes a step many times slower, and which gains nothing on idle ones.
@@ -68,7 +68,7 @@ def demo(out: opt.DemoOut = Path("demo"), seed: opt.Seed = 0) -> None:
 
     answer = _answer_console()
     result = run_demo(out, seed=seed, console=_progress_console())
-    _print_results(answer, result.summary.results, result.summary.labels)
+    print_results(answer, result.summary.results, result.summary.labels)
     answer.print(f"unseen clip {result.files.unseen} ({result.files.unseen_label}):")
     for label, score in result.unseen:
         answer.print(f"  {label:<10} {score:.3f}")
@@ -132,7 +132,7 @@ def train(
         raise ValueError("Expected DATA: a folder of videos per class, or a list file.")
     summary = runs.train(config, out, resume=resume, console=_progress_console())
     answer = _answer_console()
-    _print_results(answer, summary.results, summary.labels, top_k)
+    print_results(answer, summary.results, summary.labels, top_k)
     for path, reason in summary.skipped:
         say(f"skipped {path}: {reason}")
     answer.print(f"report: {summary.folder.report}", soft_wrap=True)
@@ -181,27 +181,7 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(found.to_dict(top_k), indent=1))
         return
-    _print_results(_answer_console(), found.results, found.labels, top_k)
-
-
-def _print_results(
-    console: Console, results: "Sequence[ClipResult]", labels: Sequence[str], top_k: int = 1
-) -> None:
-    """A table of the classes, and the accuracy."""
-    from flash.scores import accuracy, class_scores
-
-    table = Table("class", box=box.SIMPLE_HEAD)
-    for name in ("precision", "recall", "F1", "videos"):
-        table.add_column(name, justify="right")
-    for row in class_scores(results, labels):
-        if row.count:
-            numbers = (f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}", str(row.count))
-            table.add_row(row.label, *numbers)
-    console.print(table)
-    right = sum(result.correct for result in results)
-    console.print(f"accuracy {accuracy(results):.1%} ({right} of {len(results)} videos)")
-    if 1 < top_k < len(labels):
-        console.print(f"top-{top_k} accuracy {accuracy(results, top_k):.1%}")
+    print_results(_answer_console(), found.results, found.labels, top_k)
 
 
 @app.command()
@@ -216,12 +196,16 @@ def predict(
     views: opt.Views = 1,
     start: opt.Start = 0.0,
     end: opt.End = None,
+    zero_shot: opt.ZeroShot = None,
     as_json: opt.AsJson = False,
 ) -> None:
     """Name what happens in videos."""
-    from flash.evaluation import load_predictor
+    from flash.loading import load_predictor
 
-    predictor = load_predictor(run=run, model=model, weights=weights, labels=labels)
+    classes = [name.strip() for name in (zero_shot or "").split(",") if name.strip()]
+    predictor = load_predictor(
+        run=run, model=model, weights=weights, labels=labels, zero_shot=classes
+    )
     answers, bad = [], []
     for video in videos:
         try:
@@ -237,18 +221,11 @@ def predict(
             continue
         answers.append({"video": video, "labels": [{"label": n, "score": s} for n, s in named]})
         if not as_json:
-            _print_answer(video, named)
+            print_answer(_answer_console(), video, named)
     if as_json:
         typer.echo(json.dumps(answers, indent=1))
     if bad:
         raise typer.Exit(BAD_INPUT)
-
-
-def _print_answer(video: str, named: list[tuple[str, float]]) -> None:
-    console = _answer_console()
-    console.print(video, style="bold", soft_wrap=True, markup=False)
-    for label, score in named:
-        console.print(f"  {score:6.1%}  {label}", markup=False)
 
 
 cli_embeddings.add_to(app)
@@ -267,7 +244,7 @@ def serve(
     max_seconds: opt.MaxSeconds = 600.0,
 ) -> None:
     """Show a page that names what happens in an uploaded or recorded video."""
-    from flash.evaluation import load_predictor
+    from flash.loading import load_predictor
     from flash.serve import build_app, run_app
     from flash.service import Limits, Service
 
@@ -304,28 +281,7 @@ def models(as_json: opt.AsJson = False) -> None:
         ]
         typer.echo(json.dumps(rows, indent=1))
         return
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("model", no_wrap=True)
-    for name in ("top-1/top-5 %", "GFLOPs", "M params", "clip", "crop", "classes"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for weights in zoo:
-        table.add_row(
-            weights.name,
-            _scores(weights.metrics),
-            f"{weights.gflops:.2f}",
-            f"{weights.num_parameters / 1e6:.2f}",
-            f"{weights.recipe.num_frames}x{weights.recipe.sampling_rate}",
-            str(weights.recipe.crop_size or "–"),
-            str(len(weights.labels) or "–"),
-        )
-    _answer_console().print(table)
-
-
-def _scores(metrics: Mapping[str, float]) -> str:
-    """Published scores in one column: ``71.46/89.68``, or ``mAP 34.72``."""
-    if "top1" in metrics:
-        return "/".join(f"{metrics[k]:.2f}" for k in ("top1", "top5") if k in metrics)
-    return ", ".join(f"{name} {value:.2f}" for name, value in metrics.items())
+    _answer_console().print(zoo_table(zoo))
 
 
 @app.command()
@@ -340,18 +296,16 @@ def check(
 
     Status 0: all are good. 1: some are bad. 2: nothing could be checked.
     """
-    from flash.scan import scan, write_quarantine
+    from flash.scan import scan
 
-    found = scan(data, jobs=jobs, console=_progress_console(), out=out)
-    if quarantine is not None:
-        write_quarantine(quarantine, found)
+    found = scan(data, jobs=jobs, console=_progress_console(), out=out, quarantine=quarantine)
     bad = [entry for entry in found if not entry.good]
     if as_json:
         typer.echo(json.dumps([entry.to_dict() for entry in found], indent=1))
     else:
         console = _answer_console()
         for entry in bad:
-            console.print(f"bad: {entry.path}: {entry.reason}", soft_wrap=True, markup=False)
+            console.print(f"bad: {named(entry.path, str(entry.reason))}", soft_wrap=True)
         console.print(f"{len(found)} videos, {len(bad)} bad")
     if bad:
         raise typer.Exit(1)

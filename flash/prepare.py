@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from flash._errors import say
+from flash._errors import named, say
 from flash.progress import progress_bar
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
 from pytorchvideo.data.prepare import Preparation, TrainingFormat
@@ -49,9 +49,7 @@ class PrepareSummary:
 
     def lines(self) -> list[str]:
         """What to tell a person."""
-        told = [
-            f"bad: {reason if path in reason else f'{path}: {reason}'}" for path, reason in self.bad
-        ]
+        told = [f"bad: {named(path, reason)}" for path, reason in self.bad]
         if self.encoded or self.kept:
             share = self.bytes_after / max(self.bytes_before, 1)
             told.append(

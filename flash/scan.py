@@ -52,7 +52,12 @@ class Checked:
 
 
 def scan(
-    data: str, *, jobs: int | None = None, console: Console, out: Path | None = None
+    data: str,
+    *,
+    jobs: int | None = None,
+    console: Console,
+    out: Path | None = None,
+    quarantine: Path | None = None,
 ) -> list[Checked]:
     """Reads every video of DATA completely, several at a time.
 
@@ -60,7 +65,9 @@ def scan(
         data: a folder with videos at any depth, a list file, or one video.
         jobs: files at a time; None is one for each core.
         console: shows the progress.
-        out: json file for what was found; it is opened before anything is read.
+        out: json file for what was found.
+        quarantine: list of the bad ones for the datasets, see :func:`write_quarantine`. Both files are opened
+            before anything is read.
 
     Returns:
         An entry for each file, in the order of their paths or of the list.
@@ -68,12 +75,14 @@ def scan(
     Raises:
         FileNotFoundError: there is no such file or folder, or no path of a list exists.
         ValueError: there is no video in it, or a line of a list cannot be understood.
-        OSError: ``out`` cannot be written.
+        OSError: ``out`` or ``quarantine`` cannot be written.
     """
     paths = list(videos_of(data))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_json(out, [])
+    if quarantine is not None:
+        write_quarantine(quarantine, [])
     found: list[Checked] = []
     with (
         progress_bar(console) as bar,
@@ -88,6 +97,8 @@ def scan(
             bar.update(task, advance=1, note=f"{bad} bad" if bad else "")
     if out is not None:
         write_json(out, [entry.to_dict() for entry in found])
+    if quarantine is not None:
+        write_quarantine(quarantine, found)
     return found
 
 

@@ -91,6 +91,17 @@ def test_datasets_take_the_quarantine_list(make_video: MakeVideo, tmp_path: Path
     assert [clip.path for clip in dataset.skipped] == [path]
 
 
+def test_a_list_that_cannot_be_written_is_known_before_the_scan(
+    make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = make_video("one.mp4", folder=tmp_path)
+    monkeypatch.setattr("flash.scan.check_video", lambda path: pytest.fail("it was read"))
+    for option in ("--quarantine", "--out"):
+        result = CliRunner().invoke(app, ["check", str(video), option, str(video / "bad.txt")])
+        assert result.exit_code == 2
+        assert "one.mp4: " in result.stderr
+
+
 def test_list_file_and_single_video(make_video: MakeVideo, tmp_path: Path) -> None:
     path = make_video("one.mp4", folder=tmp_path)
     assert list(videos_of(str(path))) == [str(path)]
