@@ -32,6 +32,7 @@ from pytorchvideo.data._decode._types import (
     FrameResize,
     Frames,
     Time,
+    VideoError,
     VideoInfo,
     ceil_ticks,
     select_frames,
@@ -128,8 +129,8 @@ class TorchCodecDecoder:
             frames = self._own_frames(start_sec, end_sec, frame_filter)
         if frames is None:
             frames = self._other.frames(start_sec, end_sec, frame_filter, resize, dtype)
-        if frames is None:
-            return None
+            if frames is None or self._device.type == "cpu":
+                return frames
         data = torch.empty(frames.data.shape, dtype=dtype, device=self._device).copy_(frames.data)
         return Frames(data, frames.pts_sec, frames.indices)
 
@@ -139,13 +140,16 @@ class TorchCodecDecoder:
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
-        self._video = None
+        self._video, self._unfit = None, "it is closed"
         self._other.close()
 
     def _is_fit(self) -> bool:
         """Whether torchcodec reads this file, and reads it as the other decoder does."""
         if self._video is None and self._unfit is None:
-            reason = self._find_reason()
+            try:
+                reason = self._find_reason()
+            except VideoError:  # which need not be where the clip is
+                reason = "it is damaged"
             if reason is not None:
                 self._give_up(reason)
         return self._unfit is None
@@ -179,7 +183,7 @@ class TorchCodecDecoder:
             end = index.time(1) if len(index) > 1 else float("inf")
             mine, theirs = self._own_frames(0, end, None), self._other.frames(0, end, None)
             if mine is None or theirs is None:
-                return False
+                return True  # it has given up, and said why
             _agrees[key] = torch.equal(mine.data, theirs.data)
         return _agrees[key]
 

@@ -238,6 +238,46 @@ def test_a_damaged_file_is_the_same_error(
     assert len(errors) == 1 and "bad.mp4, clip [3.500, 4.000) s: the video is" in errors.pop()
 
 
+@pytest.mark.parametrize("place", ["first", "last"])
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+def test_damage_elsewhere_is_none_of_a_clip(
+    make_video: Callable[..., Path], tmp_path: Path, place: str, ending: str
+) -> None:
+    """Neither an index that cannot be read to its end nor a bad first frame keeps the other clips from being read."""
+    get_torchcodec()
+    header_first = {"movflags": "faststart"} if ending == "mp4" else {}
+    whole = make_video(
+        f"groups.{ending}",
+        num_frames=120,
+        options={"g": "15", "sc_threshold": "0"},
+        container_options=header_first,
+    )
+    data = bytearray(whole.read_bytes())
+    middle = len(data) // 3 if place == "first" else len(data) * 3 // 4
+    data[middle : middle + len(data) // 12] = b"\xff" * (len(data) // 12)
+    bad = tmp_path / f"bad.{ending}"
+    bad.write_bytes(data)
+    for start in (0, 0.5, 1.5, 2, 2.5):
+        ours, theirs = (
+            outcome(bad, decoder, start, start + 0.4, dtype=torch.uint8)
+            for decoder in ("torchcodec", "pyav")
+        )
+        assert isinstance(ours, str) == isinstance(theirs, str)
+        if not isinstance(ours, str):
+            assert torch.equal(ours["video"], theirs["video"])
+
+
+def test_a_closed_video_is_not_opened_again(make_video: Callable[..., Path]) -> None:
+    get_torchcodec()
+    video = EncodedVideo.from_path(
+        make_video("base.mp4", num_frames=48, options=B_FRAMES), decoder="torchcodec"
+    )
+    video.get_clip(0, 1)
+    video.close()
+    video.close()
+    assert video._decoder._video is None  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("source", ["path", "bytes", "file"])
 def test_clips_with_sound_in_any_order_are_those_of_pyav(
     make_video: Callable[..., Path], source: str
