@@ -65,7 +65,9 @@ Videos = Annotated[
 
 # evaluate, predict
 Run = Annotated[Path | None, _option("--run", help="Folder of a finished run.", panel=_FROM)]
-Model = Annotated[str | None, _option("--model", "-m", help="A model of the zoo.", panel=_FROM)]
+Model = Annotated[
+    str | None, _option("--model", "-m", help="A model of the zoo, or hf:NAME.", panel=_FROM)
+]
 Weights = Annotated[
     Path | None,
     _option("--weights", "-w", help="File of weights; without it the published ones.", panel=_FROM),
@@ -79,6 +81,15 @@ Clips = Annotated[
 ]
 Views = Annotated[
     int, _option("--views", help="Crops of each clip: 1, or 3 for both sides too.", panel=_CLIPS)
+]
+ZeroShot = Annotated[
+    str | None,
+    _option(
+        "--zero-shot",
+        metavar="'LABEL, LABEL...'",
+        help="Choose among these, without training: by a CLIP or SigLIP model of Hugging Face (--model).",
+        panel=_FROM,
+    ),
 ]
 Start = Annotated[
     float, _option("--start", help="Look at the video from this second on.", panel=_CLIPS)

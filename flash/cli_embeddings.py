@@ -182,14 +182,13 @@ def _count(clips: str) -> int | str:
 
 def _predictor(asked: dict[str, Any]) -> "VideoPredictor":
     """The model that was asked for, with the clips that were."""
-    from flash.evaluation import load_predictor
+    from flash.loading import load_predictor
     from flash.run_config import sized
 
-    files = {
-        name: None if asked[name] is None else Path(asked[name])
-        for name in ("run", "weights", "labels")
-    }
-    predictor = load_predictor(model=asked["model"], **files)
+    run, weights, labels = (
+        None if asked[name] is None else Path(asked[name]) for name in ("run", "weights", "labels")
+    )
+    predictor = load_predictor(run=run, model=asked["model"], weights=weights, labels=labels)
     predictor.recipe = sized(
         predictor.recipe, asked["frames"], asked["crop"], asked["clip_duration"]
     )

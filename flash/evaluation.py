@@ -9,14 +9,13 @@ from typing import Any
 
 from rich.console import Console
 
+from flash.loading import load_predictor
 from flash.progress import Meter, progress_bar
 from flash.report import Report, write_report
 from flash.scores import ClipResult, accuracy, class_scores
 from flash.sources import Labelled, Skipped, read_labelled
 from flash.video.predict import VideoPredictor
-from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import VideoError
-from pytorchvideo.models._registry import create_model, model_entry
 
 
 def evaluate_videos(
@@ -126,7 +125,7 @@ def evaluate_data(
     out: Path | None = None,
     console: Console,
 ) -> Evaluation:
-    """Predicts the labelled videos of DATA with a trained model; see :func:`load_predictor` for which.
+    """Predicts the labelled videos of DATA with a trained model; see :func:`flash.loading.load_predictor` for which.
 
     Args:
         data: a folder per class, its held-out part if it is split, or a list file.
@@ -166,92 +165,3 @@ def evaluate_data(
         )
         write_report(report, out / "report.html")
     return found
-
-
-def load_predictor(
-    *,
-    run: Path | None = None,
-    model: str | None = None,
-    weights: Path | None = None,
-    labels: Path | None = None,
-) -> VideoPredictor:
-    """Returns the predictor of a finished run, of a model file, or of a model of the zoo.
-
-    Args:
-        run: folder of a run.
-        model: name of the zoo.
-        weights: its weights, or a model file that a run wrote, which needs no ``model``; None takes the
-            published weights.
-        labels: file of class names for weights whose classes are not the published ones.
-
-    Raises:
-        ValueError: neither or both of ``run`` and ``model``, an unknown model, or weights or labels that do not
-            fit it.
-        FileNotFoundError: a file is not there, or the run is not finished.
-        ConnectionError: the published weights could not be downloaded.
-    """
-    import torch
-
-    from flash.runs import RunFolder
-
-    if run is not None and (model is not None or weights is not None or labels is not None):
-        raise ValueError("Expected either --run, or --model with its --weights, but got both.")
-    if run is not None:
-        predictor = VideoPredictor.from_file(RunFolder(run).model_file())
-    elif weights is not None and model is None:
-        predictor = VideoPredictor.from_file(weights)
-    elif model is None:
-        raise ValueError(
-            "Expected the folder of a run (--run DIR) or a model of the zoo (--model NAME)."
-        )
-    else:
-        entry = model_entry(model, "video classification")
-        published = entry.weights
-        names = list(published.labels) if labels is None else read_names(labels)
-        if weights is not None and not weights.is_file():
-            raise FileNotFoundError(f"There is no file of weights {weights}.")
-        network = create_model(
-            model,
-            pretrained=weights is None,
-            weights=weights,
-            num_classes=len(names),
-            **entry.logits_arguments,
-        )
-        predictor = VideoPredictor(network, published.recipe, names)
-    predictor.model.to(memory_format=torch.channels_last_3d)
-    return predictor
-
-
-def read_names(file: Path) -> list[str]:
-    """Reads class names in the order of their numbers.
-
-    Args:
-        file: a name a line; or json: a list, ``{name: number}`` or ``{number: name}``. Quotes around names, which
-            the published Kinetics json has, are taken off.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it holds no names.
-    """
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no file of class names {file}.")
-    text = file.read_text(encoding="utf-8")
-    if file.suffix != ".json":
-        names = [line.strip() for line in text.splitlines() if line.strip()]
-    else:
-        try:
-            content = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{file} is no json: {error}.") from error
-        if isinstance(content, dict):
-            by_number = {
-                int(key if isinstance(value, str) else value): value
-                if isinstance(value, str)
-                else key
-                for key, value in content.items()
-            }
-            content = [by_number[number] for number in sorted(by_number)]
-        names = [str(name).strip('"') for name in content]
-    if not names:
-        raise ValueError(expected("labels", "a file with a class name a line", str(file)))
-    return names

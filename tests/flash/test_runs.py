@@ -15,8 +15,9 @@ import torch
 from rich.console import Console
 
 from flash import runs
-from flash.evaluation import evaluate_data, load_predictor
+from flash.evaluation import evaluate_data
 from flash.fitting import WarmupCosine
+from flash.loading import load_predictor
 from flash.probe import VideoViews, cached_features, fit_linear
 from flash.run_config import RunConfig
 from flash.runs import RunFolder, check_same

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from flash.evaluation import load_predictor
+from flash.loading import load_predictor
 from flash.run_config import RunConfig
 from flash.video import VideoClassifier, VideoPredictor
 from pytorchvideo.models import ClipRecipe, create_resnet, create_resnet_with_roi_head

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the command line prints: tables and lines of answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from flash.scores import ClipResult
+    from pytorchvideo.models import Weights
+
+
+def print_results(
+    console: Console, results: "Sequence[ClipResult]", labels: Sequence[str], top_k: int = 1
+) -> None:
+    """A table of the classes, and the accuracy."""
+    from flash.scores import accuracy, class_scores
+
+    table = Table("class", box=box.SIMPLE_HEAD)
+    for name in ("precision", "recall", "F1", "videos"):
+        table.add_column(name, justify="right")
+    for row in class_scores(results, labels):
+        if row.count:
+            numbers = (f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}", str(row.count))
+            table.add_row(row.label, *numbers)
+    console.print(table)
+    right = sum(result.correct for result in results)
+    console.print(f"accuracy {accuracy(results):.1%} ({right} of {len(results)} videos)")
+    if 1 < top_k < len(labels):
+        console.print(f"top-{top_k} accuracy {accuracy(results, top_k):.1%}")
+
+
+def print_answer(console: Console, video: str, named: Sequence[tuple[str, float]]) -> None:
+    """The labels of one video."""
+    console.print(video, style="bold", soft_wrap=True, markup=False)
+    for label, score in named:
+        console.print(f"  {score:6.1%}  {label}", markup=False)
+
+
+def zoo_table(zoo: "Sequence[Weights]") -> Table:
+    """Models with what is published of their weights, a row each."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("model", no_wrap=True)
+    for name in ("top-1/top-5 %", "GFLOPs", "M params", "clip", "crop", "classes"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for weights in zoo:
+        table.add_row(
+            weights.name,
+            _scores(weights.metrics),
+            f"{weights.gflops:.2f}",
+            f"{weights.num_parameters / 1e6:.2f}",
+            f"{weights.recipe.num_frames}x{weights.recipe.sampling_rate}",
+            str(weights.recipe.crop_size or "–"),
+            str(len(weights.labels) or "–"),
+        )
+    return table
+
+
+def _scores(metrics: Mapping[str, float]) -> str:
+    """Published scores in one column: ``71.46/89.68``, or ``mAP 34.72``."""
+    if "top1" in metrics:
+        return "/".join(f"{metrics[k]:.2f}" for k in ("top1", "top5") if k in metrics)
+    return ", ".join(f"{name} {value:.2f}" for name, value in metrics.items())

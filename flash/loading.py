@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a command is told of a model to the predictor that it uses."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from flash.video.backbones import HUGGING_FACE
+from flash.video.predict import VideoPredictor
+from pytorchvideo._checks import expected
+from pytorchvideo.models._registry import create_model, model_entry
+
+#: What names classes without training where no model is asked for.
+ZERO_SHOT = "openai/clip-vit-base-patch32"
+
+
+def load_predictor(
+    *,
+    run: Path | None = None,
+    model: str | None = None,
+    weights: Path | None = None,
+    labels: Path | None = None,
+    zero_shot: Sequence[str] = (),
+) -> VideoPredictor:
+    """Returns the predictor of a finished run, of a model file, of a model of the zoo, or of Hugging Face.
+
+    Args:
+        run: folder of a run.
+        model: name of the zoo; with ``hf:`` in front a model of Hugging Face, by its name there or its folder.
+        weights: its weights, or a model file that a run wrote, which needs no ``model``; None takes the
+            published weights.
+        labels: file of class names for weights whose classes are not the published ones.
+        zero_shot: names of classes for CLIP or SigLIP, which need no training; ``model`` says which of these.
+
+    Raises:
+        ValueError: neither or both of ``run`` and ``model``, an unknown model, or weights or labels that do not
+            fit it.
+        FileNotFoundError: a file is not there, or the run is not finished.
+        ConnectionError: the published weights could not be downloaded.
+    """
+    if zero_shot:
+        if run is not None or weights is not None or labels is not None:
+            raise ValueError(
+                "Expected --zero-shot with --model alone: its classes are those that it names."
+            )
+        return _of_classes((model or ZERO_SHOT).removeprefix(HUGGING_FACE), zero_shot)
+    if run is not None and (model is not None or weights is not None or labels is not None):
+        raise ValueError("Expected either --run, or --model with its --weights, but got both.")
+    if run is not None:
+        from flash.runs import RunFolder
+
+        predictor = VideoPredictor.from_file(RunFolder(run).model_file())
+    elif weights is not None and model is None:
+        predictor = VideoPredictor.from_file(weights)
+    elif model is None:
+        raise ValueError(
+            "Expected the folder of a run (--run DIR) or a model of the zoo (--model NAME)."
+        )
+    elif model.startswith(HUGGING_FACE):
+        if weights is not None or labels is not None:
+            raise ValueError(
+                "Expected --model hf:NAME without --weights and --labels: it has its own."
+            )
+        predictor = _of_hugging_face(model.removeprefix(HUGGING_FACE))
+    else:
+        entry = model_entry(model, "video classification")
+        published = entry.weights
+        names = list(published.labels) if labels is None else read_names(labels)
+        if weights is not None and not weights.is_file():
+            raise FileNotFoundError(f"There is no file of weights {weights}.")
+        network = create_model(
+            model,
+            pretrained=weights is None,
+            weights=weights,
+            num_classes=len(names),
+            **entry.logits_arguments,
+        )
+        predictor = VideoPredictor(network, published.recipe, names)
+    predictor.model.to(memory_format=torch.channels_last_3d)
+    return predictor
+
+
+def _of_hugging_face(name: str) -> VideoPredictor:
+    from pytorchvideo.models.huggingface import create_hugging_face
+
+    network = create_hugging_face(name)
+    known = network.labels or [str(i) for i in range(network.classifier.out_features)]
+    return VideoPredictor(network, network.recipe, known)
+
+
+def _of_classes(name: str, classes: Sequence[str]) -> VideoPredictor:
+    from pytorchvideo.models.zero_shot import create_zero_shot
+
+    network = create_zero_shot(name, classes)
+    return VideoPredictor(network, network.recipe, network.labels)
+
+
+def read_names(file: Path) -> list[str]:
+    """Reads class names in the order of their numbers.
+
+    Args:
+        file: a name a line; or json: a list, ``{name: number}`` or ``{number: name}``. Quotes around names, which
+            the published Kinetics json has, are taken off.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds no names.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no file of class names {file}.")
+    text = file.read_text(encoding="utf-8")
+    if file.suffix != ".json":
+        names = [line.strip() for line in text.splitlines() if line.strip()]
+    else:
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{file} is no json: {error}.") from error
+        if isinstance(content, dict):
+            by_number = {
+                int(key if isinstance(value, str) else value): value
+                if isinstance(value, str)
+                else key
+                for key, value in content.items()
+            }
+            content = [by_number[number] for number in sorted(by_number)]
+        names = [str(name).strip('"') for name in content]
+    if not names:
+        raise ValueError(expected("labels", "a file with a class name a line", str(file)))
+    return names
