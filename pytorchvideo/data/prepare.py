@@ -7,6 +7,7 @@ broken off goes on where it stopped, and a later one encodes only what is new or
 
 import json
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ class Preparation:
     """Encodes the videos of a folder into another folder with the same tree.
 
     Every video at any depth becomes an mp4 file at the same place. List files (``.csv``, ``.txt``) are copied with
-    the new names in them and without the bad videos.
+    the new names in them and without the bad videos, which are tried again only when they have changed.
 
     Args:
         source: folder of videos; nothing in it is ever written.
@@ -139,7 +140,13 @@ class Preparation:
                 yield self._entry(video, *_encode_one(*task))
             return
         # Fresh processes: threads of this one do not survive a fork.
-        with ProcessPoolExecutor(min(jobs, len(tasks)), get_context("spawn")) as pool:
+        with ProcessPoolExecutor(
+            min(jobs, len(tasks)),
+            get_context("spawn"),
+            # A keyboard's interrupt is for this process, which lets them finish what they have begun.
+            initializer=signal.signal,
+            initargs=(signal.SIGINT, signal.SIG_IGN),
+        ) as pool:
             try:
                 futures = {
                     pool.submit(_encode_one, *task): video
@@ -216,16 +223,16 @@ class Preparation:
 
     def _copy_lists(self) -> None:
         """Copies the list files, with the new names of the videos and without the bad ones."""
-        for parent, _, files in os.walk(self.source, followlinks=True):
+        for parent, folders, files in os.walk(self.source, followlinks=True):
+            folders[:] = [name for name in folders if name[0] != "."]
             for name in files:
                 if name.lower().endswith(_LISTS) and name[0] != ".":
                     below = os.path.relpath(os.path.join(parent, name), self.source)
                     self._copy_list(Path(below))
 
     def _copy_list(self, below: Path) -> None:
-        lines = (
-            (self.source / below).read_bytes().decode("utf-8", "surrogateescape").splitlines(True)
-        )
+        text = (self.source / below).read_bytes().decode("utf-8", "surrogateescape")
+        lines: dict[int, str] = dict(enumerate(text.split("\n"), 1))
         try:
             rows = list(rows_of(self.source / below))
         except ValueError:  # a text of another kind
@@ -234,12 +241,12 @@ class Preparation:
         for row in rows:
             found = self._find(row.path, below.parent)
             if found in bad:
-                lines[row.line - 1] = ""
+                del lines[row.line]
             elif found is not None:
-                old = lines[row.line - 1]
-                lines[row.line - 1] = old.replace(row.path, self._renamed(row.path, found), 1)
-        copy = self._place(below)
-        write_whole(copy, "".join(lines).encode("utf-8", "surrogateescape"))
+                new = self._renamed(row.path, found)
+                lines[row.line] = lines[row.line].replace(row.path, new, 1)
+        copied = "\n".join(lines.values())
+        write_whole(self._place(below), copied.encode("utf-8", "surrogateescape"))
 
     def _find(self, path: str, folder: Path) -> str | None:
         """The video that a list in ``folder`` means, as its path below the source."""
@@ -253,9 +260,7 @@ class Preparation:
         """The path of a list with the new name; one from the root leads to the target."""
         if os.path.isabs(path):
             return str(self.target.absolute() / self.videos[video])
-        return path[: len(path) - len(os.path.basename(path))] + os.path.basename(
-            self.videos[video]
-        )
+        return path.removesuffix(os.path.basename(path)) + os.path.basename(self.videos[video])
 
 
 def _encode_one(

@@ -180,7 +180,12 @@ class _VideoTrack:
             self._open(frame)
         context = self._stream.codec_context
         packed = self._converter.reformat(
-            frame, context.width, context.height, "yuv420p", interpolation=Interpolation.BICUBIC
+            frame,
+            context.width,
+            context.height,
+            "yuv420p",
+            interpolation=Interpolation.BICUBIC,
+            threads=1,
         )
         packed.pict_type = av.video.frame.PictureType.NONE  # that of the source is not to be kept
         packed.time_base, packed.pts = self._base, round(seconds / self._base)
@@ -213,11 +218,9 @@ class _AudioTrack:
         # What the last packet holds beyond the end is not heard.
         self._chunks = reader.chunks(0, round((reader.end - reader.origin) * reader.rate))
         rate = reader.rate if reader.rate in _AAC_RATES else 48000
-        head = next(self._chunks, None)
-        self._pending = head
-        channels = min(2, head[1].shape[0]) if head is not None else 1
-        self._mixes = head is not None and head[1].shape[0] > channels
-        self._layout = "stereo" if channels == 2 else "mono"
+        self._pending = next(self._chunks, None)
+        is_stereo = self._pending is not None and self._pending[1].shape[0] == 2
+        self._layout = "stereo" if is_stereo else "mono"
         self._stream = container.add_stream("aac", rate=rate, layout=self._layout)
 
     def write_up_to(self, seconds: Fraction | None) -> None:
@@ -235,8 +238,8 @@ class _AudioTrack:
             self._mux(self._stream.encode(None))
 
     def _encode(self, samples: np.ndarray) -> None:
-        if self._mixes:
-            samples = np.repeat(samples.mean(0, keepdims=True), 2, axis=0)
+        if self._layout == "mono":
+            samples = samples.mean(axis=0, keepdims=True)
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(samples), format="fltp", layout=self._layout
         )
