@@ -6,6 +6,7 @@ import hashlib
 import logging
 import math
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,7 +24,7 @@ BESIDE = "beside"
 _ENDING = ".frames.safetensors"
 _TENSORS = ("pts", "is_keyframe", "is_reference")
 _FORMAT = "2"  # of the files; those of another format are written anew
-_said: set[Path] = set()
+_unwritable: list[Path] = []  # the first folder that could not be written to
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,7 +130,7 @@ class IndexCache:
             return None
 
     def save(self, index: FrameIndex) -> None:
-        """Writes the file whole or not at all; a folder that cannot be written to is named once."""
+        """Writes the file whole or not at all; the first folder that cannot be written to is named."""
         texts = {
             "format": _FORMAT,
             "stamp": self.stamp,
@@ -140,7 +141,8 @@ class IndexCache:
         }
         tensors = {name: getattr(index, name) for name in _TENSORS}
         texts["digest"] = _digest_of(texts, tensors)
-        part = self.file.with_name(f"{self.file.name}.{os.getpid()}.part")
+        writer = f"{os.getpid()}-{threading.get_ident()}"
+        part = self.file.with_name(f"{self.file.name}.{writer}.part")
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             save_file(tensors, part, texts)
@@ -148,9 +150,9 @@ class IndexCache:
         except (OSError, SafetensorError) as error:  # the latter hides some of the former
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
-            if self.file.parent not in _said:
-                _said.add(self.file.parent)
-                logger.warning("No frame index is kept in %s: %s.", self.file.parent, error)
+            if not _unwritable:  # one of many, where videos lie in many
+                _unwritable.append(self.file.parent)
+                logger.warning("No frame index can be kept in %s: %s.", self.file.parent, error)
 
 
 def _file_in(folder: str | os.PathLike[str], video: str) -> Path:

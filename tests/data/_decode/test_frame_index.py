@@ -189,17 +189,18 @@ def test_a_damaged_entry_is_written_anew(
     assert not scans
 
 
-def test_a_folder_that_cannot_be_written_to_is_named_once(
-    video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_folders_that_cannot_be_written_to_are_said_once(
+    video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(_frame_index, "_unwritable", [])
     blocked = tmp_path / "a_file"
     blocked.touch()  # no folder can be made inside of it, not even by root
-    for _ in range(3):
-        with EncodedVideo.from_path(video, index_cache=blocked / "cache") as reader:
+    for cache in (blocked / "first", blocked / "first", blocked / "second"):
+        with EncodedVideo.from_path(video, index_cache=cache) as reader:
             assert len(reader) == 60
-    said = [r for r in caplog.records if "No frame index is kept in" in r.message]
+    said = [r for r in caplog.records if "No frame index can be kept in" in r.message]
     assert len(said) == 1 and said[0].levelno == logging.WARNING
-    assert str(blocked / "cache") in said[0].message
+    assert str(blocked / "first") in said[0].message
 
 
 def test_nothing_is_kept_of_what_has_no_path(video: Path) -> None:
