@@ -4,6 +4,7 @@
 import inspect
 import os
 from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -218,7 +219,13 @@ class ClipReader:
 
 def _takes(video: Video, option: str) -> bool:
     """Whether a reader, which may be the user's own, takes an option."""
-    return option in inspect.signature(video.get_clip).parameters
+    get_clip: Any = video.get_clip
+    return option in _parameters(getattr(get_clip, "__func__", get_clip))
+
+
+@lru_cache(maxsize=16)
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
 
 
 def read_quarantine(quarantine: Quarantine) -> frozenset[str]:
