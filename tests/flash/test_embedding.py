@@ -2,6 +2,7 @@
 """Embeddings of clips: their files, their neighbours, what a probe makes of them, and the commands."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -258,3 +259,15 @@ def test_commands_with_wrong_input(videos: list[str], model_file: Path, tmp_path
     result = run("embed", videos[0], "--out", tmp_path / "x.safetensors")
     assert result.exit_code == 2
     assert "--run DIR" in result.stderr
+
+
+def test_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "embeddings.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    clusters(apart=12).save(tmp_path / "clips.safetensors")
+    monkeypatch.chdir(tmp_path)
+    shown: list[Any] = []
+    exec(compile(code, "embeddings.md", "exec"), {"print": lambda *values: shown.append(values)})
+    assert shown[0][0] == (120, 4)
+    assert shown[1][0][0][0] == 0  # nothing is more like a row than itself
+    assert shown[2] == (1.0,)
