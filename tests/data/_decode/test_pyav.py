@@ -292,3 +292,20 @@ def test_packets_that_are_too_many_to_keep_are_read_again(
     again = PyAVDecoder(path, "a", audio=False).frames(0.5, 1.5, None)
     assert whole is not None and again is not None
     assert torch.equal(whole.data, again.data)
+
+
+def test_a_stream_that_begins_in_the_middle_is_passed_over(
+    make_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    """As in a recording of television; PyAV knows only the streams that it saw when it opened the file."""
+    data = bytearray(make_video("one_stream.ts", num_frames=60).read_bytes())
+    starts = [i for i in range(0, len(data), 188) if data[i + 1 : i + 3] == b"\x41\x00"]
+    data[starts[40] + 1] = (
+        0x41 | 0x0E
+    )  # the packet with the start of a frame has another stream's number
+    path = tmp_path / "two_streams.ts"
+    path.write_bytes(data)
+    decoder = PyAVDecoder(path, "two_streams.ts", audio=False)
+    assert decoder.index is not None and len(decoder.index) == 59
+    frames = decoder.frames(0, 1, None)
+    assert frames is not None and frames.data.shape[1] == 30

@@ -113,9 +113,14 @@ class Source:
 
     def packets(self, stream: Any) -> Iterator[Any]:
         """Packets of one stream with data in them, from where the file stands."""
-        for packet in self._container.demux(stream):
-            if packet.size:
-                yield packet
+        while True:
+            try:
+                for packet in self._container.demux(stream):
+                    if packet.size:
+                        yield packet
+            except IndexError:  # of a stream that begins in the middle of the file: PyAV does not know it
+                continue
+            return
 
     def end_of(self, stream: Any) -> Fraction:
         """The end of the last packet in seconds, for containers whose headers only estimate it."""
