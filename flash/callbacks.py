@@ -20,7 +20,11 @@ class RandomState(pl.Callback):
     """Keeps the state of the random generators in checkpoints, so that a resumed run draws what it would have drawn.
 
     Only of runs in one process: a checkpoint is written by one rank, whose draws are not those of the others.
+    In the middle of an epoch the data has to know its place, too, as a ``ClipDataLoader`` does.
     """
+
+    def __init__(self) -> None:
+        self._loaded: Mapping[str, Any] | None = None
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -33,7 +37,16 @@ class RandomState(pl.Callback):
     ) -> None:
         # before the loader of the resumed epoch is made, which draws its seed
         if trainer.world_size == 1 and trainer.state.fn == TrainerFn.FITTING and _KEY in checkpoint:
+            self._loaded = checkpoint[_KEY]
             set_random_state(checkpoint[_KEY])
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        # in the middle of an epoch that seed had been drawn before the checkpoint was written
+        if self._loaded is not None and trainer.fit_loop.restarted_mid_epoch:
+            set_random_state(self._loaded)
+        self._loaded = None
 
 
 def get_random_state() -> dict[str, Any]:

@@ -20,6 +20,7 @@ from flash.callbacks import get_random_state, set_random_state, stopping
 from flash.data_module import DataModule
 from flash.task import Task
 from flash.trainer import _devices
+from pytorchvideo.data.clip_loader import ClipDataLoader
 
 
 class Net(Task):
@@ -185,6 +186,28 @@ def test_resumed_run_is_the_uninterrupted_one(tmp_path: Path, ema: float | None)
     for value, wanted in zip(half.seen, whole.seen[4:], strict=True):
         assert torch.equal(value, wanted)
     assert_same(weights(whole), weights(half))
+
+
+def test_resumed_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    items = [
+        {"video": torch.randn(3, 4, 8, 8, generator=generator), "label": i % 2} for i in range(12)
+    ]
+
+    class Interrupted(pl.Callback):
+        def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
+            if trainer.global_step == 4:  # the first of three batches of the second epoch
+                trainer.save_checkpoint(tmp_path / "middle.ckpt")
+
+    whole, rest = Net(dropout=0.5), Net(dropout=0.5)
+    loader = ClipDataLoader(items, batch_size=4, seed=3)
+    trainer(max_epochs=3, callbacks=[Interrupted()]).fit(whole, loader)
+    torch.manual_seed(99)
+    again = ClipDataLoader(items, batch_size=4, seed=3)
+    trainer(max_epochs=3).fit(rest, again, ckpt_path=str(tmp_path / "middle.ckpt"))
+    assert len(rest.seen) == 5
+    for value, wanted in zip(rest.seen, whole.seen[4:], strict=True):
+        assert torch.equal(value, wanted)
 
 
 def test_deterministic_mode() -> None:
