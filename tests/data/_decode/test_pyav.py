@@ -300,9 +300,7 @@ def test_a_stream_that_begins_in_the_middle_is_passed_over(
     """As in a recording of television; PyAV knows only the streams that it saw when it opened the file."""
     data = bytearray(make_video("one_stream.ts", num_frames=60).read_bytes())
     starts = [i for i in range(0, len(data), 188) if data[i + 1 : i + 3] == b"\x41\x00"]
-    data[starts[40] + 1] = (
-        0x41 | 0x0E
-    )  # the packet with the start of a frame has another stream's number
+    data[starts[40] + 1] = 0x4F  # the start of a frame, with the number of another stream
     path = tmp_path / "two_streams.ts"
     path.write_bytes(data)
     decoder = PyAVDecoder(path, "two_streams.ts", audio=False)
