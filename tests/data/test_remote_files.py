@@ -64,7 +64,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server(tmp_path: Path) -> Iterator[Server]:
     pytest.importorskip("aiohttp")  # which fsspec needs for http
     with Server(tmp_path) as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield running
         running.shutdown()
