@@ -29,7 +29,7 @@ def count_classes(
     """Returns the number of classes.
 
     Raises:
-        TypeError: ``labels`` is one name.
+        TypeError: ``labels`` is one name, or ``num_classes`` no whole number.
         ValueError: neither is given, they do not agree, or there are too few.
     """
     if num_classes is None and labels is None:
@@ -40,9 +40,8 @@ def count_classes(
     if isinstance(labels, str):
         advice = f"If it is a model, say backbone={labels!r}."
         raise TypeError(expected("labels", "a list of class names", labels, advice))
-    if num_classes is not None and (
-        isinstance(num_classes, bool) or num_classes != int(num_classes)
-    ):
+    # numpy's integers are as good as Python's
+    if isinstance(num_classes, bool) or not hasattr(num_classes or 0, "__index__"):
         raise TypeError(expected("num_classes", "a whole number", num_classes))
     count = len(labels or ()) if num_classes is None else int(num_classes)
     if labels is not None and len(labels) != count:

@@ -44,9 +44,8 @@ DEFAULT_BACKBONE = "x3d_xs"
 class VideoClassifier(ListsBackbones, Task):
     """Classifies clips (B, C, T, H, W).
 
-    The classifier layer of the backbone is replaced by one for ``num_classes``. A ``head`` of your own
-    goes on top of the backbone's whole output instead, as in Flash. Models with several pathways (SlowFast) take
-    whole clips too: they are packed here.
+    The classifier layer of the backbone is replaced by one for ``num_classes``; a ``head`` of your own goes on top
+    of the backbone's whole output instead, as in Flash. SlowFast takes whole clips: its pathways are packed here.
 
     Args:
         num_classes: number of classes; may be left out when ``labels`` are given, or where a model of
@@ -72,18 +71,15 @@ class VideoClassifier(ListsBackbones, Task):
         label_smoothing: share of a label that goes to all classes alike, in training.
         mix_video: mix clips and labels in training: True for CutMix or MixUp, or a callable such as
             :class:`pytorchvideo.transforms.MixVideo` on clips and labels.
-        layer_decay: share of the learning rate that a layer passes on to the one before it; see
-            :mod:`flash.layer_decay`.
+        layer_decay: share of the learning rate that a layer passes on to the one before, see :mod:`flash.layer_decay`.
         recipe: the clips that the model is made for; by default the datamodule's at the start of
             training, else that of the published weights.
-        model, model_kwargs, serializer: Flash's former names for ``backbone``, ``backbone_kwargs``, ``output``.
-        optimizer_kwargs, scheduler, scheduler_kwargs: Flash 0.5.0's, for ``(optimizer, kwargs)`` and
-            ``lr_scheduler``.
         output: what ``Trainer.predict`` shows by default.
+        model, model_kwargs, serializer: Flash's former names for ``backbone``, ``backbone_kwargs``, ``output``.
+        optimizer_kwargs, scheduler, scheduler_kwargs: those of Flash 0.5.0.
 
     Raises:
-        KeyError: for an unknown backbone, optimiser or scheduler, with the near names, or a backbone for pictures or
-            boxes.
+        KeyError: for an unknown backbone, optimiser or scheduler, with the near names, or one for pictures or boxes.
         TypeError: if two names of one argument are given, SGD has no learning rate, or the backbone scores boxes.
         ValueError: if the number of classes is missing, below two, or not that of ``labels``.
 
@@ -126,11 +122,8 @@ class VideoClassifier(ListsBackbones, Task):
         optimizer = with_kwargs("optimizer", optimizer, optimizer_kwargs)
         lr_scheduler = one_of("lr_scheduler", lr_scheduler, "scheduler", scheduler)
         lr_scheduler = with_kwargs("scheduler", lr_scheduler, scheduler_kwargs)
-        if (
-            num_classes is not None
-            or labels is not None
-            or not names_its_classes(backbone, head is not None)
-        ):
+        known = num_classes is not None or labels is not None
+        if known or not names_its_classes(backbone, has_head=head is not None):
             num_classes = count_classes(num_classes, labels, multi_label)
         built = build_backbone(
             DEFAULT_BACKBONE if backbone is None else backbone,
