@@ -147,6 +147,8 @@ class _Part(io.RawIOBase):
     def __init__(self, place: _Place) -> None:
         self._file = open(place.shard, "rb", buffering=0)  # noqa: SIM115 - closed by close()
         self._offset, self._size, self._position = place.offset, place.size, 0
+        self._file.seek(place.offset - tarfile.BLOCKSIZE)
+        _check_header(place, self._file.read(tarfile.BLOCKSIZE))
 
     def readable(self) -> bool:
         return True
@@ -180,19 +182,34 @@ def _fetched(place: _Place) -> io.BytesIO:
     """A video of a remote shard, in memory."""
     # Not kept: connections do not survive the fork of a worker, and fsspec keeps what does.
     files, path = url_to_fs(place.shard)
+    start, end = place.offset - tarfile.BLOCKSIZE, place.offset + place.size
     try:
-        data = files.cat_file(path, start=place.offset, end=place.offset + place.size)
+        data = files.cat_file(path, start=start, end=end)
     except Exception as error:
         raise VideoError(
             f"{place.shard}: {place.member} cannot be fetched: {error or type(error).__name__}."
         ) from error
-    if len(data) > place.size:  # a server that knows no ranges sends everything
-        data = data[place.offset : place.offset + place.size]
-    if len(data) < place.size:
+    if len(data) > end - start:  # a server that knows no ranges sends everything
+        data = data[start:end]
+    _check_header(place, data[: tarfile.BLOCKSIZE])
+    if len(data) < end - start:
+        raise VideoError(f"{place.shard} ends within its member {place.member}: it is cut off.")
+    return io.BytesIO(data[tarfile.BLOCKSIZE :])
+
+
+def _check_header(place: _Place, block: bytes) -> None:
+    """Raises unless the block before a video is its header: an index may be that of other shards."""
+    try:
+        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        found = (header.name, header.size)
+    except tarfile.HeaderError:
+        found = ("", -1)
+    # The header of a long name, or of one beyond ASCII, has it in a block of its own.
+    is_plain = place.member.isascii() and len(place.member) <= tarfile.LENGTH_NAME
+    if found != (place.member if is_plain else found[0], place.size):
         raise VideoError(
-            f"{place.shard} ends before its member {place.member}: it is cut off, or it has changed."
+            f"{place.shard} does not hold {place.member} where its index says: it has changed. Remove {INDEX}."
         )
-    return io.BytesIO(data)
 
 
 # -- what there is -----------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from pytorchvideo.data import (
     ShardedSampler,
     make_clip_sampler,
 )
+from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.shards import ShardedVideos, expand, write_shards
 from pytorchvideo.transforms import ApplyTransformToKey, UniformTemporalSubsample
 
@@ -117,11 +118,33 @@ def test_without_an_index_the_tar_is_read(shards: Path, tmp_path: Path) -> None:
     (tmp_path / "index.json").write_bytes((shards / "index.json").read_bytes())
     with tarfile.open(tmp_path / "shard-000001.tar", "a") as tar:
         header = tarfile.TarInfo("late.mp4")
-        header.size = 3
-        tar.addfile(header, io.BytesIO(b"abc"))
+        header.size = tarfile.RECORDSIZE
+        tar.addfile(header, io.BytesIO(bytes(header.size)))
     assert len(ShardedVideos(tmp_path)) == 7
     (tmp_path / "index.json").write_text("[]")
     assert len(ShardedVideos(tmp_path)) == 7
+
+
+def test_a_wrong_index_is_found_out(shards: Path, tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_bytes((shards / "index.json").read_bytes())
+    for shard in shards.glob("*.tar"):
+        # a shard of the same size, in which everything has moved by a block
+        data = shard.read_bytes()
+        (tmp_path / shard.name).write_bytes(bytes(512) + data[:-512])
+    memory = fsspec.filesystem("memory")
+    for path in tmp_path.iterdir():
+        memory.pipe(f"/moved/{path.name}", path.read_bytes())
+    try:
+        for place in (str(tmp_path), "memory://moved"):
+            dataset = LabeledVideoDataset(
+                ShardedVideos(place), make_clip_sampler("random", 0.4), on_error="raise"
+            )
+            with pytest.raises(
+                VideoError, match=r"tar does not hold \d+\.\w+ where its index says"
+            ):
+                list(dataset)
+    finally:
+        memory.rm("/moved", recursive=True)
 
 
 class Files(http.server.SimpleHTTPRequestHandler):
@@ -185,7 +208,7 @@ def test_shards_in_memory(shards: Path, videos: LabeledVideoPaths) -> None:
             same(samples(sharded, "uniform", 0.5), samples(videos, "uniform", 0.5))
         memory.pipe("/bucket/train/shard-000001.tar", b"gone")
         dataset = LabeledVideoDataset(sharded, make_clip_sampler("random", 0.4))
-        with pytest.warns(UserWarning, match=r"shard-000001\.tar ends before its member"):
+        with pytest.warns(UserWarning, match=r"shard-000001\.tar does not hold 0000000"):
             assert len(list(dataset)) == 4
         assert len(dataset.skipped) == 2
     finally:
