@@ -4,7 +4,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -121,8 +121,8 @@ class Task(pl.LightningModule):
             if name in self.mean_modules:
                 # once for each sample: without its nan strategy MeanMetric has no weights
                 mean = torch.as_tensor(value, device=logits.device).detach().expand(len(logits))
-                self.mean_modules[name].update(mean)
-                value = self.mean_modules[name]
+                value = cast(MeanMetric, self.mean_modules[name])
+                value.update(mean)
             self.log(
                 name,
                 value,
