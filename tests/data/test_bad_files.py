@@ -21,6 +21,7 @@ from torchvision.transforms import Compose
 from pytorchvideo.data import ClipDataset, LabeledVideoDataset, LabeledVideoPaths, make_clip_sampler
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav import video as frame_reader
+from pytorchvideo.data._decode._pyav.whole import read_whole
 from pytorchvideo.data._skipped import SkipLog, SkippedClip
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.transforms import ApplyTransformToKey, Div255, UniformTemporalSubsample
@@ -248,6 +249,28 @@ def test_times_that_a_damaged_number_tells_are_refused(
     dataset = ClipDataset([(str(tmp_path / "slow.avi"), {})], make_clip_sampler("uniform", 1))
     with pytest.raises(RuntimeError, match=r"slow\.avi should last \d+ s, but has only \d+ bytes"):
         len(dataset)
+
+
+def test_a_file_cut_between_two_packets_gives_no_short_clip(
+    make_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    whole = make_video(
+        "first.mp4",
+        num_frames=24,
+        options={"g": "8"},
+        container_options={"movflags": "faststart"},
+    )
+    with av.open(str(whole)) as container:
+        ends = sorted(p.pos + p.size for p in container.demux(video=0) if p.size)
+    cut = tmp_path / "cut.mp4"
+    for lost in (1, 2, 5):
+        cut.write_bytes(whole.read_bytes()[: ends[-1 - lost]])
+        with EncodedVideo.from_path(cut) as video:
+            assert video.get_clip(0, 0.2)["video"].shape[1] == 6
+            with pytest.raises(VideoError, match=r"cut\.mp4, clip .*: the video is cut off before"):
+                video.get_clip(0.6, 0.8)
+        with pytest.raises(VideoError, match=r"cut\.mp4 is cut off: its pictures end at 0\.\d+ s"):
+            read_whole(cut)
 
 
 def test_sound_of_many_channels_is_read(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ class PyAVDecoder:
     def _check_duration(self) -> None:
         """Raises a VideoError for a time that a damaged number tells: it would mean clips without end."""
         name, seconds, size = self._source.name, self.info.duration, self._source.size
-        if seconds * _LEAST_BIT_RATE > 8 * size:
+        if 0 < 8 * size < seconds * _LEAST_BIT_RATE:
             raise VideoError(
                 f"{name} should last {float(seconds):.0f} s, but has only {size} bytes: its times are damaged."
             )

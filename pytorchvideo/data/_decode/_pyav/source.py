@@ -85,7 +85,7 @@ class Source:
 
     @property
     def size(self) -> int:
-        """Bytes of the file."""
+        """Bytes of the file; not positive where that cannot be known."""
         return int(self._container.size)
 
     @property
@@ -118,9 +118,19 @@ class Source:
                 for packet in self._container.demux(stream):
                     if packet.size:
                         yield packet
-            except IndexError:  # of a stream that begins in the middle of the file: PyAV does not know it
+            except (
+                IndexError
+            ):  # of a stream that begins in the middle of the file: PyAV does not know it
                 continue
             return
+
+    def is_cut_off(self, stream: Any) -> bool:
+        """Whether the index of the file, which mp4 and mov have in front, names packets beyond its end."""
+        entries = stream.index_entries
+        if not len(entries):
+            return False
+        last = entries[len(entries) - 1]
+        return bool(0 < self.size < last.pos + last.size)
 
     def end_of(self, stream: Any) -> Fraction:
         """The end of the last packet in seconds, for containers whose headers only estimate it."""

@@ -144,7 +144,7 @@ def _frames(source: Source, reader: FrameReader) -> Iterator[tuple[Fraction, Any
                 yield shown, frame
     if last < 0:
         raise VideoError(f"{source.name} has a video stream without a single frame.")
-    if held.seconds + SLACK_SEC < reader.duration:
+    if held.seconds + SLACK_SEC < reader.duration or source.is_cut_off(source.video):
         raise VideoError(
             f"{source.name} is cut off: its pictures end at {held.seconds:.3f} s, but its header promises "
             f"{float(reader.duration):.3f} s."

@@ -283,6 +283,9 @@ class FrameReader:
             elif past_key and pts > high and len(packets) > PROBE_PACKETS:
                 break
             past_key = past_key or (packet.is_keyframe and pts >= high)
+        else:
+            if self._source.is_cut_off(self._source.video):
+                raise VideoError("cut off before the end of the clip.")
         if not packets and seek_pts is not None:
             return None
         shown = sorted({p.pts for p in packets if low <= p.pts < high and not p.is_hidden})

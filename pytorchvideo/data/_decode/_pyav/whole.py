@@ -78,10 +78,11 @@ def _read(source: Source) -> WholeVideo:
         ) from error
     if not frames:
         raise VideoError(f"{source.name} has a video stream without a single frame.")
-    if promised is not None and times.seconds + SLACK_SEC < promised:
+    is_short = promised is not None and times.seconds + SLACK_SEC < promised
+    if is_short or source.is_cut_off(stream):
+        more = "more" if promised is None else f"{float(promised):.3f} s"
         raise VideoError(
-            f"{source.name} is cut off: its pictures end at {times.seconds:.3f} s, but its header promises "
-            f"{float(promised):.3f} s."
+            f"{source.name} is cut off: its pictures end at {times.seconds:.3f} s, but its header promises {more}."
         )
     return WholeVideo(
         frames, times.seconds, context.width, context.height, context.name, source.audio is not None
