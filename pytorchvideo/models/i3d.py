@@ -26,7 +26,7 @@ from pytorchvideo.layers._build import Size3, size3
 from pytorchvideo.layers._chain import run_chain
 from pytorchvideo.models.head import ClassificationHead, check_pool_fits
 from pytorchvideo.models.net import ClassificationModel
-from pytorchvideo.models.weight_init import init_net_weights
+from pytorchvideo.models.weight_init import init_linear, init_net_weights
 
 # Output channels of an Inception block: 1x1 branch; 3x3 branch, reduced and full; the second 3x3 branch (5x5 in
 # the 2-D network), reduced and full; pool branch. Figure 3 with the widths of arXiv 1409.4842, table 1.
@@ -206,6 +206,8 @@ def create_i3d_inception(
         head_pool_kernel_size=head_pool_kernel_size,
     )
     init_net_weights(model)
+    # by fan-out, as the other convolutions, few classes would begin with scores of some twenty
+    init_linear(model.classifier)  # type: ignore[arg-type]
     return model
 
 

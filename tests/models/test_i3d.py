@@ -41,6 +41,13 @@ def test_every_layer_rounds_up(frames: int, side: int) -> None:
     assert trunk.shape == (1, 1024, -(-frames // 8), -(-side // 32), -(-side // 32))
 
 
+@pytest.mark.parametrize("num_classes", [2, 400])
+def test_the_classifier_begins_small(num_classes: int) -> None:
+    model = create_model("i3d_inception", num_classes=num_classes)
+    assert model.classifier.weight.std().item() == pytest.approx(0.01, rel=0.1)
+    assert not model.classifier.bias.any()
+
+
 def test_two_channels_of_optical_flow() -> None:
     model = create_model("i3d_inception", input_channel=2, num_frames=8, crop_size=32).eval()
     with torch.inference_mode():
