@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guide to Flash: its programs run, in order, and what its tables name is there."""
 
+import importlib.util
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ from flash.outputs import OUTPUT_NAMES
 from flash.video import VideoClassificationData, VideoClassifier
 from pytorchvideo.models._weights import ClipRecipe
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs/flash.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "docs/flash.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 SMALL = ClipRecipe(num_frames=4, sampling_rate=2, side_size=32, crop_size=32)
 
@@ -62,3 +65,16 @@ def test_what_the_tables_name_is_there() -> None:
     assert set(re.findall(r'`"(\w+)"`', listed[1])) == set(OUTPUT_NAMES)
     for name in ("linear_schedule_with_warmup", "cosine_schedule_with_warmup"):
         assert name in VideoClassifier.available_lr_schedulers()
+
+
+def test_the_page_on_learning_is_that_of_the_results() -> None:
+    benchmarks = ROOT / "benchmarks"
+    spec = importlib.util.spec_from_file_location("learning", benchmarks / "learning.py")
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        # the script imports what it shares with the others by name
+        patch.syspath_prepend(str(benchmarks))
+        patch.setitem(sys.modules, "learning", script)
+        spec.loader.exec_module(script)
+    assert (ROOT / "docs/learning.md").read_text(encoding="utf-8") == script.table()
