@@ -71,3 +71,24 @@ def test_whole_pictures(make_video: Callable[..., Path]) -> None:
     assert model.seen == [(1, 3, 2, 32, 64)]
     with pytest.raises(ValueError, match="`views` to be 1 for pictures that are left whole"):
         predictor.predict(video, views=3)
+
+
+QUICK = ("c2d_r50", "efficient_x3d_xs", "i3d_inception", "mvit_base_16x4", "slowfast_r50", "x3d_xs")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in VideoClassifier.available_backbones()
+    ],
+)
+def test_every_backbone_takes_whole_clips(name: str) -> None:
+    recipe = ClipRecipe(num_frames=16, sampling_rate=2, side_size=64, crop_size=64)
+    with torch.device("meta"):  # shapes without numbers
+        model = VideoClassifier(3, backbone=name, pretrained=False, recipe=recipe)
+        assert model(torch.zeros(2, 3, 16, 64, 64)).shape == (2, 3)
+    assert model.recipe is not None
+    assert (model.recipe.pathway_ratio is None) == (not name.startswith("slowfast"))
+    heads = {p for module in model.head_modules() for p in module.parameters()}
+    assert {p.shape[0] for p in heads} == {3}
