@@ -195,7 +195,7 @@ def gpu_table(names: list[str], batch: int, repeats: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Prints a table and writes ``results/models.json``, or ``models_cuda.json``."""
+    """Prints a table and writes ``results/models.json``, ``models_compiled.json`` or ``models_cuda.json``."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -208,7 +208,8 @@ def main() -> None:
     if args.device == "cuda":
         print(write("models_cuda", gpu_table(args.models, args.batch, args.repeats)))
     else:
-        print(write("models", cpu_table(args.models, args.repeats, args.compile)))
+        name = "models_compiled" if args.compile else "models"
+        print(write(name, cpu_table(args.models, args.repeats, args.compile)))
 
 
 if __name__ == "__main__":
