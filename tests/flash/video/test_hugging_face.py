@@ -128,7 +128,7 @@ def test_unfit_models(tmp_path: Path, saved: Path) -> None:
         VideoClassifier(2, backbone=tmp_path)
     config = transformers.ViTConfig()
     config.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="a model of .*videomae.* but got 'vit'"):
+    with pytest.raises(ValueError, match=r"a model of .*videomae.* but got 'vit'"):
         VideoClassifier(2, backbone=f"hf:{tmp_path}", pretrained=False)
     with pytest.raises(ValueError, match="`num_classes` or `labels`, but got neither"):
         VideoClassifier(backbone="x3d_xs", pretrained=False)
