@@ -82,6 +82,17 @@ Clips = Annotated[
 Views = Annotated[
     int, _option("--views", help="Crops of each clip: 1, or 3 for both sides too.", panel=_CLIPS)
 ]
+Protocol = Annotated[
+    str,
+    _option(
+        "--clips",
+        help='Clips of each video, spread evenly; "uniform" covers all of it; "10x3" is 10 clips with 3 crops.',
+        panel=_CLIPS,
+    ),
+]
+Timeline = Annotated[
+    bool, _option("--timeline", help="Also name what happens in each clip.", panel=_RESULT)
+]
 ZeroShot = Annotated[
     str | None,
     _option(
@@ -235,3 +246,12 @@ MaxMegabytes = Annotated[float, _option("--max-size", help="Largest file, in MB.
 MaxSeconds = Annotated[
     float, _option("--max-seconds", help="Longest video, in seconds.", panel=_CLIPS)
 ]
+
+
+def clips_of(text: str) -> int | str:
+    """``--clips`` as the predictor takes it.
+
+    >>> clips_of("4"), clips_of("10x3")
+    (4, '10x3')
+    """
+    return int(text) if text.isdecimal() else text

@@ -2,7 +2,7 @@
 """What the command line prints: tables and lines of answers."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -33,11 +33,19 @@ def print_results(
         console.print(f"top-{top_k} accuracy {accuracy(results, top_k):.1%}")
 
 
-def print_answer(console: Console, video: str, named: Sequence[tuple[str, float]]) -> None:
-    """The labels of one video."""
+def print_answer(
+    console: Console,
+    video: str,
+    named: Sequence[tuple[str, float]],
+    timeline: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """The labels of one video, and the label of each clip."""
     console.print(video, style="bold", soft_wrap=True, markup=False)
     for label, score in named:
         console.print(f"  {score:6.1%}  {label}", markup=False)
+    for clip in timeline:
+        span = f"{clip['start_sec']:7.2f} to {clip['end_sec']:7.2f} s"
+        console.print(f"  {span}  {clip['score']:6.1%}  {clip['label']}", markup=False)
 
 
 def zoo_table(zoo: "Sequence[Weights]") -> Table:

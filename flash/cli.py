@@ -192,11 +192,12 @@ def predict(
     weights: opt.Weights = None,
     labels: opt.Labels = None,
     top: opt.Top = 5,
-    clips: opt.Clips = 4,
+    clips: opt.Protocol = "4",
     views: opt.Views = 1,
     start: opt.Start = 0.0,
     end: opt.End = None,
     zero_shot: opt.ZeroShot = None,
+    timeline: opt.Timeline = False,
     as_json: opt.AsJson = False,
 ) -> None:
     """Name what happens in videos."""
@@ -209,8 +210,8 @@ def predict(
     answers, bad = [], []
     for video in videos:
         try:
-            named = predictor.predict(
-                video, clips=clips, views=views, top_k=top, start_sec=start, end_sec=end
+            found = predictor.predict_clips(
+                video, clips=opt.clips_of(clips), views=views, start_sec=start, end_sec=end
             )
         except Exception as error:
             sentence = sentence_of(error)
@@ -219,9 +220,13 @@ def predict(
             bad.append(video)
             say(sentence)
             continue
-        answers.append({"video": video, "labels": [{"label": n, "score": s} for n, s in named]})
+        named = predictor.named(found, top)
+        rows = predictor.timeline(found) if timeline else []
+        answer: dict[str, Any] = {"video": video}
+        answer["labels"] = [{"label": label, "score": score} for label, score in named]
+        answers.append(answer | ({"timeline": rows} if timeline else {}))
         if not as_json:
-            print_answer(_answer_console(), video, named)
+            print_answer(_answer_console(), video, named, rows)
     if as_json:
         typer.echo(json.dumps(answers, indent=1))
     if bad:

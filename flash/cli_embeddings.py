@@ -32,10 +32,6 @@ _OutFile = Annotated[
 ]
 _File = Annotated[Path, typer.Argument(metavar="FILE", help="What `embed` wrote.")]
 _Query = Annotated[str, typer.Argument(metavar="VIDEO", help="What to look for.")]
-_Clips = Annotated[
-    str,
-    typer.Option("--clips", help='Clips of each video, spread evenly; or "uniform": all of it.'),
-]
 _Data = Annotated[
     str | None,
     typer.Option("--data", help="List file with the classes; otherwise the folder of each video."),
@@ -57,7 +53,7 @@ def embed(
     model: opt.Model = None,
     weights: opt.Weights = None,
     labels: opt.Labels = None,
-    clips: _Clips = "4",
+    clips: opt.Protocol = "4",
     views: opt.Views = 1,
     frames: opt.Frames = None,
     crop: opt.Crop = None,
@@ -87,7 +83,7 @@ def embed(
         found, skipped = embedding.embed(
             predictor,
             files,
-            clips=_count(clips),
+            clips=opt.clips_of(clips),
             views=views,
             made_by=asked,
             on_video=lambda: bar.advance(task),
@@ -112,7 +108,7 @@ def search(file: _File, video: _Query, top: opt.Top = 5, as_json: opt.AsJson = F
     else:
         asked = known.made_by
         of_query, _ = embed_videos(
-            _predictor(asked), [video], clips=_count(asked["clips"]), views=asked["views"]
+            _predictor(asked), [video], clips=opt.clips_of(asked["clips"]), views=asked["views"]
         )
     rows = [i for i, name in enumerate(of_query.videos) if name == video]
     query = of_query.vectors[rows].mean(dim=0)
@@ -174,10 +170,6 @@ def probe(
         f"(standard deviation {result.deviation:.1%} over {splits} splits; {result.videos} videos, "
         f"{len(result.labels)} classes)"
     )
-
-
-def _count(clips: str) -> int | str:
-    return int(clips) if clips.isdecimal() else clips
 
 
 def _predictor(asked: dict[str, Any]) -> "VideoPredictor":

@@ -96,7 +96,7 @@ def _add_addresses(app: "FastAPI", service: Service) -> None:
                 if sentence is None:
                     raise
                 return _refusal(422, sentence.replace(str(path), "The file"))
-        return JSONResponse(answer.to_dict(service.predictor.labels))
+        return JSONResponse(service.to_dict(answer))
 
     app.add_api_route("/api/model", model, methods=["GET"])
     app.add_api_route("/api/predict", predict, methods=["POST"])

@@ -60,22 +60,6 @@ class Answer:
     clips: list[ClipScores]
     gif: bytes
 
-    def to_dict(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Returns plain types: the labels, and the likeliest class of each clip with its times in seconds."""
-        timeline = []
-        for clip in self.clips:
-            score, index = clip.scores.max(dim=0)
-            timeline.append(
-                {
-                    "start_sec": clip.start_sec,
-                    "end_sec": clip.end_sec,
-                    "label": classes[int(index)],
-                    "score": float(score),
-                }
-            )
-        labels = [{"label": label, "score": score} for label, score in self.labels]
-        return {"labels": labels, "timeline": timeline}
-
 
 class Service:
     """Answers about one video at a time, from any thread.
@@ -91,7 +75,7 @@ class Service:
     ) -> None:
         self.predictor = predictor
         self.limits = limits or Limits()
-        self.top_k = min(top_k, len(predictor.labels))
+        self.top_k = top_k
         self._one_at_a_time = threading.Lock()
 
     def answer(self, path: str | os.PathLike[str]) -> Answer:
@@ -105,6 +89,11 @@ class Service:
         with self._one_at_a_time:
             return self._answer(path)
 
+    def to_dict(self, answer: Answer) -> dict[str, Any]:
+        """Returns plain types: the labels, and the likeliest label of each clip with its times in seconds."""
+        labels = [{"label": label, "score": score} for label, score in answer.labels]
+        return {"labels": labels, "timeline": self.predictor.timeline(answer.clips)}
+
     def _answer(self, path: str | os.PathLike[str]) -> Answer:
         recipe = self.predictor.recipe
         with EncodedVideo.from_path(os.fspath(path), decode_audio=False) as video:
@@ -117,15 +106,10 @@ class Service:
         clips = self.predictor.predict_clips(
             path, clips="uniform" if fits else self.limits.max_clips
         )
-        mean = mean_scores(clips)
-        best = mean.topk(self.top_k)
-        labels = [self.predictor.labels[i] for i in best.indices.tolist()]
-        decisive = max(clips, key=lambda clip: float(clip.scores[best.indices[0]]))
-        return Answer(
-            labels=list(zip(labels, best.values.tolist(), strict=True)),
-            clips=clips,
-            gif=self._seen(path, decisive),
-        )
+        labels = self.predictor.named(clips, self.top_k)
+        first = self.predictor.labels.index(labels[0][0])
+        decisive = max(clips, key=lambda clip: float(clip.scores[first]))
+        return Answer(labels, clips, self._seen(path, decisive))
 
     def _seen(self, path: str | os.PathLike[str], clip: ClipScores) -> bytes:
         """The model's input for a clip, with its own colours again, at about its own speed."""

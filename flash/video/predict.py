@@ -148,12 +148,28 @@ class VideoPredictor:
         """
         if top_k < 1:
             raise ValueError(expected("top_k", ">= 1", top_k))
-        mean = mean_scores(
-            self.predict_clips(path, clips=clips, views=views, start_sec=start_sec, end_sec=end_sec)
+        found = self.predict_clips(
+            path, clips=clips, views=views, start_sec=start_sec, end_sec=end_sec
         )
-        best = mean.topk(min(top_k, len(self.labels)))
-        named = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        return [(self.labels[index], score) for index, score in named]
+        return self.named(found, top_k)
+
+    def named(self, clips: Sequence[ClipScores], top_k: int = 5) -> list[tuple[str, float]]:
+        """Returns the likeliest labels of a video whose clips are known, with their probabilities, best first."""
+        best = mean_scores(clips).topk(min(top_k, len(self.labels)))
+        rows = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        return [(self.labels[index], score) for index, score in rows]
+
+    def timeline(self, clips: Sequence[ClipScores]) -> list[dict[str, Any]]:
+        """Returns the likeliest label of each clip: ``start_sec``, ``end_sec``, ``label``, ``score``."""
+        return [
+            {
+                "start_sec": clip.start_sec,
+                "end_sec": clip.end_sec,
+                "label": self.labels[int(clip.scores.argmax())],
+                "score": float(clip.scores.max()),
+            }
+            for clip in clips
+        ]
 
     def predict_clips(
         self,

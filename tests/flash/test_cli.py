@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -338,3 +339,17 @@ def test_demo_learns(tmp_path: Path) -> None:
     predictions = json.loads((tmp_path / "demo" / "run" / "predictions.json").read_text())
     right = sum(entry["label"] == entry["predicted"] for entry in predictions)
     assert right / len(predictions) >= 0.9
+
+
+def test_predict_clip_by_clip(model_file: Path, video: Path) -> None:
+    asked = ("predict", video, "--weights", model_file, "--clips", "uniform", "--timeline")
+    result = run(*asked, "--json")
+    assert result.exit_code == 0, result.output
+    (answer,) = json.loads(result.stdout)
+    spans = [(row["start_sec"], row["end_sec"]) for row in answer["timeline"]]
+    assert len(spans) > 1
+    assert all(before[1] >= after[0] for before, after in pairwise(spans))
+    assert {row["label"] for row in answer["timeline"]} <= {"run", "walk"}
+    lines = run(*asked).stdout.splitlines()
+    assert len([line for line in lines if " to " in line]) == len(spans)
+    assert_bad(run("predict", video, "--weights", model_file, "--clips", "ten"), "10x3")
