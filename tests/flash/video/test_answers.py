@@ -122,7 +122,7 @@ def test_modes_stay_as_they_were(model: VideoClassifier, folder: Path) -> None:
     before = [module.training for module in model.modules()]
     model.predict(folder / "a.mp4")
     model.predict(torch.zeros(1, 3, 2, 4, 4))
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.mp4"):
         model.predict("nothing.mp4")
     assert [module.training for module in model.modules()] == before
 
