@@ -34,6 +34,22 @@ class Chain(nn.Module):
         return run_chain(self.chain(), x)
 
 
+class Wrapper(Chain):
+    """A chain of the one layer ``kernel``, which TorchScript, that knows no chains, calls."""
+
+    def __init__(self, kernel: nn.Module) -> None:
+        super().__init__()
+        self.kernel = kernel
+
+    def chain(self) -> Layers:
+        return (self.kernel,)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not torch.jit.is_scripting():
+            return run_chain((self.kernel,), x)
+        return self.kernel(x)
+
+
 def run_chain(layers: Layers, x: torch.Tensor) -> torch.Tensor:
     """Returns ``x`` (B, C, T, H, W) after all layers; None is no layer.
 
@@ -85,7 +101,7 @@ def _flat(layers: Iterable[nn.Module | None]) -> Iterator[nn.Module]:
             continue
         if not _is_unobserved(layer):
             yield layer
-        elif isinstance(layer, Chain) and type(layer).forward is Chain.forward:
+        elif isinstance(layer, Chain) and type(layer).forward in (Chain.forward, Wrapper.forward):
             yield from _flat(layer.chain())
         elif type(layer) is nn.Sequential:
             yield from _flat(layer)

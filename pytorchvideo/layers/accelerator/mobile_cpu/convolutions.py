@@ -3,30 +3,72 @@
 
 All take clips (B, C, T, H, W) and share these arguments: ``bias``, ``activation`` (relu, swish, hswish or identity),
 ``use_bn``, ``norm_eps`` and ``norm_momentum``. State-dict keys are ``kernel.conv`` and ``kernel.bn``.
+
+In the deployable form the norm, as it is in evaluation mode, is part of the convolution, and convolutions of
+pictures, which every processor has, do the work of those of clips. It takes clips of any size.
 """
+
+from collections.abc import Sequence
+from typing import Any, cast
 
 from torch import nn
 
-from pytorchvideo.layers._chain import Chain, Layers
+from pytorchvideo.layers._chain import Wrapper
+from pytorchvideo.layers.accelerator._conv2d import as_conv2d
+from pytorchvideo.layers.accelerator.efficient_block import EfficientBlockBase, check_blob_size
 from pytorchvideo.layers.accelerator.mobile_cpu.activation_functions import make_activation
 
 
-class _ConvBnAct(Chain):
+class _ConvBnAct(Wrapper, EfficientBlockBase):
     """A convolution, its batch norm where ``use_bn``, and an activation."""
 
     def __init__(
         self, conv: nn.Conv3d, activation: str, use_bn: bool, norm_eps: float, norm_momentum: float
     ) -> None:
-        super().__init__()
-        self.kernel = nn.Sequential()
-        self.kernel.add_module("conv", conv)
+        kernel = nn.Sequential()
+        kernel.add_module("conv", conv)
         if use_bn:
             bn = nn.BatchNorm3d(conv.out_channels, eps=norm_eps, momentum=norm_momentum)
-            self.kernel.add_module("bn", bn)
-        self.kernel.add_module("act", make_activation(activation))
+            kernel.add_module("bn", bn)
+        kernel.add_module("act", make_activation(activation))
+        super().__init__(kernel)
 
-    def chain(self) -> Layers:
-        return (self.kernel,)
+    def convert(
+        self,
+        input_blob_size: Sequence[int],
+        convert_for_quantize: bool = False,
+        native_conv3d_op_qnnpack: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Puts the block into its deployable form, in place.
+
+        Args:
+            input_blob_size: shape (B, C, T, H, W) of the input; the deployable form takes others, too.
+            convert_for_quantize: use operators that eager quantisation can replace by those of int8.
+            native_conv3d_op_qnnpack: the processor has convolutions of clips: keep them.
+            kwargs: of no effect.
+
+        Raises:
+            RuntimeError: it was converted before.
+            ValueError: the block takes no input of this shape.
+        """
+        self._begin_convert()
+        layers = dict(self.kernel.named_children())
+        conv = cast(nn.Conv3d, layers["conv"])
+        check_blob_size(input_blob_size, 5, conv.in_channels)
+        if "bn" in layers:
+            # the norm of evaluation is meant, whatever the mode
+            norm = cast(nn.BatchNorm3d, layers["bn"]).eval()
+            conv = nn.utils.fuse_conv_bn_eval(conv.eval(), norm)
+        act = cast(EfficientBlockBase, layers["act"])
+        act.convert(input_blob_size, convert_for_quantize=convert_for_quantize)
+        kernel = nn.Sequential()
+        kernel.add_module(
+            "conv", conv if native_conv3d_op_qnnpack else as_conv2d(conv, convert_for_quantize)
+        )
+        kernel.add_module("act", act)
+        self.kernel = kernel.train(self.training)
+        self.convert_flag = True
 
 
 class Conv3dPwBnAct(_ConvBnAct):

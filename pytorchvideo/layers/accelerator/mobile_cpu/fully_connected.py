@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A linear layer of mobile networks."""
 
-import torch
 from torch import nn
 
+from pytorchvideo.layers.accelerator.efficient_block import NoOpConvertBlock
 
-class FullyConnected(nn.Module):
+
+class FullyConnected(NoOpConvertBlock):
     """A linear layer, (..., in_features) -> (..., out_features); its state-dict keys begin ``model.``."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        super().__init__()
-        self.model = nn.Linear(in_features, out_features, bias=bias)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.model(x)
+        super().__init__(nn.Linear(in_features, out_features, bias=bias))

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sums and products as modules, which int8 needs: their results have a range of their own."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Arithmetic(nn.Module):
+    """``add`` and ``mul`` of two tensors."""
+
+    def add(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Returns ``x + y``."""
+        return x + y
+
+    def mul(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Returns ``x * y``."""
+        return x * y
+
+
+def make_arithmetic(quantizable: bool) -> Any:
+    """Returns an :class:`Arithmetic`, or PyTorch's module with these methods that eager quantisation replaces."""
+    if not quantizable:
+        return Arithmetic()
+    # imported on use: this part of PyTorch is deprecated
+    from torch.ao.nn.quantized import FloatFunctional
+
+    return FloatFunctional()
+
+
+class QuantizableSwish(nn.Module):
+    """Swish of operators that PyTorch has in int8."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Sigmoid()
+        self.arithmetic = make_arithmetic(quantizable=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.arithmetic.mul(x, self.gate(x))
