@@ -80,7 +80,7 @@ def optimizer_factory(
         ValueError: if the learning rate is given twice or is negative.
 
     >>> build = optimizer_factory(("adamw", {"weight_decay": 0.1}), 0.01)
-    >>> build([nn.Parameter(torch.zeros(1))]).defaults["weight_decay"]
+    >>> build([torch.nn.Parameter(torch.zeros(1))]).defaults["weight_decay"]
     0.1
     """
     name, kwargs = spec if isinstance(spec, (tuple, list)) and len(spec) == 2 else (spec, {})
