@@ -23,8 +23,8 @@ MODULES: dict[str, dict[str, Any]] = json.loads(
 )
 NAMES = [(module, name) for module, names in MODULES.items() for name in names]
 
-# Not methods of ours: `convert` makes the deployable form of a block, `backward` is PyTorch's own here.
-LEFT_OUT = {"convert", "backward"}
+# Not a method of ours: it is PyTorch's own here.
+LEFT_OUT = {"backward"}
 # Names of another module with other defaults or another order of arguments, to be given by name.
 BY_NAME = {
     ("pytorchvideo.layers.attention_torchscript", "MultiScaleAttention"),

@@ -40,7 +40,7 @@ class SqueezeExcitation(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.block(x.mean(dim=tuple(range(2, x.ndim)), keepdim=True))
+        return x * self.block(x.mean(dim=list(range(2, x.ndim)), keepdim=True))
 
 
 class SqueezeAndExcitationLayer2D(nn.Module):

@@ -11,6 +11,10 @@ from pytorchvideo.models.weight_init import init_linear
 _ADAPTIVE_POOLS = (nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool3d)
 
 
+class NoClassifierError(AttributeError, ValueError):
+    """A network without a classifier: ``hasattr(model, "classifier")``, as torch asks too, is False, not an error."""
+
+
 class ReplaceableClassifier(nn.Module):
     """A head whose last learnt layer can be replaced.
 
@@ -52,7 +56,7 @@ class ReplaceableClassifier(nn.Module):
         layer = self.classifier
         if not isinstance(layer, (nn.Linear, nn.Conv3d)):
             kind = type(layer).__name__
-            raise ValueError(expected("classifier", "a Linear or a Conv3d layer", kind))
+            raise NoClassifierError(expected("classifier", "a Linear or a Conv3d layer", kind))
         return layer
 
 

@@ -7,11 +7,8 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import expected
+from pytorchvideo.models._head_parts import NoClassifierError
 from pytorchvideo.models.head import ClassificationHead, ReplaceableClassifier, ResNetRoIHead
-
-
-class _NoClassifierError(AttributeError, ValueError):
-    """A network without a classifier: ``hasattr(model, "classifier")``, as torch asks too, is False, not an error."""
 
 
 class _ModelWithClassifier(nn.Module):
@@ -88,7 +85,7 @@ class ClassificationModel(_ModelWithClassifier):
     def _head_or_error(self) -> ClassificationHead:
         head = self.classification_head
         if head is None:
-            raise _NoClassifierError(
+            raise NoClassifierError(
                 "This network ends without a classification head: it has no classifier."
             )
         return head
@@ -169,7 +166,7 @@ class DetectionBBoxNetwork(_ModelWithClassifier):
     def _head_or_error(self) -> ResNetRoIHead:
         if not isinstance(self.detection_head, ResNetRoIHead):
             kind = type(self.detection_head).__name__
-            raise _NoClassifierError(
+            raise NoClassifierError(
                 expected("detection_head", "a ResNetRoIHead, to have a classifier", kind)
             )
         return self.detection_head
@@ -249,7 +246,7 @@ def check_clip_batch(x: torch.Tensor, channels: int | None) -> None:
         raise ValueError(expected("x", wanted, type(x).__name__))
     if x.ndim != 5 or x.shape[1] != channels:
         raise ValueError(expected("x", wanted, tuple(x.shape), _layout_advice(x, channels)))
-    if not x.is_floating_point():
+    if not (x.is_floating_point() or x.is_quantized):
         advice = "Scale it to floats with the transforms of the model's weights."
         raise ValueError(expected("x", "floating point", str(x.dtype), advice))
 

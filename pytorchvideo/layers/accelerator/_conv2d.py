@@ -84,7 +84,8 @@ class FramesConv2d(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.padding > 0:
-            x = F.pad(x, (0, 0, 0, 0, self.padding, self.padding))
+            # int8 pads only what is contiguous
+            x = F.pad(x.contiguous(), (0, 0, 0, 0, self.padding, self.padding))
         steps = (x.shape[2] - self.dilation * (len(self.taps) - 1) - 1) // self.stride
         parts: list[torch.Tensor] = []
         for i, tap in enumerate(self.taps):

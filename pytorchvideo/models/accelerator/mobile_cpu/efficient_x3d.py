@@ -22,7 +22,7 @@ from pytorchvideo.layers.accelerator.mobile_cpu.pool import AdaptiveAvgPool3dOut
 from pytorchvideo.layers.utils import round_repeats
 from pytorchvideo.models.accelerator.mobile_cpu.residual_blocks import X3dBottleneckBlock
 from pytorchvideo.models.head import ClassificationHead
-from pytorchvideo.models.net import ClassificationModel
+from pytorchvideo.models.net import ClassificationModel, check_input
 from pytorchvideo.models.weight_init import init_net_weights
 from pytorchvideo.models.x3d import BASE_DEPTHS
 
@@ -38,20 +38,25 @@ class _Projection(FullyConnected, ClassificationHead):
     """Dropout and the classifier, on one vector a clip."""
 
     classifier_name = "model"
+    # TorchScript would compile properties
+    __jit_unused_properties__ = ("classifier", "num_features")
 
     def __init__(self, in_features: int, out_features: int, dropout: float) -> None:
         super().__init__(in_features, out_features)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(self.dropout(x))
+        return self.model(self.dropout(x))
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         return x
 
 
 class EfficientX3d(ClassificationModel):
-    """EfficientX3D in its original form, for training: clips (B, 3, T, H, W) -> (B, num_classes).
+    """EfficientX3D: clips (B, 3, T, H, W) -> (B, num_classes).
+
+    It is built in its original form, for training; the deployable one comes from
+    :func:`pytorchvideo.accelerator.deployment.mobile_cpu.utils.model_conversion.convert_to_deployable_form`.
 
     Args:
         num_classes: number of classes.
@@ -64,6 +69,9 @@ class EfficientX3d(ClassificationModel):
         ValueError: an unknown expansion or activation.
     """
 
+    # as above
+    __jit_unused_properties__ = ("classification_head", "classifier", "num_features")
+
     def __init__(
         self,
         num_classes: int = 400,
@@ -75,12 +83,10 @@ class EfficientX3d(ClassificationModel):
         super().__init__(input_channels=3)
         check_choice("expansion", expansion, _DEPTH_FACTORS)
         self.s1 = _stem(3, _STEM_WIDTH)
-        width = _STEM_WIDTH
-        for i, out_width in enumerate(_WIDTHS):
-            depth = round_repeats(BASE_DEPTHS[i], _DEPTH_FACTORS[expansion])
-            setattr(self, f"s{i + 2}", _stage(depth, width, out_width))
-            width = out_width
-        self.head = _head(width) if enable_head else None
+        depths = (round_repeats(depth, _DEPTH_FACTORS[expansion]) for depth in BASE_DEPTHS)
+        widths = (_STEM_WIDTH, *_WIDTHS)
+        self.s2, self.s3, self.s4, self.s5 = map(_stage, depths, widths, _WIDTHS)
+        self.head = _head(_WIDTHS[-1]) if enable_head else None
         self.projection = _Projection(_HEAD_WIDTH, num_classes, dropout) if enable_head else None
         self.act = make_activation(head_act)
         init_net_weights(self)
@@ -91,13 +97,17 @@ class EfficientX3d(ClassificationModel):
 
     def forward_trunk(self, x: torch.Tensor) -> torch.Tensor:
         """Returns what the classifier sees, (B, 2048), or the last feature map of a network without head."""
-        for name in ("s1", "s2", "s3", "s4", "s5"):
-            x = self.get_submodule(name)(x)
+        x = self.s5(self.s4(self.s3(self.s2(self.s1(x)))))
         return x if self.head is None else self.head(x).flatten(1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = super().forward(x)
-        return x if self.training or self.projection is None else self.act(x)
+        if not torch.jit.is_scripting():
+            check_input(x, self.input_channels)
+        x = self.forward_trunk(x)
+        if self.projection is None:
+            return x
+        x = self.projection(x)
+        return x if self.training else self.act(x)
 
 
 def _stem(in_channels: int, out_channels: int) -> nn.Sequential:

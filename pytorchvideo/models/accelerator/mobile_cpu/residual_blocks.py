@@ -2,12 +2,14 @@
 """The residual block of EfficientX3D."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from pytorchvideo.layers._chain import run_chain
+from pytorchvideo.layers.accelerator._arithmetic import make_arithmetic
+from pytorchvideo.layers.accelerator.efficient_block import EfficientBlockBase, check_blob_size
 from pytorchvideo.layers.accelerator.mobile_cpu.activation_functions import make_activation
 from pytorchvideo.layers.accelerator.mobile_cpu.attention import SqueezeExcitation
 from pytorchvideo.layers.accelerator.mobile_cpu.convolutions import (
@@ -18,7 +20,7 @@ from pytorchvideo.layers.accelerator.mobile_cpu.convolutions import (
 from pytorchvideo.layers.utils import round_width
 
 
-class X3dBottleneckBlock(nn.Module):
+class X3dBottleneckBlock(EfficientBlockBase):
     """An inverted bottleneck with squeeze-excitation (arXiv 2004.04730, figure 2).
 
     Args:
@@ -51,6 +53,8 @@ class X3dBottleneckBlock(nn.Module):
         norm_momentum: float = 0.1,
     ) -> None:
         super().__init__()
+        self.in_channels, self.mid_channels = in_channels, mid_channels
+        self.spatial_stride = spatial_stride
         norms: dict[str, Any] = {"norm_eps": norm_eps, "norm_momentum": norm_momentum}
         conv_0 = Conv3dPwBnAct(
             in_channels, mid_channels, bias[0], act_functions[0], use_bn[0], **norms
@@ -80,9 +84,52 @@ class X3dBottleneckBlock(nn.Module):
                 **norms,
             )
         self.final_act = make_activation(act_functions[2])
+        self.arithmetic = make_arithmetic(quantizable=False)
+
+    def convert(
+        self,
+        input_blob_size: Sequence[int],
+        *args: Any,
+        convert_for_quantize: bool = False,
+        native_conv3d_op_qnnpack: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Puts all layers into their deployable forms, in place.
+
+        Args:
+            input_blob_size: shape (B, C, T, H, W) of the input; the deployable form takes others, too.
+            args: of no effect.
+            convert_for_quantize: use operators that eager quantisation can replace by those of int8.
+            native_conv3d_op_qnnpack: the processor has convolutions of clips: keep them.
+            kwargs: of no effect.
+
+        Raises:
+            RuntimeError: it was converted before.
+            ValueError: the block takes no input of this shape.
+        """
+        self._begin_convert()
+        check_blob_size(input_blob_size, 5, self.in_channels)
+        switches = {
+            "convert_for_quantize": convert_for_quantize,
+            "native_conv3d_op_qnnpack": native_conv3d_op_qnnpack,
+        }
+        batch, _, frames, *picture = input_blob_size
+        # padded kernels with an odd size: a stride rounds up
+        reduced = [-(-side // self.spatial_stride) for side in picture]
+        for name, layer in self.layers.named_children():
+            sides = picture if name in ("conv_0", "conv_1") else reduced
+            channels = self.in_channels if name == "conv_0" else self.mid_channels
+            size = (batch, channels, frames, *sides)
+            cast(EfficientBlockBase, layer).convert(size, **switches)
+        if self._res_proj is not None:
+            self._res_proj.convert(input_blob_size, **switches)
+        self.final_act.convert(input_blob_size, **switches)
+        self.arithmetic = make_arithmetic(quantizable=convert_for_quantize and self.use_residual)
+        self.convert_flag = True
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out = run_chain((self.layers,), x)
+        out = self.layers(x) if torch.jit.is_scripting() else run_chain((self.layers,), x)
         if self.use_residual:
-            out = out + (x if self._res_proj is None else self._res_proj(x))
+            shortcut = x if self._res_proj is None else self._res_proj(x)
+            out = self.arithmetic.add(out, shortcut)
         return self.final_act(out)
