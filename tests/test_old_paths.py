@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Modules, names and signatures that user code of PyTorchVideo has, and what PySlowFast takes of them.
 
-``models/data/signatures.json`` lists the public names of the layers, models and losses of PyTorchVideo, a line each:
-the signature as a line of Python, with the names of classes and functions for defaults that are such (``...``
-where the original has a lambda or a private function), and the methods and properties that are public.
+``models/data/signatures.json`` lists the public names of the layers, models, losses and accelerator of PyTorchVideo,
+a line each: the signature as a line of Python, with the names of classes and functions for defaults that are such
+(``...`` where the original has a lambda or a private function), and the methods and properties that are public.
 """
 
 import ast
