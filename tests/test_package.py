@@ -28,12 +28,13 @@ FORBIDDEN = {
     ),
     "pytorchvideo/layers": (
         "flash",
+        "pytorchvideo.accelerator",
         "pytorchvideo.data",
         "pytorchvideo.models",
         "pytorchvideo.transforms",
     ),
     "pytorchvideo/losses": ("flash", "pytorchvideo.data", "pytorchvideo.models"),
-    "pytorchvideo/models": ("flash", "pytorchvideo.data"),
+    "pytorchvideo/models": ("flash", "pytorchvideo.accelerator", "pytorchvideo.data"),
     "pytorchvideo": ("flash",),
 }
 

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""EfficientX3D in its original form: its blocks, its head, and files that are state dicts themselves."""
+"""EfficientX3D and its block in both forms, its head, and files that are state dicts themselves."""
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from pytorchvideo.accelerator.deployment.mobile_cpu.utils.model_conversion import (
+    convert_to_deployable_form,
+)
 from pytorchvideo.models import create_model
 from pytorchvideo.models.accelerator.mobile_cpu.efficient_x3d import EfficientX3d, create_x3d
 from pytorchvideo.models.accelerator.mobile_cpu.residual_blocks import X3dBottleneckBlock
@@ -66,3 +71,45 @@ def test_block_is_its_layers() -> None:
     alone = X3dBottleneckBlock(4, 6, 8, use_residual=False, spatial_stride=2, se_ratio=0)
     assert alone(x).shape == (2, 8, 3, 4, 4)
     assert "se" not in dict(alone.layers.named_children())
+
+
+@pytest.mark.parametrize("quantize", [False, True])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"out_channels": 6, "spatial_stride": 2, "act_functions": ("hswish", "swish", "identity")},
+        {"spatial_stride": 3, "se_ratio": 0, "bias": (True, False, True)},
+        {"use_residual": False, "use_bn": (False, True, False), "act_functions": ("swish",) * 3},
+    ],
+)
+def test_block_converts(arguments: dict[str, Any], quantize: bool) -> None:
+    block = X3dBottleneckBlock(
+        **({"in_channels": 4, "mid_channels": 8, "out_channels": 4} | arguments)
+    )
+    with torch.no_grad():
+        block(
+            torch.linspace(-9, 9, 4 * 3 * 9 * 7).sin().view(1, 4, 3, 9, 7)
+        )  # moves the statistics
+        x = torch.linspace(-5, 5, 2 * 4 * 3 * 7 * 5).cos().view(2, 4, 3, 7, 5)
+        made = copy.deepcopy(block.eval())
+        made.convert(x.shape, convert_for_quantize=quantize)
+        torch.testing.assert_close(made(x), block(x), rtol=1e-4, atol=1e-4)
+    with pytest.raises(
+        RuntimeError, match="X3dBottleneckBlock to be in its original form, but got"
+    ):
+        made.convert(x.shape)
+    with pytest.raises(ValueError, match=r"with C = 4, but got \(2, 3, 3, 7, 5\)"):
+        block.convert((2, 3, 3, 7, 5))
+    assert not any(getattr(m, "convert_flag", False) for m in block.modules())
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"expansion": "L", "head_act": "swish"}, {"expansion": "M", "enable_head": False}]
+)
+def test_networks_convert(arguments: dict[str, Any]) -> None:
+    model = EfficientX3d(num_classes=3, **arguments).eval()
+    clip = torch.linspace(0, 300, 3 * 5 * 45 * 38).sin().view(1, 3, 5, 45, 38)
+    with torch.no_grad():
+        made = convert_to_deployable_form(model, clip)
+        torch.testing.assert_close(made(clip), model(clip), rtol=1e-4, atol=1e-4)
