@@ -102,7 +102,7 @@ def test_int8(x3d_xs: EfficientX3d) -> None:
         assert not any(isinstance(m, nn.Conv2d | nn.Linear) for m in int8.modules())
         torch.testing.assert_close(scripted(int8)(clips), scores)
     error = (scores - wanted).norm() / wanted.norm()
-    assert 0 < error < 0.05
+    assert 0 < error < 0.1
 
 
 class Classifier(nn.Module):
