@@ -16,6 +16,7 @@ On a GPU (``--device cuda``): clips a second in fp32, bf16, bf16 with channels l
 import argparse
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -123,14 +124,14 @@ def on_cpu(name: str, repeats: int, compiled: bool) -> dict[str, Any]:
     return row
 
 
-def cpu_table(names: list[str], repeats: int, compiled: bool) -> dict[str, Any]:
-    """All models on one thread."""
+def cpu_table(names: list[str], repeats: int, compiled: bool) -> Path:
+    """All models on one thread; what is measured is written after each."""
     torch.set_num_threads(1)
     peak = peak_multiply_adds()
     kinds = ("original", "ours", "last", *(("compiled",) if compiled else ()))
     heads = [f"{kind:>9s}" for kind in kinds]
     print(f"{'milliseconds':16s} step  {' '.join(heads)}  ratio  {'peak':>6s}")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in names:
         row = on_cpu(name, repeats, compiled)
         rows.append(row)
@@ -141,11 +142,14 @@ def cpu_table(names: list[str], repeats: int, compiled: bool) -> dict[str, Any]:
             print(
                 f"{name:16s} {step} {times} {row[f'{step}_ratio']:6.2f} {fastest:7.0f}", flush=True
             )
-    means = {
-        step: geometric_mean([row[f"{step}_ratio"] for row in rows]) for step in ("infer", "train")
-    }
+        means = {
+            step: geometric_mean([row[f"{step}_ratio"] for row in rows])
+            for step in ("infer", "train")
+        }
+        about = {"threads": 1, "peak_gmacs_a_second": peak / 1e9, "mean_ratios": means}
+        path = write("models_compiled" if compiled else "models", {**about, "models": rows})
     print(f"geometric means: infer {means['infer']:.2f}, train {means['train']:.2f}")
-    return {"threads": 1, "peak_gmacs_a_second": peak / 1e9, "mean_ratios": means, "models": rows}
+    return path
 
 
 def on_gpu(name: str, batch: int, repeats: int) -> dict[str, Any]:
@@ -208,8 +212,7 @@ def main() -> None:
     if args.device == "cuda":
         print(write("models_cuda", gpu_table(args.models, args.batch, args.repeats)))
     else:
-        name = "models_compiled" if args.compile else "models"
-        print(write(name, cpu_table(args.models, args.repeats, args.compile)))
+        print(cpu_table(args.models, args.repeats, args.compile))
 
 
 if __name__ == "__main__":
