@@ -41,8 +41,8 @@ DEMO_CLIPS = ClipRecipe(
 FIGHT_CLIPS = ClipRecipe(
     num_frames=16,
     sampling_rate=3,
-    side_size=92,
-    crop_size=80,
+    side_size=128,
+    crop_size=112,
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),
 )
@@ -65,8 +65,8 @@ RUNS = {
         Run("demo", "freeze", True, 6, 3e-3),
     ),
     "fight": (
-        Run("fight", "no_freeze", True, 2, 2e-4),
-        Run("fight", "freeze", False, 2, 5e-3),
+        Run("fight", "no_freeze", True, 4, 2e-4),
+        Run("fight", "freeze", False, 8, 5e-3),
     ),
 }
 
@@ -212,8 +212,8 @@ learn, on top of random filters.
 
 *fight*: 150 surveillance clips of 2 s with a fight or without (Aktı et al., IPTA 2019). A quarter of the sources
 is held out, and clips of one source are never on both sides. I3D-RGB from its Kinetics-400 weights, 16 frames of
-80 pixels. With `freeze` and `train_bn=False` the classifier alone learns. Some thirty steps are few, and the 34 to
-51 videos that are held out come from few sources: seeds differ much, and one of them learned hardly anything.
+112 pixels. With `freeze` and `train_bn=False` the classifier alone learns. The 34 to 51 held-out videos
+come from few sources.
 
 AdamW, a linear warm-up and a cosine. `python benchmarks/learning.py` is the program,
 `benchmarks/results/learning.json` has every run.
