@@ -2,6 +2,8 @@
 """From an exception to the one sentence that the command line prints for it."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -22,15 +24,29 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Runs the chosen command."""
         try:
-            return super().invoke(ctx)
-        except (typer.Exit, typer.Abort):
-            raise
-        except Exception as error:
-            sentence = sentence_of(error)
-            if sentence is None:
-                raise
-            say(sentence)
+            with user_errors():
+                return super().invoke(ctx)
+        except UserError as error:
+            say(str(error))
             raise typer.Exit(BAD_INPUT) from error
+
+
+class UserError(Exception):
+    """An error that the user's input caused; its text is the sentence for the user."""
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Turns errors that the user's input caused into a :class:`UserError`, and passes all others on."""
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        sentence = sentence_of(error)
+        if sentence is None:
+            raise
+        raise UserError(sentence) from error
 
 
 def say(sentence: str) -> None:

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from flash import _options as opt
 from flash import cli_embeddings
-from flash._errors import BAD_INPUT, Commands, named, say, sentence_of
+from flash._errors import BAD_INPUT, Commands, UserError, named, say, user_errors
 from flash._printing import print_answer, print_results, zoo_table
 
 if TYPE_CHECKING:
@@ -210,23 +210,21 @@ def predict(
     answers, bad = [], []
     for video in videos:
         try:
-            found = predictor.predict_clips(
-                video, clips=opt.clips_of(clips), views=views, start_sec=start, end_sec=end
-            )
-        except Exception as error:
-            sentence = sentence_of(error)
-            if sentence is None:
-                raise
+            with user_errors():
+                found = predictor.predict_clips(
+                    video, clips=opt.clips_of(clips), views=views, start_sec=start, end_sec=end
+                )
+        except UserError as error:
+            say(str(error))
             bad.append(video)
-            say(sentence)
             continue
-        named = predictor.named(found, top)
+        best = predictor.named(found, top)
         rows = predictor.timeline(found) if timeline else []
         answer: dict[str, Any] = {"video": video}
-        answer["labels"] = [{"label": label, "score": score} for label, score in named]
+        answer["labels"] = [{"label": label, "score": score} for label, score in best]
         answers.append(answer | ({"timeline": rows} if timeline else {}))
         if not as_json:
-            print_answer(_answer_console(), video, named, rows)
+            print_answer(_answer_console(), video, best, rows)
     if as_json:
         typer.echo(json.dumps(answers, indent=1))
     if bad:

@@ -110,7 +110,7 @@ def search(file: _File, video: _Query, top: opt.Top = 5, as_json: opt.AsJson = F
         of_query, _ = embed_videos(
             _predictor(asked), [video], clips=opt.clips_of(asked["clips"]), views=asked["views"]
         )
-    rows = [i for i, name in enumerate(of_query.videos) if name == video]
+    rows = of_query.rows_of_videos()[video]
     query = of_query.vectors[rows].mean(dim=0)
     # its own clips are no news
     others = [i for i, name in enumerate(known.videos) if name != video]

@@ -111,15 +111,12 @@ class Embeddings:
             raise ValueError(f"{source} is no file of embeddings. `pytorchvideo embed` writes one.")
         return found
 
-    def of_videos(self) -> "Embeddings":
-        """Returns one row a video, the mean of its clips, with the times of all of them."""
-        rows = _rows_of(self.videos)
-        return Embeddings(
-            torch.stack([self.vectors[index].mean(dim=0) for index in rows.values()]),
-            list(rows),
-            [(self.times[index[0]][0], self.times[index[-1]][1]) for index in rows.values()],
-            self.made_by,
-        )
+    def rows_of_videos(self) -> dict[str, list[int]]:
+        """Returns the rows of each video, in the order of the rows."""
+        rows: dict[str, list[int]] = {}
+        for index, video in enumerate(self.videos):
+            rows.setdefault(video, []).append(index)
+        return rows
 
     def nearest(self, vector: Tensor, k: int = 5) -> list[tuple[int, float]]:
         """Returns the rows most like a vector with the cosine of the angle between them, best first.
@@ -187,13 +184,6 @@ def embed(
     times = [(clip.start_sec, clip.end_sec) for clip in found]
     about = {**(made_by or {}), "recipe": predictor.recipe.to_dict()}
     return Embeddings(torch.stack([clip.features for clip in found]), names, times, about), skipped
-
-
-def _rows_of(videos: Sequence[str]) -> dict[str, list[int]]:
-    rows: dict[str, list[int]] = {}
-    for index, video in enumerate(videos):
-        rows.setdefault(video, []).append(index)
-    return rows
 
 
 def _read_safetensors(path: Path) -> Embeddings | None:

@@ -134,10 +134,7 @@ def probe(
     check_choice("kind", kind, KINDS)
     if splits < 1:
         raise ValueError(expected("splits", ">= 1", splits))
-    rows: dict[str, list[int]] = {}
-    for index, video in enumerate(embeddings.videos):
-        if video in labels:
-            rows.setdefault(video, []).append(index)
+    rows = {v: index for v, index in embeddings.rows_of_videos().items() if v in labels}
     names = sorted({labels[video] for video in rows})
     if len(names) < 2:
         raise ValueError(

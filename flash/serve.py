@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flash._errors import sentence_of
+from flash._errors import UserError, user_errors
 from flash.service import Service, timeline_figure
 
 if TYPE_CHECKING:
@@ -84,18 +84,16 @@ def _add_addresses(app: "FastAPI", service: Service) -> None:
         if request.headers.get("content-type", "").startswith("multipart/"):
             return _refusal(415, "Expected the video file as the body of the request, not a form.")
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "video"
+            path = Path(folder) / "The file"  # as errors call it
             try:
                 await _receive(request, service, path)
             except ValueError as error:
                 return _refusal(413, str(error))
             try:
-                answer = await run_in_threadpool(service.answer, path)
-            except Exception as error:
-                sentence = sentence_of(error)
-                if sentence is None:
-                    raise
-                return _refusal(422, sentence.replace(str(path), "The file"))
+                with user_errors():
+                    answer = await run_in_threadpool(service.answer, path)
+            except UserError as error:
+                return _refusal(422, str(error).replace(str(path), path.name))
         return JSONResponse(service.to_dict(answer))
 
     app.add_api_route("/api/model", model, methods=["GET"])
@@ -126,13 +124,11 @@ def build_page(service: Service, title: str) -> "Blocks":
         if video is None:
             raise gradio.Error("Upload or record a video first.", print_exception=False)
         try:
-            answer = service.answer(video)
-        except Exception as error:
-            sentence = sentence_of(error)
-            if sentence is None:
-                raise
-            name = Path(video).name
-            raise gradio.Error(sentence.replace(video, name), print_exception=False) from error
+            with user_errors():
+                answer = service.answer(video)
+        except UserError as error:
+            sentence = str(error).replace(video, Path(video).name)
+            raise gradio.Error(sentence, print_exception=False) from error
         chart = timeline_figure(answer.clips, service.predictor.labels)
         data = base64.b64encode(answer.gif).decode()
         seen = (

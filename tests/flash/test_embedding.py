@@ -137,11 +137,9 @@ def test_neighbours() -> None:
         known.nearest(torch.zeros(3))
 
 
-def test_means_of_videos() -> None:
-    means = made(torch.tensor([[1.0], [5.0], [3.0]]), ["a", "b", "a"]).of_videos()
-    assert list(means.videos) == ["a", "b"]
-    assert means.vectors.tolist() == [[2.0], [5.0]]
-    assert means.times == [(0.0, 3.5), (1.0, 2.5)]
+def test_rows_of_videos() -> None:
+    known = made(torch.tensor([[1.0], [5.0], [3.0]]), ["a", "b", "a"])
+    assert known.rows_of_videos() == {"a": [0, 2], "b": [1]}
 
 
 # -- probes --------------------------------------------------------------------------------------

@@ -193,7 +193,7 @@ def test_json(client: Client, video: Path, weights: Path) -> None:
     ("content", "status", "sentence"),
     [
         (b"", 422, "The file is empty"),
-        (b"no video at all" * 100, 422, "not a readable video"),
+        (b"no video at all" * 100, 422, "The file is not a readable video"),
         (b"0" * 100_001, 413, "up to 0.1 MB, but got more"),
     ],
 )
