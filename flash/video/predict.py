@@ -8,6 +8,7 @@ Where a clip may have several labels, a sigmoid takes the place of the softmax.
 A model file is one ``torch.save`` of plain types and tensors, readable with ``weights_only=True``.
 """
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class VideoPredictor:
         model: clips (B, C, T, H, W) -> logits (B, num_labels); is put into eval mode.
         recipe: the clips that the model was trained on.
         labels: class names in the order of the logits.
-        batch_size: clips in memory and in the model at a time.
+        batch_size: clips in memory, and views of them in the model, at a time.
         multi_label: whether a clip may have several labels: sigmoid instead of softmax.
         threshold: probability from which a label counts, with ``multi_label``.
 
@@ -212,24 +213,30 @@ class VideoPredictor:
         clips: int | str,
         views: int,
         span: tuple[float, float | None],
-    ) -> list[tuple[tuple[float, float], Tensor]]:
+    ) -> Iterator[tuple[tuple[float, float], Tensor]]:
         """Each clip's times and the mean over its views of the row that ``function`` makes of each."""
         count, views = clips_and_views(clips, views)
-        windows: list[tuple[float, float]] = []
-        rows: list[Tensor] = []
-        pending: list[Any] = []
-        for window, inputs in self._clips(path, count, views, span):
-            windows.append(window)
-            for view in inputs:
-                pending.append(view)
-                if len(pending) == self.batch_size:
-                    rows.append(function(pending))
-                    pending = []
-        if pending:
-            rows.append(function(pending))
+        found = self._clips(path, count, views, span)
+        while some := list(itertools.islice(found, self.batch_size)):
+            windows, inputs = zip(*some, strict=True)
+            yield from zip(windows, self._means(function, inputs), strict=True)
+
+    def score_inputs(self, clips: Sequence[Sequence[Any]]) -> Tensor:
+        """Returns the probabilities (N, num_labels) of clips, the mean over the views of each.
+
+        Args:
+            clips: the inputs of each clip's views, which are equally many: what :meth:`view_transforms` make of it.
+        """
+        return self._means(self._scores, clips)
+
+    def _means(
+        self, function: Callable[[list[Any]], Tensor], clips: Sequence[Sequence[Any]]
+    ) -> Tensor:
+        views = [view for clip in clips for view in clip]
+        starts = range(0, len(views), self.batch_size)
+        rows = [function(views[start : start + self.batch_size]) for start in starts]
         # (clips * views, N) -> (clips, N)
-        means = torch.cat(rows).unflatten(0, (len(windows), views)).mean(dim=1)
-        return list(zip(windows, means, strict=True))
+        return torch.cat(rows).unflatten(0, (len(clips), -1)).mean(dim=1)
 
     def _clips(
         self,
@@ -239,7 +246,7 @@ class VideoPredictor:
         span: tuple[float, float | None],
     ) -> Iterator[tuple[tuple[float, float], list[Any]]]:
         """Each clip's times and the model inputs of its views, from one open file."""
-        transforms = self._views(views)
+        transforms = self.view_transforms(views)
         # the recipe keeps few frames of a clip: only these are decoded
         needed = temporal_frame_filter(self.recipe.transforms(key="video"))
         found = False
@@ -262,7 +269,12 @@ class VideoPredictor:
         if not found:
             raise VideoError(f"{os.fspath(path)} has no frame in the clips that were asked for.")
 
-    def _views(self, views: int) -> list[Compose]:
+    def view_transforms(self, views: int = 1) -> list[Compose]:
+        """Returns the transforms of a clip (3, T, H, W) in 0..255 into the inputs of its views, 1 or 3.
+
+        Raises:
+            ValueError: several views, and a recipe that leaves pictures whole.
+        """
         steps = self.recipe.transforms().transforms
         if views == 1:
             return [Compose(steps)]
