@@ -20,6 +20,7 @@ from pytorchvideo.models.head import (
 )
 from pytorchvideo.models.huggingface import HuggingFaceModel, create_hugging_face
 from pytorchvideo.models.i3d import create_i3d_inception
+from pytorchvideo.models.incremental import IncrementalModel
 from pytorchvideo.models.masked_multistream import (
     LSTM,
     LearnMaskedDefault,
@@ -62,6 +63,7 @@ __all__ = [
     "ClipRecipe",
     "DetectionBBoxNetwork",
     "HuggingFaceModel",
+    "IncrementalModel",
     "LearnMaskedDefault",
     "MaskedMultiPathWay",
     "MaskedSequential",

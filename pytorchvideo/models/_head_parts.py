@@ -114,7 +114,7 @@ def check_pool_fits(x: torch.Tensor, pool: nn.Module) -> None:
         return
     if torch.jit.is_tracing() or torch.compiler.is_compiling():
         return
-    kernel, padding = _three(pool.kernel_size), _three(pool.padding)
+    kernel, padding = three(pool.kernel_size), three(pool.padding)
     sizes = zip(x.shape[2:], kernel, padding, strict=True)
     if any(size + 2 * pad < k for size, k, pad in sizes):
         raise ValueError(
@@ -124,7 +124,8 @@ def check_pool_fits(x: torch.Tensor, pool: nn.Module) -> None:
         )
 
 
-def _three(size: int | tuple[int, ...]) -> tuple[int, ...]:
+def three(size: int | tuple[int, ...]) -> tuple[int, ...]:
+    """A size for each of (T, H, W); one number is that of all three."""
     return (size,) * 3 if isinstance(size, int) else tuple(size)
 
 
