@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 
 _CHUNK = 1024  # samples of a frame of sound, what AAC takes
+_TICKS = 90_000  # of a second
 
 
 @dataclass(frozen=True)
@@ -94,3 +96,50 @@ def has_encoder(name: str) -> bool:
     except ValueError:  # PyAV's UnknownCodecError
         return False
     return True
+
+
+class TimedVideo:
+    """Writes pictures as H.264 at their own times; the file can be played at any moment, and memory does not grow.
+
+    Args:
+        path: ends in ``.mp4`` or ``.mkv``.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # fragments: an index at the end would be kept in memory until then
+        options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+        is_mp4 = path.suffix.lower() == ".mp4"
+        self._container = av.open(str(path), "w", options=options if is_mp4 else {})
+        self._stream: Any = None
+        self._last: int | None = None
+
+    def write(self, picture: np.ndarray, seconds: float) -> None:
+        """Adds a picture uint8 (H, W, 3); later ones are scaled to the size of the first, made even."""
+        if self._stream is None:
+            self._open(*picture.shape[:2])
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        context = self._stream.codec_context
+        frame = frame.reformat(context.width, context.height, "yuv420p")
+        ticks = round(seconds * _TICKS)
+        frame.pts = ticks if self._last is None else max(ticks, self._last + 1)
+        frame.time_base = Fraction(1, _TICKS)
+        frame.duration = _TICKS // 30 if self._last is None else frame.pts - self._last
+        self._last = frame.pts
+        self._container.mux(self._stream.encode(frame))
+
+    def _open(self, height: int, width: int) -> None:
+        options = {"preset": "veryfast", "crf": "21", "bf": "0", "g": "60"}
+        self._stream = self._container.add_stream("libx264", rate=30, options=options)
+        context = self._stream.codec_context
+        context.width, context.height = max(2, width // 2 * 2), max(2, height // 2 * 2)
+        context.pix_fmt, context.time_base = "yuv420p", Fraction(1, _TICKS)
+        context.thread_count = 1  # the model needs the others
+
+    def close(self) -> None:
+        """Completes the file."""
+        if self._stream is not None:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()

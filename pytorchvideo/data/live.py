@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames as they come, of a camera, a stream of the network, a pipe or a file, in bounded memory.
+
+    source ── decode, scale ──> buffer ──> take()
+              (a thread)        (drops its oldest frames when nobody takes them)
+
+What is live goes on whether anybody keeps up with it or not. So a thread reads it, and what is too old for the buffer
+is dropped and counted. A file waits: without ``realtime`` it is read when frames are taken, and nothing is dropped.
+"""
+
+import os
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+
+from pytorchvideo._checks import expected
+from pytorchvideo.data._decode import FrameResize, VideoError
+from pytorchvideo.data._decode._pyav.live import (
+    Decoded,
+    FrameScaler,
+    LiveInput,
+    RawFormat,
+    address_of,
+    picture_of,
+)
+
+__all__ = ["FrameBuffer", "LiveFrame", "LiveVideo", "RawFormat"]
+
+_LATE_SEC = 0.5  # later than that, frames are decoded but not looked at
+_VERY_LATE_SEC = 2.0  # later than that, only key frames are decoded
+_PAUSES_SEC = (0.5, 1.0, 2.0, 4.0, 8.0)  # before each attempt to reach a source again
+_DRIFT = 1e-4  # of one clock against another, at most
+_INTERVALS = 31  # of frames, from which their rate is measured
+_DEFAULT_RATE = 30.0
+_MOST_FRAMES = 1024
+
+
+@dataclass(frozen=True, repr=False)
+class LiveFrame:
+    """One frame.
+
+    Attributes:
+        time_sec: after the first frame of the source.
+        data: uint8 (3, H, W), upright RGB, scaled.
+        arrival_sec: when it came, on the clock ``time.monotonic``; for a frame that came late, when it was due.
+    """
+
+    time_sec: float
+    data: torch.Tensor
+    arrival_sec: float
+
+    def __repr__(self) -> str:
+        return f"LiveFrame(time_sec={self.time_sec:.3f}, data={tuple(self.data.shape)})"
+
+
+class FrameBuffer:
+    """Frames between the thread that reads them and the one that takes them.
+
+    Args:
+        capacity: frames that are kept; one more drops the oldest.
+
+    >>> buffer = FrameBuffer(2)
+    >>> for frame in "abc":
+    ...     buffer.put(frame)
+    >>> buffer.take(), buffer.dropped
+    (['b', 'c'], 1)
+    """
+
+    def __init__(self, capacity: int) -> None:
+        if capacity < 1:
+            raise ValueError(expected("capacity", ">= 1 frame", capacity))
+        self._frames: deque[Any] = deque(maxlen=capacity)
+        self._changed = threading.Condition()
+        self._is_closed = False
+        self._error: BaseException | None = None
+        self.dropped = 0
+
+    def put(self, frame: Any) -> None:
+        """Adds a frame."""
+        with self._changed:
+            self.dropped += len(self._frames) == self._frames.maxlen
+            self._frames.append(frame)
+            self._changed.notify()
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Says that no frame follows, and why where that is an error."""
+        with self._changed:
+            self._is_closed, self._error = True, error
+            self._changed.notify()
+
+    def take(self) -> list[Any]:
+        """Returns all frames that are there, at least one; none at the end.
+
+        Raises:
+            BaseException: what the reader ended with, once its frames are taken.
+        """
+        with self._changed:
+            while not self._frames and not self._is_closed:
+                self._changed.wait(0.5)  # without a limit, Ctrl+C would wait on some systems
+            frames = list(self._frames)
+            self._frames.clear()
+            if not frames and self._error is not None:
+                raise self._error
+            return frames
+
+
+class LiveVideo:
+    """Frames of a source as they come.
+
+    Args:
+        source: a file; the number of a camera; an address such as ``rtsp://...``; or ``"-"``, standard input.
+        realtime: drop frames rather than fall behind; a file plays at its own speed. By default for all that is no
+            file.
+        resize: gets the (height, width) of an upright frame and returns those wanted.
+        raw: of frames without a container; of a camera, the mode that is asked for.
+        buffer_sec: what is kept for who is slow, in seconds of the source.
+        timeout_sec: without data from the network or a camera, after which it counts as lost.
+        reconnects: attempts in a row to reach a source of the network again.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError: there is no such file or camera, or it is a directory.
+        VideoError: (a RuntimeError) it is no video, or does not answer.
+        ValueError: standard input is closed or a terminal, or an argument is out of range.
+
+    Attributes:
+        name: of the source, without a password.
+        realtime: whether frames may be dropped.
+        read: frames that came.
+        on_frame: is called, before a frame can be taken, with its picture in full size, uint8 (H, W, 3), and its time
+            in seconds; also for frames that nobody will take. With ``realtime`` a thread calls it.
+        on_note: is called with a sentence for what a user should know, such as a lost connection.
+
+    Example::
+
+        with LiveVideo("rtsp://camera/stream") as video:
+            while frames := video.take():
+                newest = frames[-1]
+    """
+
+    def __init__(
+        self,
+        source: str | int | os.PathLike[str],
+        *,
+        realtime: bool | None = None,
+        resize: FrameResize | None = None,
+        raw: RawFormat | None = None,
+        buffer_sec: float = 3.0,
+        timeout_sec: float = 10.0,
+        reconnects: int = 3,
+    ) -> None:
+        limits = {"buffer_sec": buffer_sec, "timeout_sec": timeout_sec}
+        for name, value in limits.items():
+            if not value > 0:
+                raise ValueError(expected(name, "> 0 seconds", value))
+        if reconnects < 0:
+            raise ValueError(expected("reconnects", ">= 0", reconnects))
+        address = address_of(source if isinstance(source, int) else os.fspath(source), raw)
+        self.name = address.name
+        self.realtime = realtime if realtime is not None else not address.is_file
+        self.read = 0
+        self.on_frame: Callable[[np.ndarray, float], None] | None = None
+        self.on_note: Callable[[str], None] = lambda sentence: None
+        self._timeout_sec, self._reconnects = timeout_sec, reconnects
+        self._scale = FrameScaler(resize)
+        self._input = LiveInput(address, timeout_sec)
+        self._rate = float(self._input.rate or _DEFAULT_RATE)
+        self._intervals: deque[float] = deque(maxlen=_INTERVALS)
+        # what has a length can be played at its own speed
+        self._plays = self.realtime and (address.is_file or self._input.duration_sec is not None)
+        self._buffer = FrameBuffer(min(_MOST_FRAMES, int(buffer_sec * self._rate) + 1))
+        self._skipped = 0
+        self._stopped = threading.Event()
+        self._frames = self._read()
+        self._thread = threading.Thread(target=self._fill, name="live video", daemon=True)
+
+    @property
+    def dropped(self) -> int:
+        """Frames that came and that nobody got."""
+        return self._buffer.dropped + self._skipped
+
+    @property
+    def frame_sec(self) -> float:
+        """From one frame to the next: by the header, unless what comes of a live source is something else."""
+        stated = 1 / self._rate
+        if self._input.address.is_file or len(self._intervals) < self._intervals.maxlen // 2:  # type: ignore[operator]
+            return stated
+        measured = statistics.median(self._intervals)
+        return stated if abs(measured / stated - 1) < 0.2 else measured
+
+    def take(self) -> list[LiveFrame]:
+        """Returns the frames that came since the last call, waiting for one; an empty list at the end.
+
+        Without ``realtime`` it is the next frame.
+
+        Raises:
+            VideoError: the source broke off.
+        """
+        if not self.realtime:
+            frame = next(self._frames, None)
+            return [] if frame is None else [frame]
+        if self._thread.ident is None:
+            self._thread.start()
+        return self._buffer.take()
+
+    def _fill(self) -> None:
+        try:
+            for frame in self._frames:
+                self._buffer.put(frame)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again where frames are taken
+            self._buffer.close(error)
+        else:
+            self._buffer.close()
+        finally:
+            self._input.close()
+
+    def _read(self) -> Iterator[LiveFrame]:
+        """The frames that are in time, scaled."""
+        clock = _Clock(self._plays, self._stopped)
+        for decoded, seconds in self._timed():
+            self.read += 1
+            late = 0.0
+            if self.realtime and decoded.frame is not None:
+                late = clock.late(seconds, decoded.waited)
+                self._input.keys_only = late > (
+                    _LATE_SEC if self._input.keys_only else _VERY_LATE_SEC
+                )
+            if self._stopped.is_set():
+                return
+            if decoded.frame is None or late > _LATE_SEC:
+                self._skipped += 1
+                continue
+            frame = LiveFrame(seconds, self._scale(decoded.frame), time.monotonic() - late)
+            if self.on_frame is not None:
+                self.on_frame(picture_of(decoded.frame), seconds)
+            yield frame
+
+    def _timed(self) -> Iterator[tuple[Decoded, float]]:
+        """What comes, over lost connections, with times that begin at 0 and never go back."""
+        last: float | None = None  # the time of the latest frame
+        shift: float | None = None  # from the times of the source to these
+        for decoded, gap in self._inputs():
+            if decoded.frame is None:
+                yield decoded, last or 0.0
+                continue
+            # the first frame; that of a new connection, whose clock is another one; any other
+            soonest = 0.0 if last is None else last + (gap or self.frame_sec)
+            if shift is None or gap is not None:
+                shift = None if decoded.seconds is None else soonest - decoded.seconds
+            now = soonest if decoded.seconds is None or shift is None else decoded.seconds + shift
+            if last is not None and now <= last:
+                now, shift = soonest, soonest - (decoded.seconds or 0.0)
+            if last is not None and gap is None:
+                self._intervals.append(now - last)
+            last = now
+            yield decoded, now
+
+    def _inputs(self) -> Iterator[tuple[Decoded, float | None]]:
+        """What comes; the first of a further connection with the seconds in between."""
+        lost_at: float | None = None
+        while True:
+            came, why = time.monotonic(), "ended"
+            try:
+                for decoded in self._input.decoded():
+                    came = time.monotonic()
+                    yield decoded, None if lost_at is None else came - lost_at
+                    lost_at = None
+            except VideoError as error:
+                if not self._may_come_back():
+                    raise
+                why = str(error)
+            lost_at = came
+            if not self._may_come_back() or not self._reconnect(why):
+                return
+
+    def _may_come_back(self) -> bool:
+        is_live = self._input.address.is_network and self._input.duration_sec is None
+        return is_live and self._reconnects > 0 and not self._stopped.is_set()
+
+    def _reconnect(self, why: str) -> bool:
+        """Whether the source could be reached again."""
+        self._input.close()
+        for attempt in range(self._reconnects):
+            pause = _PAUSES_SEC[min(attempt, len(_PAUSES_SEC) - 1)]
+            what = why if self.name in why else f"{self.name} {why}."
+            self.on_note(f"{what} Attempt {attempt + 1} of {self._reconnects} in {pause:g} s.")
+            if self._stopped.wait(pause):
+                return False
+            try:
+                self._input = LiveInput(self._input.address, self._timeout_sec)
+            except VideoError as error:
+                why = str(error)
+            else:
+                return True
+        self.on_note(f"{self.name} did not come back.")
+        return False
+
+    def close(self) -> None:
+        """Gives the source back; a second call does nothing."""
+        self._stopped.set()
+        if self._thread.ident is None:
+            self._input.close()
+        else:
+            # A read that blocks ends with the process; to close what it reads from would crash it.
+            self._thread.join(timeout=1.0)
+
+    def __enter__(self) -> "LiveVideo":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Clock:
+    """How late a frame is.
+
+    Args:
+        plays: whether frames are held back until their time has come.
+        stopped: ends the holding back.
+    """
+
+    def __init__(self, plays: bool, stopped: threading.Event) -> None:
+        self._plays, self._stopped = plays, stopped
+        self._begin: float | None = None  # when the frame of time 0 was due
+        self._now = 0.0
+
+    def late(self, seconds: float, waited: bool) -> float:
+        """Seconds by which a frame of this time is late."""
+        now = time.monotonic()
+        if not self._plays and self._begin is not None:
+            self._begin += _DRIFT * (now - self._now)
+        # Who waits for data is up to date, whatever the source's clock says: senders pause.
+        if self._begin is None or (not self._plays and (waited or now - seconds < self._begin)):
+            self._begin = now - seconds
+        self._now = now
+        late = now - seconds - self._begin
+        if self._plays and late < 0:
+            self._stopped.wait(-late)
+        return max(0.0, late)
