@@ -32,7 +32,7 @@ bench: $(STAMP)
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e ".[dev,hf,kornia,serve,torchcodec]"
+	$(BIN)/python -m pip install --quiet -e ".[deploy,dev,hf,kornia,serve,torchcodec]"
 	touch $(STAMP)
 
 clean:

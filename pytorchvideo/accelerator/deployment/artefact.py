@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model for a runtime in a folder of its own, with everything that is needed to use it.
+
+::
+
+    DIR/
+      artefact.json    what it is: runtime, precision, shapes, clip recipe, labels; readable without this library
+      model.*          what the runtime loads
+
+:func:`load_artefact` gives a module that takes what the network took:
+
+>>> import tempfile
+>>> from pytorchvideo.models import create_model
+>>> model = create_model("x3d_xs", num_classes=3, num_frames=4, crop_size=64).eval()
+>>> recipe = ClipRecipe(num_frames=4, sampling_rate=12, side_size=64, crop_size=64)
+>>> with tempfile.TemporaryDirectory() as folder:
+...     about = ArtefactInfo("torch-export", "x3d_xs", recipe, ("a", "b", "c"))
+...     write_artefact(model, about, folder)
+...     loaded = load_artefact(folder)
+>>> clips = torch.rand(2, 3, 4, 64, 64)
+>>> torch.allclose(loaded(clips), model(clips), atol=1e-5)
+True
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pytorchvideo._checks import check_choice, expected
+from pytorchvideo.accelerator.deployment.runtimes import RUNTIMES, Inputs, Positional, Precision
+from pytorchvideo.models._weights import ClipRecipe
+
+FORMAT = "pytorchvideo.artefact"
+VERSION = 1
+_INFO = "artefact.json"
+
+
+@dataclass(frozen=True)
+class ArtefactInfo:
+    """What an artefact is.
+
+    Args:
+        runtime: a name of :data:`RUNTIMES`.
+        model: name of the network, for people.
+        recipe: the clips that it takes.
+        labels: class names in the order of the logits.
+        precision: of its arithmetic.
+        dynamic_batch: whether it takes batches of any size, not one clip at a time.
+        multi_label: whether a clip may have several labels: sigmoid instead of softmax.
+        threshold: probability from which a label counts, with ``multi_label``.
+        file: of the model, in the artefact's folder.
+        input_shapes: of its inputs (1, C, T, H, W), one a pathway.
+        report: what was measured when it was made: parity and latency.
+    """
+
+    runtime: str
+    model: str
+    recipe: ClipRecipe
+    labels: tuple[str, ...]
+    precision: Precision = "fp32"
+    dynamic_batch: bool = False
+    multi_label: bool = False
+    threshold: float = 0.5
+    file: str = ""
+    input_shapes: tuple[tuple[int, ...], ...] = ()
+    report: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("runtime", self.runtime, RUNTIMES)
+        RUNTIMES[self.runtime].check(self.precision, self.dynamic_batch)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the content of ``artefact.json``."""
+        about = {"format": FORMAT, "version": VERSION}
+        return {**about, **asdict(self), "recipe": self.recipe.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ArtefactInfo":
+        """Makes one from the content of ``artefact.json``; names that it does not know are of no effect."""
+        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        known["recipe"] = ClipRecipe.from_dict(values["recipe"])
+        known["labels"] = tuple(values["labels"])
+        known["input_shapes"] = tuple(tuple(shape) for shape in values["input_shapes"])
+        return cls(**known)
+
+
+def example_inputs(recipe: ClipRecipe) -> Inputs:
+    """Returns one clip of noise as a recipe makes it: (1, C, T, H, W) for each pathway.
+
+    Raises:
+        ValueError: the recipe leaves pictures whole, so that their size is not known.
+    """
+    if recipe.crop_size is None:
+        raise ValueError(expected("recipe.crop_size", "a number of pixels", None, "Give --crop."))
+    generator = torch.Generator().manual_seed(0)
+    side = max(recipe.side_size, recipe.crop_size)
+    clip = torch.rand(3, recipe.num_frames, side, side, generator=generator) * 255
+    made = recipe.transforms()(clip)
+    return tuple(x[None] for x in (made if isinstance(made, list) else [made]))
+
+
+def write_artefact(
+    model: nn.Module,
+    info: ArtefactInfo,
+    out: str | os.PathLike[str],
+    *,
+    calibration: Sequence[Inputs] = (),
+) -> ArtefactInfo:
+    """Makes an artefact of a network and writes its folder.
+
+    Args:
+        model: clips (B, C, T, H, W), or a list with a batch a pathway, to logits (B, labels); left as it is.
+        info: what is wanted; ``file`` and ``input_shapes`` are found here.
+        out: folder to write, made where it is not there.
+        calibration: inputs of real clips for int8, as :func:`example_inputs` makes them.
+
+    Returns:
+        ``info``, complete.
+
+    Raises:
+        ExportError: the runtime cannot have this model.
+        FileExistsError: there is an artefact in the folder.
+        ValueError: int8 without ``calibration``, or a recipe without a size.
+    """
+    folder = Path(out)
+    if (folder / _INFO).exists():
+        raise FileExistsError(f"{folder} holds an artefact already. Choose another --out.")
+    runtime = RUNTIMES[info.runtime]
+    example = example_inputs(info.recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"model{runtime.suffix}"
+    pathways = None if info.recipe.pathway_ratio is None else len(example)
+    runtime.export(
+        Positional(model, pathways),
+        example,
+        file,
+        precision=info.precision,
+        calibration=calibration,
+        dynamic_batch=info.dynamic_batch,
+    )
+    shapes = tuple(tuple(x.shape) for x in example)
+    info = replace(info, file=file.name, input_shapes=shapes)
+    write_info(info, folder)
+    return info
+
+
+def write_info(info: ArtefactInfo, folder: str | os.PathLike[str]) -> None:
+    """Writes ``artefact.json``, in the place of an earlier one."""
+    file = Path(folder) / _INFO
+    partial = file.with_name(f"{_INFO}.part")
+    partial.write_text(json.dumps(info.to_dict(), indent=1) + "\n", encoding="utf-8")
+    partial.replace(file)
+
+
+def read_info(folder: str | os.PathLike[str]) -> ArtefactInfo:
+    """Reads ``artefact.json``.
+
+    Raises:
+        FileNotFoundError: there is none in the folder.
+        ValueError: it is not that of an artefact, or of a later version.
+    """
+    file = Path(folder) / _INFO
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{os.fspath(folder)} holds no artefact: there is no {_INFO} in it. pytorchvideo export makes one."
+        )
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        if values.get("format") != FORMAT:
+            raise ValueError(f"its format is {values.get('format')!r}, not {FORMAT!r}")
+        if values["version"] > VERSION:
+            raise ValueError(f"this release reads up to version {VERSION}: update pytorchvideo")
+        return ArtefactInfo.from_dict(values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} is not the description of an artefact: {error}.") from error
+
+
+class ArtefactModel(nn.Module):
+    """A network that a runtime runs; called as the one that it was made from.
+
+    Args:
+        folder: of the artefact.
+        threads: see ``Runtime.load``.
+
+    Attributes:
+        info: what it is.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, threads: int | None = None) -> None:
+        super().__init__()
+        self.info = read_info(folder)
+        file = Path(folder) / self.info.file
+        if not file.is_file():
+            raise FileNotFoundError(f"There is no file {file}, which the artefact needs.")
+        runtime = RUNTIMES[self.info.runtime]
+        self._run = runtime.load(file, precision=self.info.precision, threads=threads)
+
+    def forward(self, x: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
+        """Returns logits (B, labels) of clips (B, C, T, H, W), or of a list with a batch a pathway.
+
+        Raises:
+            ValueError: the clips have another size than those that the artefact was made for.
+        """
+        inputs = [x] if isinstance(x, torch.Tensor) else list(x)
+        wanted = [shape[1:] for shape in self.info.input_shapes]
+        if [tuple(one.shape[1:]) for one in inputs] != wanted:
+            sizes = " and ".join(f"(B, {', '.join(map(str, shape))})" for shape in wanted)
+            got = [tuple(one.shape) for one in inputs]
+            raise ValueError(expected("x", f"of shape {sizes}", got))
+        inputs = [one.detach().float().cpu().contiguous() for one in inputs]
+        if self.info.dynamic_batch:
+            return self._run(*inputs)
+        return torch.cat(
+            [self._run(*clip) for clip in zip(*(x.split(1) for x in inputs), strict=True)]
+        )
+
+    def extra_repr(self) -> str:
+        return f"{self.info.model}, runtime={self.info.runtime}, precision={self.info.precision}"
+
+
+def load_artefact(folder: str | os.PathLike[str], *, threads: int | None = None) -> ArtefactModel:
+    """Returns the network of an artefact; no weights of the zoo and no code of its family are loaded.
+
+    Args:
+        folder: what :func:`write_artefact` wrote.
+        threads: processors to use; None is the runtime's own choice.
+
+    Raises:
+        ExportError: the runtime's package is not installed, or it cannot load the file.
+        FileNotFoundError: there is no artefact in the folder.
+        ValueError: its description cannot be read.
+    """
+    return ArtefactModel(folder, threads=threads)
