@@ -216,7 +216,7 @@ class VideoPredictor:
     ) -> Iterator[tuple[tuple[float, float], Tensor]]:
         """Each clip's times and the mean over its views of the row that ``function`` makes of each."""
         count, views = clips_and_views(clips, views)
-        found = self._clips(path, count, views, span)
+        found = self.clip_inputs(path, clips=count, views=views, span=span)
         while some := list(itertools.islice(found, self.batch_size)):
             windows, inputs = zip(*some, strict=True)
             yield from zip(windows, self._means(function, inputs), strict=True)
@@ -238,14 +238,25 @@ class VideoPredictor:
         # (clips * views, N) -> (clips, N)
         return torch.cat(rows).unflatten(0, (len(clips), -1)).mean(dim=1)
 
-    def _clips(
+    def clip_inputs(
         self,
         path: str | os.PathLike[str],
-        clips: int | None,
-        views: int,
-        span: tuple[float, float | None],
+        *,
+        clips: int | None = 4,
+        views: int = 1,
+        span: tuple[float, float | None] = (0.0, None),
     ) -> Iterator[tuple[tuple[float, float], list[Any]]]:
-        """Each clip's times and the model inputs of its views, from one open file."""
+        """Yields each clip's times and the model inputs of its views, from one open file.
+
+        Args:
+            path: a video file.
+            clips: number of clips, spread evenly; None covers all of the video.
+            views: crops of each clip, 1 or 3.
+            span: seconds of the video that are looked at; None is its end.
+
+        Raises:
+            FileNotFoundError, IsADirectoryError, VideoError, ValueError: see :meth:`predict`.
+        """
         transforms = self.view_transforms(views)
         # the recipe keeps few frames of a clip: only these are decoded
         needed = temporal_frame_filter(self.recipe.transforms(key="video"))
