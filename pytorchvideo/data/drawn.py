@@ -25,11 +25,10 @@ class DrawnVideo:
     Several threads may use it at once. The file can be played at any moment, also while it is written.
 
     Args:
-        path: of the file, which ends in ``.mp4`` or ``.mkv``; an existing one is replaced.
+        path: of the file, which ends in ``.mp4`` or ``.mkv``; the first picture replaces an existing one.
 
     Raises:
         ValueError: another ending.
-        OSError: the file cannot be written.
 
     Attributes:
         lines: of text, for the pictures from now on.
@@ -41,14 +40,23 @@ class DrawnVideo:
             raise ValueError(expected("path", "a file that ends in .mp4 or .mkv", str(target)))
         self.lines: Sequence[str] = ()
         self._drawn: tuple[Sequence[str], tuple[int, ...], Image.Image | None] = ((), (), None)
-        self._file: TimedVideo | None = TimedVideo(target)
+        self._path = target
+        self._file: TimedVideo | None = None
+        self._is_closed = False
         self._lock = threading.Lock()
 
     def write(self, picture: np.ndarray, seconds: float) -> None:
-        """Adds a picture, uint8 (H, W, 3), which is shown from ``seconds`` on; after :meth:`close` nothing happens."""
+        """Adds a picture, uint8 (H, W, 3), which is shown from ``seconds`` on; after :meth:`close` nothing happens.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         with self._lock:
-            if self._file is not None:
-                self._file.write(self._with_text(picture), seconds)
+            if self._is_closed:
+                return
+            if self._file is None:
+                self._file = TimedVideo(self._path)
+            self._file.write(self._with_text(picture), seconds)
 
     def _with_text(self, picture: np.ndarray) -> np.ndarray:
         lines, size, band = self._drawn
@@ -65,9 +73,9 @@ class DrawnVideo:
     def close(self) -> None:
         """Completes the file; a second call does nothing."""
         with self._lock:
-            file, self._file = self._file, None
-            if file is not None:
-                file.close()
+            if self._file is not None and not self._is_closed:
+                self._file.close()
+            self._is_closed = True
 
 
 def draw_lines(lines: Sequence[str], width: int, height: int) -> Image.Image:

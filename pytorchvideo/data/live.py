@@ -134,6 +134,7 @@ class LiveVideo:
         name: of the source, without a password.
         realtime: whether frames may be dropped.
         read: frames that came.
+        seconds: of the source that came.
         on_frame: is called, before a frame can be taken, with its picture in full size, uint8 (H, W, 3), and its time
             in seconds; also for frames that nobody will take. With ``realtime`` a thread calls it.
         on_note: is called with a sentence for what a user should know, such as a lost connection.
@@ -166,6 +167,7 @@ class LiveVideo:
         self.name = address.name
         self.realtime = realtime if realtime is not None else not address.is_file
         self.read = 0
+        self.seconds = 0.0
         self.on_frame: Callable[[np.ndarray, float], None] | None = None
         self.on_note: Callable[[str], None] = lambda sentence: None
         self._timeout_sec, self._reconnects = timeout_sec, reconnects
@@ -226,6 +228,7 @@ class LiveVideo:
         clock = _Clock(self._plays, self._stopped)
         for decoded, seconds in self._timed():
             self.read += 1
+            self.seconds = seconds + self.frame_sec
             late = 0.0
             if self.realtime and decoded.frame is not None:
                 late = clock.late(seconds, decoded.waited)
