@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flash._errors import UserError, user_errors
-from flash.service import Service, timeline_figure
+from flash.service import Service
+from flash.timeline_chart import line_chart
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
@@ -129,7 +130,7 @@ def build_page(service: Service, title: str) -> "Blocks":
         except UserError as error:
             sentence = str(error).replace(video, Path(video).name)
             raise gradio.Error(sentence, print_exception=False) from error
-        chart = timeline_figure(answer.clips, service.predictor.labels)
+        chart = line_chart(answer.clips, service.predictor.labels)
         data = base64.b64encode(answer.gif).decode()
         seen = (
             f'<img alt="the clip that decided most" width="224" src="data:image/gif;base64,{data}">'

@@ -3,21 +3,15 @@
 
 import os
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from flash.video.predict import ClipScores, VideoPredictor, mean_scores
+from flash.video.predict import ClipScores, VideoPredictor
 from pytorchvideo._checks import expected
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.visualize import gif_bytes, unnormalize
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_MOST_LINES = 5  # classes in the chart
 
 
 @dataclass(frozen=True)
@@ -121,26 +115,3 @@ class Service:
         x = inputs if isinstance(inputs, torch.Tensor) else max(inputs, key=lambda p: p.shape[1])
         speed = x.shape[1] / (clip.end_sec - clip.start_sec)
         return gif_bytes(unnormalize(x, recipe.mean, recipe.std), fps=speed)
-
-
-def timeline_figure(clips: Sequence[ClipScores], labels: Sequence[str]) -> "Figure":
-    """Draws the probabilities of the likeliest classes over the time of a video.
-
-    Args:
-        clips: the scores of each clip in the order of time.
-        labels: class names in the order of the scores.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3), layout="constrained")
-    axes = figure.add_subplot()
-    shown = mean_scores(clips).topk(min(_MOST_LINES, len(labels))).indices.tolist()
-    for index in shown:
-        # a step for each clip: where clips overlap, the later one begins
-        times = [clip.start_sec for clip in clips] + [clips[-1].end_sec]
-        scores = [float(clip.scores[index]) for clip in clips]
-        axes.step(times, [*scores, scores[-1]], where="post", label=labels[index])
-    axes.set(xlabel="seconds", ylabel="probability", ylim=(0, 1.02), xlim=(0, clips[-1].end_sec))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-    return figure

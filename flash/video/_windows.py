@@ -3,6 +3,9 @@
 
 import math
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import overload
 
 from pytorchvideo._checks import expected
 
@@ -37,6 +40,71 @@ def uniform_windows(duration: float, clip_duration: float) -> list[tuple[float, 
     latest = duration - clip_duration
     starts = [min(i * clip_duration, latest) for i in range(count)]
     return [(start, start + clip_duration) for start in starts]
+
+
+@dataclass(frozen=True)
+class SlidingWindows(Sequence[tuple[float, float]]):
+    """The times of clips that begin at equal distances; a last one ends with what is to be covered.
+
+    They are worked out when they are asked for, so that those of a day take no memory.
+
+    Args:
+        start_sec: where the first begins.
+        length_sec: of what is to be covered; if it is less than a clip, that is the only one.
+        clip_sec: length of a clip.
+        every_sec: from the start of a clip to the start of the next.
+
+    >>> list(SlidingWindows(10.0, 5.0, 2.0, 1.5))
+    [(10.0, 12.0), (11.5, 13.5), (13.0, 15.0)]
+    >>> list(SlidingWindows(0.0, 5.0, 2.0, 2.0)) == uniform_windows(5.0, 2.0)
+    True
+    """
+
+    start_sec: float
+    length_sec: float
+    clip_sec: float
+    every_sec: float
+
+    def __post_init__(self) -> None:
+        for name in ("length_sec", "clip_sec", "every_sec"):
+            if not getattr(self, name) > 0:
+                raise ValueError(expected(name, "> 0 seconds", getattr(self, name)))
+
+    def __len__(self) -> int:
+        # a rounding error makes no clip
+        steps = round((self.length_sec - self.clip_sec) / self.every_sec, 6)
+        return 1 + max(0, math.ceil(steps))
+
+    @overload
+    def __getitem__(self, number: int) -> tuple[float, float]: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[tuple[float, float]]: ...
+    def __getitem__(self, number: int | slice) -> tuple[float, float] | list[tuple[float, float]]:
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(len(self)))]
+        if not 0 <= number < len(self):
+            raise IndexError(expected("number", f"in 0..{len(self) - 1}", number))
+        latest = max(self.length_sec - self.clip_sec, 0.0)
+        start = self.start_sec + min(number * self.every_sec, latest)
+        return start, start + min(self.clip_sec, self.length_sec)
+
+    def nearest(self, number: int) -> tuple[float, float]:
+        """Returns the times to which no other clip is nearer, by its middle, than this one.
+
+        >>> SlidingWindows(0.0, 6.0, 2.0, 1.0).nearest(1)
+        (1.5, 2.5)
+        """
+        middles = [sum(self[i]) / 2 for i in (number - 1, number, number + 1) if i in self._numbers]
+        low, high = self.start_sec, self.start_sec + self.length_sec
+        if number > 0:
+            low = (middles[0] + middles[1]) / 2
+        if number + 1 < len(self):
+            high = (middles[-2] + middles[-1]) / 2
+        return low, high
+
+    @property
+    def _numbers(self) -> range:
+        return range(len(self))
 
 
 def clips_and_views(clips: int | str, views: int) -> tuple[int | None, int]:

@@ -23,7 +23,8 @@ from PIL import Image
 from torch import nn
 
 from flash.serve import build_app
-from flash.service import Answer, Limits, Service, timeline_figure
+from flash.service import Answer, Limits, Service
+from flash.timeline_chart import line_chart
 from flash.video.predict import ClipScores, VideoPredictor, save_classifier
 from pytorchvideo.data.utils import export_video_array
 from pytorchvideo.models._registry import create_model
@@ -101,7 +102,7 @@ def test_chart() -> None:
         ClipScores(0.0, 1.0, torch.tensor([0.9, 0.1])),
         ClipScores(1.0, 2.5, torch.tensor([0.2, 0.8])),
     ]
-    (axes,) = timeline_figure(clips, ["a", "b"]).axes
+    (axes,) = line_chart(clips, ["a", "b"]).axes
     lines = {str(line.get_label()): line for line in axes.get_lines()}
     assert list(lines) == ["a", "b"]  # the likelier one first
     assert np.asarray(lines["b"].get_xdata()).tolist() == [0.0, 1.0, 2.5]

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens when in a long video: clips that slide over hours of it, in memory that does not grow with them.
+
+::
+
+    OUT/
+      progress.jsonl   what was asked for, then a line a clip; written as they are computed
+      timeline.json    settings, labels, clips, segments, gaps
+      timeline.csv     a row a clip
+      timeline.srt     segments as subtitles
+      timeline.vtt     the same for web pages
+      timeline.png     chart of the likeliest classes
+
+All but the first are written at the end, each whole or not at all, from the first. So a run that was interrupted goes
+on where it was, and ends with the same files.
+"""
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from flash.progress import Meter, progress_bar
+from flash.timeline_rows import ClipFile, TimelineClip, kept_classes
+from flash.video._windows import SlidingWindows
+from flash.video.predict import VideoPredictor
+from pytorchvideo._checks import expected
+from pytorchvideo.data._decode import VideoError, check_window
+from pytorchvideo.data._in_order import clips_in_order
+from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.transforms._pushdown import temporal_frame_filter
+
+PROGRESS = "progress.jsonl"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a video in which every clip is named the same.
+
+    Attributes:
+        start_sec: where it begins: half-way between the middles of its first clip and the one before.
+        end_sec: where it ends.
+        label: what its clips show most likely.
+        score: mean probability of that over the clips.
+        clips: how many they are.
+    """
+
+    start_sec: float
+    end_sec: float
+    label: str
+    score: float
+    clips: int
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A stretch of a video that cannot be read.
+
+    Attributes:
+        start_sec: start of its first clip.
+        end_sec: end of its last clip.
+        clips: how many they are.
+        reason: why the first cannot be read.
+    """
+
+    start_sec: float
+    end_sec: float
+    clips: int
+    reason: str
+
+
+@dataclass(frozen=True, repr=False)
+class Timeline:
+    """What happens when in a video.
+
+    Args:
+        out: folder with its files.
+        settings: what was asked for, in plain values.
+        labels: class names.
+        windows: the times of the clips.
+        min_score: probability from which a clip's likeliest label counts.
+    """
+
+    out: Path
+    settings: Mapping[str, Any]
+    labels: tuple[str, ...]
+    windows: SlidingWindows
+    min_score: float = 0.0
+
+    def clips(self) -> Iterator[TimelineClip]:
+        """Reads what is said of each clip, one after the other."""
+        return iter(ClipFile(self.out / PROGRESS, 1))
+
+    def segments(self) -> Iterator[Segment]:
+        """Neighbouring clips with the same label; none where that is less likely than ``min_score``.
+
+        A moment belongs to the clip whose middle is nearest, so that segments neither overlap nor leave out what lies
+        between clips.
+        """
+        for label, run in itertools.groupby(
+            enumerate(self.clips()), lambda row: self._label(row[1])
+        ):
+            if label is None:
+                continue
+            places, scores = zip(*((place, clip.best[0][1]) for place, clip in run), strict=True)
+            start, end = self.windows.nearest(places[0])[0], self.windows.nearest(places[-1])[1]
+            score = round(sum(scores) / len(scores), 6)
+            yield Segment(round(start, 6), round(end, 6), label, score, len(scores))
+
+    def gaps(self) -> Iterator[Gap]:
+        """Neighbouring clips that cannot be read."""
+        for is_gap, run in itertools.groupby(self.clips(), lambda clip: clip.reason is not None):
+            if is_gap:
+                clips = list(run)
+                yield Gap(clips[0].start_sec, clips[-1].end_sec, len(clips), str(clips[0].reason))
+
+    def _label(self, clip: TimelineClip) -> str | None:
+        if not clip.best or clip.best[0][1] < self.min_score:
+            return None
+        return self.labels[clip.best[0][0]]
+
+    def __repr__(self) -> str:
+        video, length = self.settings["video"], clock(self.windows.length_sec)
+        return f"Timeline({video!r}, {length}, {len(self.windows)} clips, {str(self.out)!r})"
+
+
+def make_timeline(
+    predictor: VideoPredictor,
+    video: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    every_sec: float | None = None,
+    views: int = 1,
+    start_sec: float = 0.0,
+    end_sec: float | None = None,
+    top_k: int = 5,
+    min_score: float = 0.0,
+    resume: bool = False,
+    console: Console | None = None,
+) -> Timeline:
+    """Names what happens in each part of a video, and writes it to a folder.
+
+    Args:
+        predictor: the model; it gets ``predictor.batch_size`` clips at a time.
+        video: a video file, as long as you like.
+        out: folder for the files; see :mod:`flash.timeline`.
+        every_sec: from the start of a clip to that of the next; None is the length of a clip.
+        views: 1 looks at the centre of the picture, 3 also at both sides.
+        start_sec: look at the video from here on.
+        end_sec: look at it up to here; None is its end.
+        top_k: labels of each clip in the files.
+        min_score: probability from which a clip's likeliest label counts for a segment.
+        resume: go on with what is in ``out``, or start it if it had not begun. With another ``min_score``, the files
+            of a finished one are written anew.
+        console: shows the progress.
+
+    Returns:
+        What was written.
+
+    Raises:
+        FileExistsError: ``out`` holds a timeline, and ``resume`` is False.
+        FileNotFoundError, IsADirectoryError: ``video`` is no file.
+        ValueError: an argument is out of range, or ``out`` was begun with other settings.
+        VideoError: (a RuntimeError) if no clip of the video can be read.
+    """
+    from flash.timeline_files import write_files
+
+    if not 0 <= min_score <= 1:
+        raise ValueError(expected("min_score", "a probability, 0 to 1", min_score))
+    if top_k < 1:
+        raise ValueError(expected("top_k", ">= 1", top_k))
+    if views not in (1, 3):
+        raise ValueError(expected("views", "1 (the centre) or 3 (both sides too)", views))
+    path, folder, clip_sec = os.fspath(video), Path(out), predictor.recipe.clip_duration_sec
+    every = clip_sec if every_sec is None else every_sec
+    # frames of overlapping clips are kept, in a quarter of the memory
+    dtype = torch.uint8 if every < clip_sec else torch.float32
+    with EncodedVideo.from_path(path, decode_audio=False, dtype=dtype) as opened:
+        duration = float(opened.duration)
+        last = max(duration, start_sec) if end_sec is None else end_sec
+        check_window(start_sec, last, opened.name, opened.duration)
+        windows = SlidingWindows(start_sec, min(last, duration) - start_sec, clip_sec, every)
+        settings = {
+            "version": _VERSION,
+            "video": path,
+            "bytes": _size(path),
+            "duration_sec": round(duration, 6),
+            "model": _fingerprint(predictor),
+            "clip_sec": round(clip_sec, 6),
+            "every_sec": every,
+            "views": views,
+            "start_sec": start_sec,
+            "end_sec": end_sec,
+            "top_k": top_k,
+            "batch_size": predictor.batch_size,
+        }
+        file = ClipFile(folder / PROGRESS, predictor.batch_size)
+        done = _begin(file, settings, len(windows), resume)
+        _compute(predictor, opened, windows, file, done, console or Console(quiet=True))
+    timeline = Timeline(folder, settings, tuple(predictor.labels), windows, min_score)
+    if not any(clip.best for clip in timeline.clips()):
+        why = next(timeline.gaps()).reason
+        raise VideoError(f"{path}: none of its {len(windows)} clips can be read; the first: {why}")
+    write_files(timeline)
+    return timeline
+
+
+def clock(seconds: float) -> str:
+    """Returns a time as people read it.
+
+    >>> clock(75.4), clock(7200)
+    ('0:01:15', '2:00:00')
+    """
+    minutes, second = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
+
+
+def _size(path: str) -> int | None:
+    return os.stat(path).st_size if "://" not in path else None
+
+
+def _fingerprint(predictor: VideoPredictor) -> str:
+    """A mark of what the scores depend on besides the settings: the weights, the recipe, the labels."""
+    known = [predictor.labels, predictor.recipe.to_dict(), predictor.multi_label]
+    digest = hashlib.sha256(json.dumps([*known, type(predictor.model).__name__]).encode())
+    for name, value in predictor.model.state_dict().items():
+        digest.update(name.encode())
+        if isinstance(value, torch.Tensor):
+            flat = value.detach().cpu().contiguous().reshape(-1)
+            digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def _begin(file: ClipFile, settings: dict[str, Any], total: int, resume: bool) -> int:
+    """Makes the file, or cuts it to where it can go on; returns how many clips are done."""
+    before = file.settings()
+    if before is None or not (resume or file.has_clips()):
+        file.path.parent.mkdir(parents=True, exist_ok=True)
+        file.begin(settings)
+        return 0
+    folder = file.path.parent
+    if not resume:
+        raise FileExistsError(
+            f"{folder} holds a timeline already. Give --resume to go on with it, or another --out."
+        )
+    for name, value in settings.items():
+        # the same file may be named by another path
+        if name != "video" and before.get(name) != value:
+            raise ValueError(
+                f"The timeline in {folder} was started with {name}={before.get(name)}, but got {value}. "
+                "Go on with the same video, model and options, or choose another --out."
+            )
+    settings["video"] = before["video"]
+    return file.go_on(total)
+
+
+def _compute(
+    predictor: VideoPredictor,
+    video: EncodedVideo,
+    windows: SlidingWindows,
+    file: ClipFile,
+    done: int,
+    console: Console,
+) -> None:
+    """Adds the clips that are not done to the file, a group at a time."""
+    labels, settings = predictor.labels, file.settings() or {}
+    kept, meter = kept_classes(len(labels), settings["top_k"]), Meter()
+    inputs = _inputs(predictor, video, windows, settings["views"], done)
+    with progress_bar(console) as bar:
+        task = bar.add_task("clips", total=len(windows), completed=done, meter=meter, note="")
+        while group := list(itertools.islice(inputs, file.group)):
+            meter.start_model()
+            clips = _scored(predictor, group, kept)
+            meter.stop_model(len(clips))
+            file.add(clips)
+            latest = clips[-1]
+            named = f" {labels[latest.best[0][0]]}" if latest.best else ""
+            bar.update(task, advance=len(clips), note=f"{clock(latest.start_sec)}{named}")
+    if meter.clips:
+        seconds = windows[done + meter.clips - 1][1] - windows[done][0]
+        speed = f"{meter}, {seconds / meter.seconds:.1f} times as fast as the video"
+        console.print(speed, highlight=False, soft_wrap=True)
+
+
+def _inputs(
+    predictor: VideoPredictor, video: EncodedVideo, windows: SlidingWindows, views: int, first: int
+) -> Iterator[tuple[tuple[float, float], list[Any] | VideoError]]:
+    """The times of each clip and the model inputs of its views, or why there are none."""
+    transforms = predictor.view_transforms(views)
+    needed = temporal_frame_filter(predictor.recipe.transforms(key="video"))
+    clips = clips_in_order(video, windows, needed, first=first)
+    for number, clip in enumerate(clips, first):
+        # at once: the frames of several clips would take far more memory
+        yield (
+            windows[number],
+            clip if isinstance(clip, VideoError) else [step(clip) for step in transforms],
+        )
+
+
+def _scored(
+    predictor: VideoPredictor,
+    group: Sequence[tuple[tuple[float, float], list[Any] | VideoError]],
+    kept: int,
+) -> list[TimelineClip]:
+    readable = [inputs for _, inputs in group if isinstance(inputs, list)]
+    scores = iter(predictor.score_inputs(readable) if readable else ())
+    return [
+        TimelineClip.of_scores(window, next(scores), kept)
+        if isinstance(inputs, list)
+        else TimelineClip.unread(window, str(inputs))
+        for window, inputs in group
+    ]

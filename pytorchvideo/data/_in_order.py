@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clips of one video in the order of time, each of its frames decoded once although the clips overlap.
+
+``get_clip`` goes on where the clip before ended, but has to go back to a key frame for one that begins earlier. Here
+the frames that later clips want are kept on the way: not more of them than lie in one clip.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from pytorchvideo.data._decode import FrameFilter, FrameIndex, VideoError, ceil_ticks, select_frames
+from pytorchvideo.data._decode._memory import clip_memory
+from pytorchvideo.data.encoded_video import EncodedVideo
+
+_MOST_BYTES = 1 << 29  # of frames that are kept
+
+
+def clips_in_order(
+    video: EncodedVideo,
+    windows: Sequence[tuple[float, float]],
+    frame_filter: FrameFilter | None,
+    *,
+    first: int = 0,
+) -> Iterator[torch.Tensor | VideoError]:
+    """Reads clips one after the other.
+
+    Args:
+        video: an open video, whose frames take least memory with ``dtype=torch.uint8``.
+        windows: start and end of each clip in seconds; neither ever goes back.
+        frame_filter: indices of a clip's frames in, indices to load out; None loads all.
+        first: the number of the window to begin with.
+
+    Yields:
+        For each window what ``video.get_clip(start, end, frame_filter)["video"]`` is, as float32 (3, T, H, W); or the
+        VideoError which says that it cannot be read.
+    """
+    kept = _Kept.of(video, windows, frame_filter)
+    for number in range(first, len(windows)):
+        clip = None if kept is None else kept.clip(number)
+        yield _clip(video, windows[number], frame_filter) if clip is None else clip
+
+
+def _clip(
+    video: EncodedVideo, window: tuple[float, float], frame_filter: FrameFilter | None
+) -> torch.Tensor | VideoError:
+    try:
+        frames = video.get_clip(*window, frame_filter=frame_filter)["video"]
+    except VideoError as error:
+        return error
+    if frames is None:
+        return VideoError(f"{video.name} has no frame in [{window[0]:.3f}, {window[1]:.3f}) s.")
+    return frames.float()
+
+
+class _Kept:
+    """The decoded frames that the coming clips want.
+
+    Args:
+        video: where they come from.
+        index: its frames.
+        windows: start and end of each clip.
+        frame_filter: which frames of a clip are wanted.
+    """
+
+    def __init__(
+        self,
+        video: EncodedVideo,
+        index: FrameIndex,
+        windows: Sequence[tuple[float, float]],
+        frame_filter: FrameFilter | None,
+    ) -> None:
+        self._video, self._index = video, index
+        self._windows, self._filter = windows, frame_filter
+        self._frames: dict[int, torch.Tensor] = {}
+        self._chosen: dict[int, list[int]] = {}  # of windows that were looked at
+        self._read = -1  # the last frame up to which all that is wanted was decoded
+
+    @classmethod
+    def of(
+        cls,
+        video: EncodedVideo,
+        windows: Sequence[tuple[float, float]],
+        frame_filter: FrameFilter | None,
+    ) -> "_Kept | None":
+        """None where nothing is gained, where it would take much memory, or where the video has no index."""
+        if len(windows) < 3 or windows[1][0] >= windows[0][1]:
+            return None
+        try:
+            index = video.frame_index
+        except VideoError:  # damaged; what is whole can be read clip by clip
+            return None
+        if index is None:
+            return None
+        kept = cls(video, index, windows, frame_filter)
+        (start, end), every = windows[0], windows[1][0] - windows[0][0]
+        low, high = kept._place(start), kept._place(end)
+        wanted = len(kept._wanted(0)) * (1 + (end - start) / every) if high > low else 0
+        if not wanted or min(wanted, high - low) * video[low].nbytes > _MOST_BYTES:
+            return None
+        return kept
+
+    def clip(self, number: int) -> torch.Tensor | None:
+        """The clip of a window; None where it has to be read by itself, because something is damaged."""
+        wanted = self._wanted(number)
+        if not wanted:
+            return None
+        if max(wanted) > self._read and not self._go_on(number, max(wanted)):
+            self._frames.clear()
+            self._read = -1
+            return None
+        frames = [self._frames[place] for place in wanted]
+        if any(frame.shape != frames[0].shape for frame in frames):
+            return None
+        clip = clip_memory.empty((3, len(frames), *frames[0].shape[1:]), torch.float32)
+        for place, frame in enumerate(frames):
+            clip[:, place].copy_(frame)
+        self._forget(number)
+        return clip
+
+    def _go_on(self, number: int, last: int) -> bool:
+        """Decodes up to a frame whatever this window and later ones want; False where that fails."""
+        coming: set[int] = set()
+        while number < len(self._windows) and self._place(self._windows[number][0]) <= last:
+            coming.update(place for place in self._wanted(number) if self._read < place <= last)
+            number += 1
+        places = sorted(coming)
+        try:
+            found = self._video.get_frames(indices=places)
+        except (VideoError, ValueError):  # the latter for fewer frames than there are packets
+            return False
+        if found.pts_sec.tolist() != [float(self._index.time(place)) for place in places]:
+            return False
+        self._frames.update(zip(places, found.data.unbind(dim=1), strict=True))
+        self._read = last
+        return True
+
+    def _forget(self, number: int) -> None:
+        del self._chosen[number]
+        if number + 1 < len(self._windows):
+            low = self._place(self._windows[number + 1][0])
+            for place in [place for place in self._frames if place < low]:
+                del self._frames[place]
+
+    def _wanted(self, number: int) -> list[int]:
+        """The places in the video of the frames that a window wants."""
+        if number not in self._chosen:
+            low, high = (self._place(time) for time in self._windows[number])
+            picked = select_frames(self._filter, high - low, self._video.name) if high > low else []
+            self._chosen[number] = [low + index for index in picked]
+        return self._chosen[number]
+
+    def _place(self, time_sec: float) -> int:
+        """How many frames are shown before a time."""
+        return self._index.count_before(
+            ceil_ticks(time_sec, self._index.time_base) + self._index.start
+        )
