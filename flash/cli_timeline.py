@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``timeline``: what happens when in a long video."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from flash import _options as opt
+from flash._errors import say
+
+_Video = Annotated[str, typer.Argument(metavar="VIDEO", help="A video file.", show_default=False)]
+_Out = Annotated[
+    Path,
+    typer.Option("--out", "-o", help="Folder for json, csv, subtitles (srt, vtt) and the chart."),
+]
+_Every = Annotated[
+    float | None,
+    typer.Option(
+        "--every",
+        help="Seconds from the start of a clip to that of the next; by default the length of a clip.",
+    ),
+]
+_BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Clips in the model at once.")]
+_MinScore = Annotated[
+    float,
+    typer.Option("--min-score", min=0, max=1, help="Least probability of what a stretch is named."),
+]
+_Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command to an application."""
+    app.command()(timeline)
+
+
+def timeline(
+    video: _Video,
+    out: _Out,
+    run: opt.Run = None,
+    model: opt.Model = None,
+    weights: opt.Weights = None,
+    labels: opt.Labels = None,
+    artefact: opt.Artefact = None,
+    every: _Every = None,
+    batch_size: _BatchSize = 4,
+    views: opt.Views = 1,
+    start: opt.Start = 0.0,
+    end: opt.End = None,
+    top: opt.Top = 5,
+    min_score: _MinScore = 0.0,
+    resume: _Resume = False,
+    as_json: opt.AsJson = False,
+) -> None:
+    """Name what happens in each part of a long video, and write it as json, csv, subtitles and a chart."""
+    from flash.loading import load_predictor
+    from flash.timeline import clock, make_timeline
+
+    predictor = load_predictor(
+        run=run, model=model, weights=weights, labels=labels, artefact=artefact
+    )
+    predictor.batch_size = batch_size
+    made = make_timeline(
+        predictor,
+        video,
+        out,
+        every_sec=every,
+        views=views,
+        start_sec=start,
+        end_sec=end,
+        top_k=top,
+        min_score=min_score,
+        resume=resume,
+        console=Console(stderr=True),
+    )
+    gaps = list(made.gaps())
+    if gaps:
+        count = sum(gap.clips for gap in gaps)
+        where = f"{clock(gaps[0].start_sec)}-{clock(gaps[0].end_sec)}"
+        say(
+            f"{count} of {len(made.windows)} clips could not be read, the first in {where}: {gaps[0].reason}"
+        )
+    if as_json:
+        typer.echo(json.dumps([asdict(segment) for segment in made.segments()], indent=1))
+        return
+    for segment in made.segments():
+        span = f"{clock(segment.start_sec)}-{clock(segment.end_sec)}"
+        typer.echo(f"{span}  {segment.score:.3f}  {segment.label}")
