@@ -8,11 +8,12 @@ tensors outside of the operators, so that a step is done as a whole or not at al
 import copy
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pytorchvideo.layers._chain import Chain, run_chain
 from pytorchvideo.layers._residual import ResBlock, add_branches
@@ -98,9 +99,13 @@ class Delay(Operator):
         self.key, self.delay = key, delay
 
     def run(self, x: torch.Tensor, memory: Memory) -> torch.Tensor | None:
-        x = memory.join(self.key, x)
-        memory.keep(self.key, x, self.delay)
-        return x[:, :, : -self.delay] if x.shape[2] > self.delay else None
+        old = memory.past.get(self.key)
+        if old is not None and old.shape[2] == x.shape[2] == self.delay:
+            memory.keep(self.key, x, self.delay)
+            return old
+        joined = memory.join(self.key, x)
+        memory.keep(self.key, joined, self.delay)
+        return joined[:, :, : -self.delay] if joined.shape[2] > self.delay else None
 
 
 class Excitation(Operator):
@@ -113,11 +118,13 @@ class Excitation(Operator):
         # (B, C, earlier frames + t, 1, 1)
         means = memory.join(self.key, x.mean(dim=(3, 4), keepdim=True))
         memory.keep(self.key, means, self.frames - 1)
-        new, total = x.shape[2], means.shape[2]
-        missing = self.frames - 1 - (total - new)
-        windows = F.pad(means, (0, 0, 0, 0, missing, 0)).unfold(2, self.frames, 1)
-        counts = torch.arange(total - new + 1, total + 1, device=x.device).clamp(max=self.frames)
-        return x * self.gate(windows.sum(dim=-1) / counts.view(-1, 1, 1))
+        total = means.shape[2]
+        windows = [
+            means[:, :, max(0, end - self.frames) : end].mean(dim=2, keepdim=True)
+            for end in range(total - x.shape[2] + 1, total + 1)
+        ]
+        window = windows[0] if len(windows) == 1 else torch.cat(windows, dim=2)
+        return x * run_chain((self.gate,), window)
 
 
 class Sequence(Operator):
@@ -182,12 +189,13 @@ class Builder:
     """Makes the operators of a network.
 
     Args:
-        model: the network; its layers are used as they are, and named in errors.
+        model: the network; its layers are used, and named in errors.
         num_frames: frames of the window.
+        folds: batch norms become part of the convolutions before them, in copies of their weights.
     """
 
-    def __init__(self, model: nn.Module, num_frames: int) -> None:
-        self.num_frames = num_frames
+    def __init__(self, model: nn.Module, num_frames: int, *, folds: bool = False) -> None:
+        self.num_frames, self.folds = num_frames, folds
         self._names = {layer: name for name, layer in model.named_modules()}
         self._keys = itertools.count()
 
@@ -209,16 +217,14 @@ class Builder:
 
     def _sequence(self, layers: Iterable[nn.Module | None]) -> Sequence:
         """Operators of layers that run one after the other; what lies between two with a state is one chain."""
+        parts = itertools.chain.from_iterable(map(self._parts, layers))
         operators: list[Operator] = []
-        chain: list[nn.Module] = []
-        for part in itertools.chain.from_iterable(map(self._parts, layers)):
-            if isinstance(part, Operator):
-                chain = []
-                operators.append(part)
-                continue
-            if not chain:
-                operators.append(Framewise(chain))
-            chain.append(part)
+        for is_operator, group in itertools.groupby(parts, lambda part: isinstance(part, Operator)):
+            if is_operator:
+                operators.extend(cast(Iterator[Operator], group))
+            else:
+                chain = list(cast(Iterator[nn.Module], group))
+                operators.append(Framewise(_folded(chain) if self.folds else chain))
         return Sequence(operators)
 
     def _parts(self, layer: nn.Module | None) -> Iterator[nn.Module | Operator]:
@@ -231,6 +237,8 @@ class Builder:
             yield Excitation(next(self._keys), layer, self.num_frames)
         elif type(layer) is nn.Conv3d:
             yield from self._convolution(layer)
+        elif isinstance(layer, nn.BatchNorm3d) and layer.running_mean is None:
+            raise self._error(layer, "keeps no statistics")
         elif isinstance(layer, _FRAMEWISE) or (
             isinstance(layer, _POOLS) and _over_time(layer) == (1, 1, 0)
         ):
@@ -326,3 +334,21 @@ def _with(layer: AnyLayer, **settings: object) -> AnyLayer:
     view = copy.copy(layer)
     vars(view).update(settings)
     return view
+
+
+def _folded(chain: list[nn.Module]) -> list[nn.Module]:
+    """The chain with batch norms folded into copies of the convolutions before them.
+
+    Weights of Tx1x1 kernels lie tap by tap, as :mod:`pytorchvideo.layers._chain` can use them without a copy.
+    """
+    layers: list[nn.Module] = []
+    for layer in chain:
+        last = layers[-1] if layers else None
+        if isinstance(last, nn.Conv3d) and isinstance(layer, nn.BatchNorm3d):
+            conv = fuse_conv_bn_eval(last, layer)
+            if conv.kernel_size[1:] == (1, 1) and conv.weight.device.type == "cpu":
+                conv = conv.to(memory_format=torch.channels_last_3d)
+            layers[-1] = conv
+        else:
+            layers.append(layer)
+    return layers

@@ -93,6 +93,9 @@ class IncrementalModel(nn.Module):
             RuntimeError: the model is in training mode.
         """
         stream = self._checked(frames)
+        if self._stream is None:
+            # weights may have changed since the last stream
+            self._operators = Builder(self.model, self.num_frames, folds=True).network(self.model)
         state: State = {}
         answer = self._operators.run(frames, Memory(self._state, state))
         # kept at the end only: a step that fails leaves the stream where it was

@@ -112,6 +112,31 @@ def test_values_of_large_small_and_no_clips(shape: tuple[int, ...]) -> None:
         torch.testing.assert_close(run_chain(convs, x), one_by_one(convs, x))
 
 
+@pytest.mark.parametrize("normed", [False, True])
+@pytest.mark.parametrize(
+    ("kernel_t", "stride", "channels_last"),
+    [(1, 1, False), (1, 2, False), (3, 1, True), (3, 2, True)],
+)
+def test_one_frame_is_a_product_of_matrices(
+    kernel_t: int, stride: int, channels_last: bool, normed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        conv = nn.Conv3d(6, 12, (kernel_t, 1, 1), (1, stride, stride))
+        x = torch.randn(1, 6, kernel_t, 9, 7)
+    if channels_last:
+        conv = conv.to(memory_format=torch.channels_last_3d)
+    layers = [conv, *([trained_norm(12)] if normed else []), nn.ReLU()]
+    with torch.no_grad():
+        wanted = one_by_one(layers, x)
+        for name in ("conv2d", "conv3d"):
+            monkeypatch.delattr(f"torch.nn.functional.{name}")
+        out = run_chain(layers, x)
+    torch.testing.assert_close(out, wanted)
+    # the next layer need not copy it
+    assert out.is_contiguous(memory_format=torch.channels_last_3d)
+
+
 def test_nested_chains_are_one(block: Block, clip: torch.Tensor) -> None:
     nested = Block(block, nn.Sequential(nn.Identity(), trained_norm(6)), Swish()).eval()
     with torch.no_grad():
