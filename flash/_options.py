@@ -76,6 +76,9 @@ Labels = Annotated[
     Path | None,
     _option("--labels", help="Class names of the weights: a line each, or json.", panel=_FROM),
 ]
+Artefact = Annotated[
+    Path | None, _option("--artefact", help="Folder that `export` wrote.", panel=_FROM)
+]
 Clips = Annotated[
     int, _option("--clips", min=1, help="Clips of each video, spread evenly.", panel=_CLIPS)
 ]

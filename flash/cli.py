@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flash import _options as opt
-from flash import cli_embeddings
+from flash import cli_embeddings, cli_export, cli_stream
 from flash._errors import BAD_INPUT, Commands, UserError, named, say, user_errors
 from flash._printing import print_answer, print_results, zoo_table
 
@@ -156,6 +156,7 @@ def evaluate(
     model: opt.Model = None,
     weights: opt.Weights = None,
     labels: opt.Labels = None,
+    artefact: opt.Artefact = None,
     clips: opt.Clips = 4,
     views: opt.Views = 1,
     top_k: opt.TopK = 5,
@@ -171,6 +172,7 @@ def evaluate(
         model=model,
         weights=weights,
         labels=labels,
+        artefact=artefact,
         clips=clips,
         views=views,
         out=out,
@@ -191,6 +193,7 @@ def predict(
     model: opt.Model = None,
     weights: opt.Weights = None,
     labels: opt.Labels = None,
+    artefact: opt.Artefact = None,
     top: opt.Top = 5,
     clips: opt.Protocol = "4",
     views: opt.Views = 1,
@@ -205,7 +208,7 @@ def predict(
 
     classes = [name.strip() for name in (zero_shot or "").split(",") if name.strip()]
     predictor = load_predictor(
-        run=run, model=model, weights=weights, labels=labels, zero_shot=classes
+        run=run, model=model, weights=weights, labels=labels, zero_shot=classes, artefact=artefact
     )
     answers, bad = [], []
     for video in videos:
@@ -232,6 +235,8 @@ def predict(
 
 
 cli_embeddings.add_to(app)
+cli_export.add_to(app)
+cli_stream.add_to(app)
 
 
 @app.command()

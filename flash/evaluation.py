@@ -120,6 +120,7 @@ def evaluate_data(
     model: str | None = None,
     weights: Path | None = None,
     labels: Path | None = None,
+    artefact: Path | None = None,
     clips: int = 4,
     views: int = 1,
     out: Path | None = None,
@@ -129,7 +130,7 @@ def evaluate_data(
 
     Args:
         data: a folder per class, its held-out part if it is split, or a list file.
-        run, model, weights, labels: the model.
+        run, model, weights, labels, artefact: the model.
         clips: clips of each video.
         views: crops of each clip.
         out: folder for ``predictions.json`` and ``report.html``; None writes neither.
@@ -137,7 +138,9 @@ def evaluate_data(
     """
     from flash.doctor import environment
 
-    predictor = load_predictor(run=run, model=model, weights=weights, labels=labels)
+    predictor = load_predictor(
+        run=run, model=model, weights=weights, labels=labels, artefact=artefact
+    )
     files = read_labelled(data, predictor.labels)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -150,7 +153,7 @@ def evaluate_data(
     found = Evaluation(predictor.labels, results, skipped)
     if out is not None:
         write_predictions(out / "predictions.json", results)
-        source = run or weights or "published weights"
+        source = run or weights or artefact or "published weights"
         asked = {"data": data, "model": source, "clips": clips, "views": views}
         report = Report(
             title=f"Evaluation on {Path(data).name}",

@@ -23,8 +23,9 @@ def load_predictor(
     weights: Path | None = None,
     labels: Path | None = None,
     zero_shot: Sequence[str] = (),
+    artefact: Path | None = None,
 ) -> VideoPredictor:
-    """Returns the predictor of a finished run, of a model file, of a model of the zoo, or of Hugging Face.
+    """Returns the predictor of a finished run, a model file, a model of the zoo or of Hugging Face, or an artefact.
 
     Args:
         run: folder of a run.
@@ -33,13 +34,19 @@ def load_predictor(
             published weights.
         labels: file of class names for weights whose classes are not the published ones.
         zero_shot: names of classes for CLIP or SigLIP, which need no training; ``model`` says which of these.
+        artefact: folder that ``export`` wrote, alone.
 
     Raises:
         ValueError: neither or both of ``run`` and ``model``, an unknown model, or weights or labels that do not
             fit it.
+        ExportError: (a RuntimeError) the artefact cannot be loaded here.
         FileNotFoundError: a file is not there, or the run is not finished.
         ConnectionError: the published weights could not be downloaded.
     """
+    if artefact is not None:
+        if any(given is not None for given in (run, model, weights, labels)) or zero_shot:
+            raise ValueError("Expected --artefact alone: it has its own weights and labels.")
+        return _of_artefact(artefact)
     if zero_shot:
         if run is not None or weights is not None or labels is not None:
             raise ValueError(
@@ -80,6 +87,20 @@ def load_predictor(
         predictor = VideoPredictor(network, published.recipe, names)
     predictor.model.to(memory_format=torch.channels_last_3d)
     return predictor
+
+
+def _of_artefact(folder: Path) -> VideoPredictor:
+    from pytorchvideo.accelerator.deployment.artefact import load_artefact
+
+    network = load_artefact(folder)
+    about = network.info
+    return VideoPredictor(
+        network,
+        about.recipe,
+        about.labels,
+        multi_label=about.multi_label,
+        threshold=about.threshold,
+    )
 
 
 def _of_hugging_face(name: str) -> VideoPredictor:

@@ -15,7 +15,7 @@
 >>> recipe = ClipRecipe(num_frames=4, sampling_rate=12, side_size=64, crop_size=64)
 >>> with tempfile.TemporaryDirectory() as folder:
 ...     about = ArtefactInfo("torch-export", "x3d_xs", recipe, ("a", "b", "c"))
-...     write_artefact(model, about, folder)
+...     about = write_artefact(model, about, folder)
 ...     loaded = load_artefact(folder)
 >>> clips = torch.rand(2, 3, 4, 64, 64)
 >>> torch.allclose(loaded(clips), model(clips), atol=1e-5)
@@ -38,7 +38,8 @@ from pytorchvideo.models._weights import ClipRecipe
 
 FORMAT = "pytorchvideo.artefact"
 VERSION = 1
-_INFO = "artefact.json"
+#: The file that says what an artefact is.
+INFO = "artefact.json"
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,8 @@ def write_artefact(
         ValueError: int8 without ``calibration``, or a recipe without a size.
     """
     folder = Path(out)
-    if (folder / _INFO).exists():
-        raise FileExistsError(f"{folder} holds an artefact already. Choose another --out.")
+    if (folder / INFO).exists():
+        raise FileExistsError(f"{folder} holds an artefact already. Choose another folder.")
     runtime = RUNTIMES[info.runtime]
     example = example_inputs(info.recipe)
     folder.mkdir(parents=True, exist_ok=True)
@@ -152,8 +153,8 @@ def write_artefact(
 
 def write_info(info: ArtefactInfo, folder: str | os.PathLike[str]) -> None:
     """Writes ``artefact.json``, in the place of an earlier one."""
-    file = Path(folder) / _INFO
-    partial = file.with_name(f"{_INFO}.part")
+    file = Path(folder) / INFO
+    partial = file.with_name(f"{INFO}.part")
     partial.write_text(json.dumps(info.to_dict(), indent=1) + "\n", encoding="utf-8")
     partial.replace(file)
 
@@ -165,10 +166,10 @@ def read_info(folder: str | os.PathLike[str]) -> ArtefactInfo:
         FileNotFoundError: there is none in the folder.
         ValueError: it is not that of an artefact, or of a later version.
     """
-    file = Path(folder) / _INFO
+    file = Path(folder) / INFO
     if not file.is_file():
         raise FileNotFoundError(
-            f"{os.fspath(folder)} holds no artefact: there is no {_INFO} in it. pytorchvideo export makes one."
+            f"{os.fspath(folder)} holds no artefact: there is no {INFO} in it. pytorchvideo export makes one."
         )
     try:
         values = json.loads(file.read_text(encoding="utf-8"))

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is exported: a run, a model file, a model of the zoo, or one of Hugging Face."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flash.loading import load_predictor, read_names
+from flash.run_config import sized
+from flash.runs import RunFolder
+from flash.sources import Sources
+from flash.video.backbones import HUGGING_FACE, rebuild_backbone
+from flash.video.predict import VideoPredictor, read_classifier
+from pytorchvideo.models._registry import create_model, model_entry
+from pytorchvideo.models._weights import ClipRecipe
+
+
+@dataclass(frozen=True)
+class Source:
+    """A classifier to export.
+
+    Attributes:
+        name: of its network, for people.
+        predictor: the network with its recipe and labels.
+        videos: that it has not seen in training, where they are known.
+    """
+
+    name: str
+    predictor: VideoPredictor
+    videos: tuple[str, ...] = ()
+
+
+def load_source(
+    model: str,
+    *,
+    weights: Path | None = None,
+    labels: Path | None = None,
+    frames: int | None = None,
+    crop: int | None = None,
+    untrained: bool = False,
+) -> Source:
+    """Loads what is to be exported.
+
+    Args:
+        model: folder of a run, a model file that a run wrote, a name of the zoo, or ``hf:NAME``.
+        weights: for a name of the zoo, a file of weights; None takes the published ones.
+        labels: class names of these weights.
+        frames: of a clip, in the place of the model's own.
+        crop: side of a clip in pixels, likewise.
+        untrained: take initial weights, to measure a network before it is trained.
+
+    Raises:
+        ConnectionError: the published weights could not be downloaded.
+        FileNotFoundError: there is no such file, or the run is not finished.
+        ValueError: for an unknown model, or sizes and weights that do not fit it.
+    """
+    path = Path(model)
+    if path.is_dir() or path.is_file():
+        if weights is not None or labels is not None or untrained:
+            raise ValueError(
+                f"Expected {model} alone: a run has its own weights and labels, but got more."
+            )
+        return _of_run(path, frames, crop)
+    if model.startswith(HUGGING_FACE):
+        if frames is not None or crop is not None:
+            raise ValueError(f"Expected {model} without --frames and --crop: it has one size.")
+        return Source(model, load_predictor(model=model, weights=weights, labels=labels))
+    entry = model_entry(model, "video classification")
+    names = list(entry.weights.labels) if labels is None else read_names(labels)
+    if weights is not None and not weights.is_file():
+        raise FileNotFoundError(f"There is no file of weights {weights}.")
+    recipe = sized(entry.weights.recipe, frames, crop)
+    sizes = {} if frames is crop is None else _sizes(recipe)
+    network = create_model(
+        model,
+        pretrained=weights is None and not untrained,
+        weights=weights,
+        num_classes=len(names),
+        **sizes,
+        **entry.logits_arguments,
+    )
+    return Source(model, VideoPredictor(network, recipe, names))
+
+
+def _of_run(path: Path, frames: int | None, crop: int | None) -> Source:
+    folder = RunFolder(path) if path.is_dir() else None
+    file = path if folder is None else folder.model_file()
+    saved = read_classifier(file)
+    recipe = ClipRecipe.from_dict(saved["recipe"])
+    kwargs = dict(saved["model_kwargs"])
+    if frames is not None or crop is not None:
+        recipe = sized(recipe, frames, crop)
+        if saved["model_name"].startswith(HUGGING_FACE):
+            raise ValueError(f"Expected {path} without --frames and --crop: it has one size.")
+        kwargs |= _sizes(recipe)
+    network = rebuild_backbone(saved["model_name"], kwargs, len(saved["labels"]))
+    try:
+        network.load_state_dict(saved["model_state"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"{saved['model_name']} has weights for its own size of clips only: leave out --frames and --crop."
+        ) from error
+    predictor = VideoPredictor(
+        network,
+        recipe,
+        saved["labels"],
+        multi_label=saved.get("multi_label", False),
+        threshold=saved.get("threshold", 0.5),
+    )
+    return Source(saved["model_name"], predictor, () if folder is None else _held_out(folder))
+
+
+def _sizes(recipe: ClipRecipe) -> dict[str, Any]:
+    return {"num_frames": recipe.num_frames, "crop_size": recipe.crop_size}
+
+
+def _held_out(folder: RunFolder) -> tuple[str, ...]:
+    """Videos of a run that it did not train on, where they still are."""
+    if not folder.split_file.is_file():
+        return ()
+    sources = Sources.from_dict(json.loads(folder.split_file.read_text(encoding="utf-8")))
+    return tuple(path for path, _label in sources.val if os.path.isfile(path))
