@@ -91,6 +91,7 @@ def test_resume_and_its_errors(video: Path, model_file: Path, tmp_path: Path) ->
     assert run(*arguments, "--resume", "--min-score", 1).stdout == ""
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(model_file: Path, make_video: MakeVideo, tmp_path: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 255, (600, 48, 64, 3), dtype=np.uint8)
     path = make_video("long.mp4", fps=10, frames=frames, options={"preset": "ultrafast"})
