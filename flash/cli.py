@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flash import _options as opt
-from flash import cli_embeddings, cli_export, cli_stream
+from flash import cli_embeddings, cli_export, cli_stream, cli_timeline
 from flash._errors import BAD_INPUT, Commands, UserError, named, say, user_errors
 from flash._printing import print_answer, print_results, zoo_table
 
@@ -236,6 +236,7 @@ def predict(
 
 cli_embeddings.add_to(app)
 cli_export.add_to(app)
+cli_timeline.add_to(app)
 cli_stream.add_to(app)
 
 
