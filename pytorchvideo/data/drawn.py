@@ -92,8 +92,9 @@ def draw_lines(lines: Sequence[str], width: int, height: int) -> Image.Image:
     shown = lines[: max(1, height // 2 // step)]
     band = Image.new("RGBA", (width, len(shown) * step + size // 4), (0, 0, 0, _SHADE))
     draw = ImageDraw.Draw(band)
-    for number, line in enumerate(shown):
-        text, end = line, len(line) // 2
+    for number, given in enumerate(shown):
+        line = text = " ".join(given.splitlines())
+        end = len(line) // 2
         while draw.textlength(text, font) > width - size and end > 0:
             end -= 1
             text = f"{line[:end]}…{line[len(line) - end :]}"

@@ -229,9 +229,11 @@ class LiveVideo:
         for decoded, seconds in self._timed():
             self.read += 1
             self.seconds = seconds + self.frame_sec
-            late = 0.0
+            arrival = time.monotonic()
             if self.realtime and decoded.frame is not None:
-                late = clock.late(seconds, decoded.waited)
+                arrival = clock.due(seconds, decoded.waited)
+            late = time.monotonic() - arrival
+            if self.realtime and decoded.frame is not None:
                 self._input.keys_only = late > (
                     _LATE_SEC if self._input.keys_only else _VERY_LATE_SEC
                 )
@@ -240,7 +242,7 @@ class LiveVideo:
             if decoded.frame is None or late > _LATE_SEC:
                 self._skipped += 1
                 continue
-            frame = LiveFrame(seconds, self._scale(decoded.frame), time.monotonic() - late)
+            frame = LiveFrame(seconds, self._scale(decoded.frame), arrival)
             if self.on_frame is not None:
                 self.on_frame(picture_of(decoded.frame), seconds)
             yield frame
@@ -327,7 +329,7 @@ class LiveVideo:
 
 
 class _Clock:
-    """How late a frame is.
+    """When frames are due.
 
     Args:
         plays: whether frames are held back until their time has come.
@@ -339,16 +341,16 @@ class _Clock:
         self._begin: float | None = None  # when the frame of time 0 was due
         self._now = 0.0
 
-    def late(self, seconds: float, waited: bool) -> float:
-        """Seconds by which a frame of this time is late."""
+    def due(self, seconds: float, waited: bool) -> float:
+        """Returns when a frame of this time is due; what comes later than the others is late."""
         now = time.monotonic()
-        if not self._plays and self._begin is not None:
-            self._begin += _DRIFT * (now - self._now)
-        # Who waits for data is up to date, whatever the source's clock says: senders pause.
-        if self._begin is None or (not self._plays and (waited or now - seconds < self._begin)):
+        if self._begin is None:
             self._begin = now - seconds
-        self._now = now
-        late = now - seconds - self._begin
-        if self._plays and late < 0:
-            self._stopped.wait(-late)
-        return max(0.0, late)
+        elif not self._plays:
+            self._begin = min(now - seconds, self._begin + _DRIFT * (now - self._now))
+            if waited:  # for data: then we are up to date, and the sender paused
+                self._begin = now - seconds
+        self._now, due = now, self._begin + seconds
+        if self._plays and now < due:
+            self._stopped.wait(due - now)
+        return due

@@ -110,9 +110,10 @@ class TimedVideo:
 
     def __init__(self, path: Path) -> None:
         # fragments: an index at the end would be kept in memory until then
-        options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-        is_mp4 = path.suffix.lower() == ".mp4"
-        self._container = av.open(str(path), "w", options=options if is_mp4 else {})
+        options = {"flush_packets": "1"}
+        if path.suffix.lower() == ".mp4":
+            options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"
+        self._container = av.open(str(path), "w", options=options)
         self._stream: Any = None
         self._last: int | None = None
 
@@ -131,7 +132,7 @@ class TimedVideo:
         self._container.mux(self._stream.encode(frame))
 
     def _open(self, height: int, width: int) -> None:
-        options = {"preset": "veryfast", "crf": "21", "bf": "0", "g": "60"}
+        options = {"preset": "veryfast", "tune": "zerolatency", "crf": "21", "g": "60"}
         self._stream = self._container.add_stream("libx264", rate=30, options=options)
         context = self._stream.codec_context
         context.width, context.height = max(2, width // 2 * 2), max(2, height // 2 * 2)
