@@ -3,6 +3,7 @@
 
 import json
 import re
+import signal
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -124,6 +125,7 @@ def stream(
     model: opt.Model = None,
     weights: opt.Weights = None,
     labels: opt.Labels = None,
+    artefact: opt.Artefact = None,
     size: _Size = None,
     rate: _Rate = None,
     pixel_format: _PixelFormat = "rgb24",
@@ -140,7 +142,7 @@ def stream(
 ) -> None:
     """Name what happens in a camera, a stream, a pipe or a file, while it goes on.
 
-    A live source never waits: frames that the model is too slow for are dropped. Ctrl+C ends it.
+    A live source never waits: frames that the model is too slow for are dropped. Ctrl+C or SIGTERM ends it.
     """
     from flash.loading import load_predictor
     from flash.streaming import StreamPredictor, StreamSummary
@@ -150,7 +152,9 @@ def stream(
         raise ValueError(expected("--seconds", "> 0", seconds))
     raw = _raw_format(size, rate, pixel_format)
     drawn = None if out is None else DrawnVideo(_other_file(out, source))
-    predictor = load_predictor(run=run, model=model, weights=weights, labels=labels)
+    predictor = load_predictor(
+        run=run, model=model, weights=weights, labels=labels, artefact=artefact
+    )
     streamed = StreamPredictor(
         predictor, every=every, smooth=smooth, top=top, incremental=incremental
     )
@@ -160,6 +164,7 @@ def stream(
     if drawn is not None:
         video.on_frame = drawn.write
     summary, interrupted = StreamSummary(video.name), False
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl+C
     try:
         for answer in streamed.answers(video, seconds=seconds):
             summary.add(answer)
@@ -169,6 +174,7 @@ def stream(
     except KeyboardInterrupt:
         interrupted = True
     finally:
+        signal.signal(signal.SIGTERM, before)
         video.close()
         if drawn is not None:
             drawn.close()

@@ -103,13 +103,11 @@ class TimedVideo:
 
     Args:
         path: ends in ``.mp4`` or ``.mkv``.
-
-    Raises:
-        OSError: it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
         # fragments: an index at the end would be kept in memory until then
+        self._path = path
         options = {"flush_packets": "1"}
         if path.suffix.lower() == ".mp4":
             options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"
@@ -118,7 +116,11 @@ class TimedVideo:
         self._last: int | None = None
 
     def write(self, picture: np.ndarray, seconds: float) -> None:
-        """Adds a picture uint8 (H, W, 3); later ones are scaled to the size of the first, made even."""
+        """Adds a picture uint8 (H, W, 3); later ones are scaled to the size of the first, made even.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         if self._stream is None:
             self._open(*picture.shape[:2])
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
@@ -129,7 +131,13 @@ class TimedVideo:
         frame.time_base = Fraction(1, _TICKS)
         frame.duration = _TICKS // 30 if self._last is None else frame.pts - self._last
         self._last = frame.pts
-        self._container.mux(self._stream.encode(frame))
+        self._mux(frame)
+
+    def _mux(self, frame: av.VideoFrame | None) -> None:
+        try:
+            self._container.mux(self._stream.encode(frame))
+        except av.error.FFmpegError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def _open(self, height: int, width: int) -> None:
         options = {"preset": "veryfast", "tune": "zerolatency", "crf": "21", "g": "60"}
@@ -142,5 +150,5 @@ class TimedVideo:
     def close(self) -> None:
         """Completes the file."""
         if self._stream is not None:
-            self._container.mux(self._stream.encode(None))
+            self._mux(None)
         self._container.close()
