@@ -92,8 +92,10 @@ _OPTIONAL = {
     "gradio": "import gradio; print(gradio.__version__)",
     "onnx, onnxruntime": "import onnx, onnxruntime; "
     "print(onnx.__version__, onnxruntime.__version__)",
-    "openvino": "import openvino; print(openvino.__version__)",
-    "executorch": "import executorch.exir; print('imports')",
+    "openvino, nncf": "import openvino, nncf; print(openvino.__version__, nncf.__version__)",
+    "executorch, torchao": "from importlib.metadata import version; "
+    "from executorch.runtime import Runtime; import torchao; "
+    "Runtime.get(); print(version('executorch'), version('torchao'))",
     "ray": "import ray; print(ray.__version__)",
 }
 

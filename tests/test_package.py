@@ -113,6 +113,26 @@ def test_only_one_file_touches_torchcodec() -> None:
             assert ("torchcodec" in used) == (path.name == "_torchcodec.py"), path
 
 
+@pytest.mark.parametrize(
+    ("package", "file"),
+    [
+        ("executorch", "_executorch.py"),
+        ("nncf", "_nncf.py"),
+        ("onnx", "_onnx.py"),
+        ("onnxruntime", "_onnx.py"),
+        ("openvino", "_openvino.py"),
+        ("torchao", "_executorch.py"),
+    ],
+)
+def test_only_one_file_touches_a_runtime(package: str, file: str) -> None:
+    users = {
+        path.name
+        for path in (REPO / "pytorchvideo").rglob("*.py")
+        if package in {module.split(".")[0] for module in imported_modules(path)}
+    }
+    assert users == {file}
+
+
 def test_tests_mirror_the_tree() -> None:
     """A test module stands where the module stands that it tests, or is one of the whole package."""
     for path in (REPO / "tests").rglob("test_*.py"):
