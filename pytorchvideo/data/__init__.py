@@ -31,6 +31,7 @@ from pytorchvideo.data.labeled_video_dataset import (
     labeled_video_dataset,
 )
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
+from pytorchvideo.data.live import LiveVideo, RawFormat
 from pytorchvideo.data.prepare import Preparation, TrainingFormat
 from pytorchvideo.data.shards import ShardedVideos, write_shards
 from pytorchvideo.data.ssv2 import SSv2
@@ -57,10 +58,12 @@ __all__ = [
     "Kinetics",
     "LabeledVideoDataset",
     "LabeledVideoPaths",
+    "LiveVideo",
     "Preparation",
     "RandomClipSampler",
     "RandomMultiClipSampler",
     "RandomMultiClipSamplerTruncateFromStart",
+    "RawFormat",
     "SSv2",
     "ShardedSampler",
     "ShardedVideos",
