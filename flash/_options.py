@@ -258,3 +258,12 @@ def clips_of(text: str) -> int | str:
     (4, '10x3')
     """
     return int(text) if text.isdecimal() else text
+
+
+def classes_of(text: str | None) -> list[str]:
+    """``--zero-shot`` as names of classes.
+
+    >>> classes_of("archery, playing chess,"), classes_of(None)
+    (['archery', 'playing chess'], [])
+    """
+    return [name.strip() for name in (text or "").split(",") if name.strip()]

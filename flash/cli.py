@@ -206,7 +206,7 @@ def predict(
     """Name what happens in videos."""
     from flash.loading import load_predictor
 
-    classes = [name.strip() for name in (zero_shot or "").split(",") if name.strip()]
+    classes = opt.classes_of(zero_shot)
     predictor = load_predictor(
         run=run, model=model, weights=weights, labels=labels, zero_shot=classes, artefact=artefact
     )

@@ -45,6 +45,7 @@ def timeline(
     weights: opt.Weights = None,
     labels: opt.Labels = None,
     artefact: opt.Artefact = None,
+    zero_shot: opt.ZeroShot = None,
     every: _Every = None,
     batch_size: _BatchSize = 4,
     views: opt.Views = 1,
@@ -60,7 +61,12 @@ def timeline(
     from flash.timeline import clock, make_timeline
 
     predictor = load_predictor(
-        run=run, model=model, weights=weights, labels=labels, artefact=artefact
+        run=run,
+        model=model,
+        weights=weights,
+        labels=labels,
+        zero_shot=opt.classes_of(zero_shot),
+        artefact=artefact,
     )
     predictor.batch_size = batch_size
     made = make_timeline(
