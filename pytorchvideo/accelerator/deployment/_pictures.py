@@ -4,7 +4,7 @@
 A clip (B, C, T, H, W) becomes the pictures (T * B, C, H, W), frame after frame, and stays so from layer to layer.
 Where a kernel is 1 in time, a layer is that of pictures. A convolution over frames sees the frames that lie
 under its kernel side by side, as channels of one picture; a depthwise one, whose channels must not meet, adds up one
-convolution a frame. Pools over frames come after those over height and width: both are separable.
+convolution for each frame of the kernel. Pools over frames come after those over height and width: both are separable.
 """
 
 from collections.abc import Callable, Sequence
@@ -91,8 +91,9 @@ class PictureConv(nn.Module):
             tuple(size[1:]) for size in (stride, padding, dilation)
         )
         windows = _windows(frames, weight.shape[2], stride[0], padding[0], dilation[0])
-        # frames of the kernel that only ever lie on padding are of no effect
-        seen = [i for i, window in enumerate(windows) if any(0 <= t < frames for t in window)]
+        # The frames of a kernel, those that see the most first; what only ever lies on padding is of no effect.
+        counts = [sum(0 <= t < frames for t in window) for window in windows]
+        seen = sorted((i for i, count in enumerate(counts) if count), key=lambda i: -counts[i])
         self.windows = [windows[i] for i in seen]
         taps = [weight[:, :, i] for i in seen]
         # (C', C, kT, kH, kW) -> (C', kT * C, kH, kW)
@@ -102,12 +103,14 @@ class PictureConv(nn.Module):
 
     def forward(self, clip: torch.Tensor | Pictures) -> Pictures:
         x = Pictures.of(clip)
-        parts = [_select(x, window) for window in self.windows]
         if self.groups == 1:
-            parts = [_joined(parts, dim=1)]
-        y = self._convolved(parts[0], self.weights[0], self.bias)
-        for part, weight in zip(parts[1:], list(self.weights)[1:], strict=True):
-            y = y + self._convolved(part, weight, None)
+            part = _joined([_padded(_inside(x, w), x, w) for w in self.windows], dim=1)
+            return Pictures(self._convolved(part, self.weights[0], self.bias), x.batch)
+        first, *windows = self.windows
+        y = self._convolved(_padded(_inside(x, first), x, first), self.weights[0], self.bias)
+        for window, weight in zip(windows, list(self.weights)[1:], strict=True):
+            # no arithmetic on padding
+            y = y + _padded(self._convolved(_inside(x, window), weight, None), x, window)
         return Pictures(y, x.batch)
 
     def _convolved(
@@ -126,18 +129,21 @@ def _windows(frames: int, kernel: int, stride: int, padding: int, dilation: int)
     ]
 
 
-def _select(x: Pictures, window: range) -> torch.Tensor:
-    """The pictures of these frames, zeros where there is none."""
+def _inside(x: Pictures, window: range) -> torch.Tensor:
+    """The pictures of those of these frames that exist."""
     batch, frames = x.batch, x.frames
     inside = [t for t in window if 0 <= t < frames]
-    if window.step == 1:
-        y = x.data
-        if len(inside) < frames:
-            y = y[inside[0] * batch : (inside[-1] + 1) * batch]
-    else:
-        y = _joined([x.data[t * batch : (t + 1) * batch] for t in inside], dim=0)
-    before = sum(t < 0 for t in window) * batch
-    after = sum(t >= frames for t in window) * batch
+    if window.step > 1:
+        return _joined([x.data[t * batch : (t + 1) * batch] for t in inside], dim=0)
+    if len(inside) == frames:
+        return x.data
+    return x.data[inside[0] * batch : (inside[-1] + 1) * batch]
+
+
+def _padded(y: torch.Tensor, x: Pictures, window: range) -> torch.Tensor:
+    """Pictures made of those of :func:`_inside`, with zeros for the frames that do not exist."""
+    before = sum(t < 0 for t in window) * x.batch
+    after = sum(t >= x.frames for t in window) * x.batch
     return F.pad(y, (0, 0, 0, 0, 0, 0, before, after)) if before or after else y
 
 

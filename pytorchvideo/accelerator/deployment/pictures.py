@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks of clips as networks of pictures, exactly: for processors whose operators end at pictures."""
 
-import copy
 from typing import Any, cast
 
 import torch
 from torch import fx, nn
 from torch.export import ExportedProgram
 
-from pytorchvideo.accelerator.deployment._errors import ExportError
 from pytorchvideo.accelerator.deployment._pictures import (
     ON_PICTURES,
     PictureConv,
@@ -17,11 +15,12 @@ from pytorchvideo.accelerator.deployment._pictures import (
     pointwise,
     refuse,
 )
+from pytorchvideo.accelerator.deployment._program import Inputs, make_program
 
 _aten = torch.ops.aten
 
 
-def without_3d_operators(model: nn.Module, example: tuple[torch.Tensor, ...]) -> nn.Module:
+def without_3d_operators(model: nn.Module, example: Inputs) -> nn.Module:
     """Returns a copy of a model, in evaluation mode, without operators of clips.
 
     Convolutions, pools and batch norms of clips become operators of pictures. Batch norms become part of the
@@ -42,9 +41,17 @@ def without_3d_operators(model: nn.Module, example: tuple[torch.Tensor, ...]) ->
     return fx.GraphModule(graph, graph.graph).eval()
 
 
-def export_pictures(model: nn.Module, example: tuple[torch.Tensor, ...]) -> ExportedProgram:
-    """Exports a model without operators of clips; see :func:`without_3d_operators`."""
-    graph = _export(copy.deepcopy(model).eval(), example).module(check_guards=False)
+def export_pictures(
+    model: nn.Module, example: Inputs, *, runtime: str = "pictures"
+) -> ExportedProgram:
+    """Exports a model without operators of clips; see :func:`without_3d_operators`.
+
+    Args:
+        model: likewise.
+        example: likewise.
+        runtime: for the sentence of an error.
+    """
+    graph = make_program(model, example, runtime=runtime).module(check_guards=False)
     for node in list(graph.graph.nodes):
         if node.target is _aten.conv3d.default:
             norm = _norm_after(node)
@@ -55,19 +62,8 @@ def export_pictures(model: nn.Module, example: tuple[torch.Tensor, ...]) -> Expo
             refuse(str(node.target), "layers that the zoo's models have")
     graph.graph.eliminate_dead_code()
     # a new module holds only the tensors that are still read
-    return _export(_PictureModel(fx.GraphModule(graph, graph.graph)), example)
-
-
-def _export(model: nn.Module, example: tuple[torch.Tensor, ...]) -> ExportedProgram:
-    try:
-        with torch.no_grad():
-            return torch.export.export(model, example, strict=False)
-    except ExportError:
-        raise
-    except (RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        advice = "Try a model of the zoo, or one without branches on values."
-        raise ExportError(f"torch.export does not take the model: {reason} {advice}") from error
+    pictures = _PictureModel(fx.GraphModule(graph, graph.graph))
+    return make_program(pictures, example, runtime=runtime)
 
 
 class _PictureModel(nn.Module):

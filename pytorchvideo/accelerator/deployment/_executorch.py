@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ExecuTorch with its XNNPACK back end: the only file that touches ``executorch`` and torchao's quantisation.
+
+XNNPACK has no operators of clips, so that networks are rewritten as networks of pictures before. It computes in
+channels-last order, in float32 or, after calibration, in int8 with a scale for each channel of a weight and a fixed one
+for each activation.
+"""
+
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from pytorchvideo._checks import expected
+from pytorchvideo.accelerator.deployment._errors import ExportError, export_errors
+from pytorchvideo.accelerator.deployment._program import Inputs
+from pytorchvideo.accelerator.deployment.pictures import export_pictures
+
+_log = logging.getLogger(__name__)
+
+_ADVICE = "Try --to openvino or --to onnx."
+
+
+def export_executorch(
+    model: nn.Module, example: Inputs, file: Path, *, calibration: Sequence[Inputs] = ()
+) -> None:
+    """Writes a ``.pte`` file for clips of the example's shapes, the number of clips among them.
+
+    Args:
+        model: takes the example's tensors one by one and returns logits; it is not modified.
+        example: (B, C, T, H, W), one a pathway.
+        file: to write.
+        calibration: inputs of the example's shapes; with any, the artefact computes in int8, and the ranges of its
+            activations are those that these inputs have.
+
+    Raises:
+        ExportError: the model could not be exported, or executorch is not installed.
+    """
+    lowered = lower(model, example, calibration=calibration)
+    outside = undelegated(lowered)
+    if outside:
+        names = ", ".join(f"{count} {name}" for name, count in outside.most_common())
+        _log.info("Computed by ExecuTorch's own operators, not by XNNPACK: %s.", names)
+    with export_errors("executorch", "written", _ADVICE), _quiet():
+        file.write_bytes(lowered.to_executorch().buffer)
+
+
+def lower(model: nn.Module, example: Inputs, *, calibration: Sequence[Inputs] = ()) -> Any:
+    """Returns the model as a program of ExecuTorch (``EdgeProgramManager``), as far as possible on XNNPACK.
+
+    See :func:`export_executorch` for arguments and errors.
+    """
+    program = export_pictures(model, example, runtime="executorch")
+    with export_errors("executorch", "converted", _ADVICE), _quiet():
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
+
+        if calibration:
+            program = _quantized(program, example, calibration)
+        return to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+
+
+def undelegated(lowered: Any) -> Counter[str]:
+    """How often which operator of a lowered program is computed outside of XNNPACK, by ExecuTorch's own code."""
+    counts: Counter[str] = Counter()
+    for node in lowered.exported_program().graph.nodes:
+        name = getattr(node.target, "__name__", str(node.target))
+        if node.op == "call_function" and name not in ("executorch_call_delegate", "getitem"):
+            counts[name] += 1
+    return counts
+
+
+def _quantized(
+    program: ExportedProgram, example: Inputs, calibration: Sequence[Inputs]
+) -> ExportedProgram:
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    quantizer = XNNPACKQuantizer()
+    quantizer.set_global(get_symmetric_quantization_config(is_per_channel=True))
+    with torch.no_grad():
+        prepared = prepare_pt2e(program.module(check_guards=False), quantizer)
+        for inputs in calibration:
+            prepared(*inputs)
+        return torch.export.export(convert_pt2e(prepared), example, strict=False)
+
+
+def load_executorch(file: Path, *, threads: int | None = None) -> Callable[..., torch.Tensor]:
+    """Returns a function of the inputs, one by one, that returns the logits.
+
+    Args:
+        file: what :func:`export_executorch` wrote.
+        threads: of all models of this process, which share one pool; None leaves it as it is.
+
+    Raises:
+        ExportError: the file is none of ExecuTorch's, or executorch is not installed.
+    """
+    with export_errors("executorch", "loaded", "Export it again."), _quiet():
+        from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
+        from executorch.runtime import Runtime
+
+        said = StringIO()
+        with redirect_stderr(said):
+            if threads is not None:
+                # the only name that the runtime has for it
+                _unsafe_reset_threadpool(threads)
+            try:
+                method = Runtime.get().load_program(file).load_method("forward")
+            except RuntimeError as error:
+                reason = _last_line(said.getvalue()) or error
+                raise ExportError(
+                    f"{file} could not be loaded for executorch: {reason}. Export it again."
+                ) from error
+    execute, about = cast(Any, method).execute, cast(Any, method).metadata
+    shapes = [tuple(about.input_tensor_meta(i).sizes()) for i in range(about.num_inputs())]
+
+    def run(*inputs: torch.Tensor) -> torch.Tensor:
+        got = [tuple(x.shape) for x in inputs]
+        if got != shapes:
+            advice = "Export the model for these sizes."
+            raise ValueError(expected("inputs", f"of the shapes {shapes}", got, advice))
+        return cast(torch.Tensor, execute([x.contiguous() for x in inputs])[0])
+
+    return run
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what the packages warn and log at import and while lowering from users, and their hands off logging."""
+    handlers, level = list(logging.root.handlers), logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+        logging.root.handlers[:] = handlers
+
+
+def _last_line(log: str) -> str:
+    """
+    >>> _last_line("[a.cpp:1] Reading file\\n[b.cpp:168] Program identifier 'abcd' != expected 'ET12'\\n")
+    "Program identifier 'abcd' != expected 'ET12'"
+    """
+    lines = log.strip().splitlines()
+    return lines[-1].split("] ", 1)[-1].rstrip(". ") if lines else ""

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models through ExecuTorch's XNNPACK back end, in float32 and int8."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pytorchvideo.accelerator.deployment._errors import ExportError
+from pytorchvideo.accelerator.deployment._executorch import (
+    export_executorch,
+    load_executorch,
+    lower,
+    undelegated,
+)
+from pytorchvideo.models import create_model
+
+
+class Network(nn.Module):
+    """The layers of mobile networks, few of each: two pathways in, logits out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv3d(3, 8, (5, 3, 3), stride=(2, 2, 2), padding=(2, 1, 1))
+        self.norm, self.other = nn.BatchNorm3d(8), nn.BatchNorm3d(8)
+        self.deep = nn.Conv3d(8, 8, 3, padding=1, groups=8, bias=False)
+        self.gate = nn.Conv3d(8, 8, 1)
+        self.pool = nn.MaxPool3d(3, stride=1, padding=1)
+        self.lateral = nn.Conv3d(3, 8, 1)
+        self.head, self.last = nn.AdaptiveAvgPool3d(1), nn.Linear(8, 5)
+
+    def forward(self, slow: torch.Tensor, fast: torch.Tensor) -> torch.Tensor:
+        x = self.norm(self.stem(fast)).relu_()
+        y = self.other(self.deep(x))
+        y = nn.functional.silu(y * self.gate(self.head(y)).sigmoid()) + self.pool(x)
+        return self.last((self.head(y) + self.head(self.lateral(slow))).flatten(1))
+
+
+@pytest.fixture
+def network() -> Network:
+    model = Network().eval()
+    for norm in (model.norm, model.other):
+        nn.init.normal_(norm.running_mean, std=0.1)
+        nn.init.uniform_(norm.running_var, 0.5, 1.5)
+    return model
+
+
+def inputs(number: int, side: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = torch.Generator().manual_seed(number)
+    fast = torch.rand(1, 3, 5, side, side, generator=rng)
+    return fast[:, :, ::4].contiguous(), fast
+
+
+def test_float32_and_int8(
+    network: Network, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = {"fp32": tmp_path / "fp32.pte", "int8": tmp_path / "int8.pte"}
+    export_executorch(network, inputs(0), files["fp32"])
+    calibration = [inputs(i) for i in range(4)]
+    export_executorch(network, inputs(0), files["int8"], calibration=calibration)
+    runs = {name: load_executorch(file, threads=1) for name, file in files.items()}
+    with torch.no_grad():
+        wanted = network(*inputs(9))
+    torch.testing.assert_close(runs["fp32"](*inputs(9)), wanted, rtol=1e-4, atol=1e-5)
+    spread = float(wanted.max() - wanted.min())
+    torch.testing.assert_close(runs["int8"](*inputs(9)), wanted, rtol=0, atol=0.1 * spread)
+    assert not torch.equal(runs["int8"](*inputs(9)), wanted)
+    # a result stays what it is when the next one is computed
+    first = runs["fp32"](*inputs(9))
+    runs["fp32"](*inputs(1))
+    torch.testing.assert_close(first, wanted, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match=r"`inputs` to be of the shapes \[\(1, 3, 2, 16, 16\), "):
+        runs["fp32"](*inputs(9, side=18))
+    assert capfd.readouterr() == ("", "")
+    assert network.norm.running_mean is not None
+
+
+def test_everything_is_delegated(network: Network, tmp_path: Path) -> None:
+    level, handlers = logging.root.manager.disable, list(logging.root.handlers)
+    counts = undelegated(lower(network, inputs(0)))
+    assert not counts
+    assert (logging.root.manager.disable, logging.root.handlers) == (level, handlers)
+
+
+class Sorted(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.svdvals(x)
+
+
+def test_errors(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"could not be .* for executorch"):
+        export_executorch(Sorted(), (torch.eye(4),), tmp_path / "a.pte")
+    text = tmp_path / "b.pte"
+    text.write_text("no program of ExecuTorch" * 9)
+    with pytest.raises(ExportError, match=r"b\.pte could not be loaded for executorch: Program id"):
+        load_executorch(text)
+    with pytest.raises(ExportError, match=r"c\.pte could not be loaded for executorch: .*No such"):
+        load_executorch(tmp_path / "c.pte")
+
+
+def test_nothing_is_imported_before_it_is_used() -> None:
+    code = (
+        "import sys, pytorchvideo.accelerator.deployment._executorch;"
+        "assert not {'executorch', 'torchao'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["x3d_xs", "efficient_x3d_xs"])
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_x3d(name: str, calibrated: bool, tmp_path: Path) -> None:
+    model = create_model(name, num_classes=5, num_frames=4, crop_size=64).eval()
+    clips = torch.rand(3, 1, 3, 4, 64, 64)
+    lowered = lower(model, (clips[0],), calibration=[(clip,) for clip in clips if calibrated])
+    assert not undelegated(lowered)
+    (tmp_path / "model.pte").write_bytes(lowered.to_executorch().buffer)
+    with torch.no_grad():
+        wanted = model(clips[0])
+    tolerance = 0.1 * float(wanted.abs().max()) if calibrated else 1e-5
+    got = load_executorch(tmp_path / "model.pte")(clips[0])
+    torch.testing.assert_close(got, wanted, rtol=0, atol=tolerance)
