@@ -72,7 +72,6 @@ class StreamAnswer:
 class _Frames(Protocol):
     """What :class:`StreamPredictor` needs of a :class:`~pytorchvideo.data.live.LiveVideo`."""
 
-    name: str
     read: int
 
     @property

@@ -39,6 +39,7 @@ _VERY_LATE_SEC = 2.0  # later than that, only key frames are decoded
 _PAUSES_SEC = (0.5, 1.0, 2.0, 4.0, 8.0)  # before each attempt to reach a source again
 _DRIFT = 1e-4  # of one clock against another, at most
 _INTERVALS = 31  # of frames, from which their rate is measured
+_SAME_RATE = 0.2  # the share by which rates may differ that are the same
 _DEFAULT_RATE = 30.0
 _MOST_FRAMES = 1024
 
@@ -80,7 +81,7 @@ class FrameBuffer:
         self._frames: deque[Any] = deque(maxlen=capacity)
         self._changed = threading.Condition()
         self._is_closed = False
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self.dropped = 0
 
     def put(self, frame: Any) -> None:
@@ -90,7 +91,7 @@ class FrameBuffer:
             self._frames.append(frame)
             self._changed.notify()
 
-    def close(self, error: BaseException | None = None) -> None:
+    def close(self, error: Exception | None = None) -> None:
         """Says that no frame follows, and why where that is an error."""
         with self._changed:
             self._is_closed, self._error = True, error
@@ -100,7 +101,7 @@ class FrameBuffer:
         """Returns all frames that are there, at least one; none at the end.
 
         Raises:
-            BaseException: what the reader ended with, once its frames are taken.
+            Exception: what the reader ended with, once its frames are taken.
         """
         with self._changed:
             while not self._frames and not self._is_closed:
@@ -135,6 +136,7 @@ class LiveVideo:
         realtime: whether frames may be dropped.
         read: frames that came.
         seconds: of the source that came.
+        frame_sec: from one frame to the next: what the header says, or what is measured where that is wrong.
         on_frame: is called, before a frame can be taken, with its picture in full size, uint8 (H, W, 3), and its time
             in seconds; also for frames that nobody will take. With ``realtime`` a thread calls it.
         on_note: is called with a sentence for what a user should know, such as a lost connection.
@@ -174,11 +176,13 @@ class LiveVideo:
         self._scale = FrameScaler(resize)
         self._input = LiveInput(address, timeout_sec)
         self._rate = float(self._input.rate or _DEFAULT_RATE)
+        self.frame_sec = 1 / self._rate
         self._intervals: deque[float] = deque(maxlen=_INTERVALS)
         # what has a length can be played at its own speed
         self._plays = self.realtime and (address.is_file or self._input.duration_sec is not None)
         self._buffer = FrameBuffer(min(_MOST_FRAMES, int(buffer_sec * self._rate) + 1))
         self._skipped = 0
+        self._is_damaged = False
         self._stopped = threading.Event()
         self._frames = self._read()
         self._thread = threading.Thread(target=self._fill, name="live video", daemon=True)
@@ -188,14 +192,13 @@ class LiveVideo:
         """Frames that came and that nobody got."""
         return self._buffer.dropped + self._skipped
 
-    @property
-    def frame_sec(self) -> float:
-        """From one frame to the next: by the header, unless what comes of a live source is something else."""
-        stated = 1 / self._rate
-        if self._input.address.is_file or len(self._intervals) < self._intervals.maxlen // 2:  # type: ignore[operator]
-            return stated
+    def _measure(self, interval: float) -> None:
+        """Updates ``frame_sec``: by the header, unless what comes of a live source is something else."""
+        self._intervals.append(interval)
+        if self._input.address.is_file or len(self._intervals) < _INTERVALS // 2:
+            return
         measured = statistics.median(self._intervals)
-        return stated if abs(measured / stated - 1) < 0.2 else measured
+        self.frame_sec = 1 / self._rate if abs(measured * self._rate - 1) < _SAME_RATE else measured
 
     def take(self) -> list[LiveFrame]:
         """Returns the frames that came since the last call, waiting for one; an empty list at the end.
@@ -229,16 +232,17 @@ class LiveVideo:
         for decoded, seconds in self._timed():
             self.read += 1
             self.seconds = seconds + self.frame_sec
-            arrival = time.monotonic()
+            arrival, late = time.monotonic(), 0.0
             if self.realtime and decoded.frame is not None:
                 arrival = clock.due(seconds, decoded.waited)
-            late = time.monotonic() - arrival
-            if self.realtime and decoded.frame is not None:
-                self._input.keys_only = late > (
-                    _LATE_SEC if self._input.keys_only else _VERY_LATE_SEC
-                )
+                late = time.monotonic() - arrival
+                limit = _LATE_SEC if self._input.keys_only else _VERY_LATE_SEC
+                self._input.keys_only = late > limit
             if self._stopped.is_set():
                 return
+            if self._input.damaged and not self._is_damaged:
+                self._is_damaged = True
+                self.on_note(f"{self.name}: what is damaged is left out, first at {seconds:.2f} s.")
             if decoded.frame is None or late > _LATE_SEC:
                 self._skipped += 1
                 continue
@@ -257,13 +261,16 @@ class LiveVideo:
                 continue
             # the first frame; that of a new connection, whose clock is another one; any other
             soonest = 0.0 if last is None else last + (gap or self.frame_sec)
+            seconds = decoded.seconds
+            if seconds is None and self.realtime:
+                seconds = time.monotonic()
             if shift is None or gap is not None:
-                shift = None if decoded.seconds is None else soonest - decoded.seconds
-            now = soonest if decoded.seconds is None or shift is None else decoded.seconds + shift
+                shift = None if seconds is None else soonest - seconds
+            now = soonest if seconds is None or shift is None else seconds + shift
             if last is not None and now <= last:
-                now, shift = soonest, soonest - (decoded.seconds or 0.0)
+                now, shift = soonest, soonest - (seconds or 0.0)
             if last is not None and gap is None:
-                self._intervals.append(now - last)
+                self._measure(now - last)
             last = now
             yield decoded, now
 
@@ -271,40 +278,37 @@ class LiveVideo:
         """What comes; the first of a further connection with the seconds in between."""
         lost_at: float | None = None
         while True:
-            came, why = time.monotonic(), "ended"
+            came = time.monotonic()
+            lost: VideoError | None = None
             try:
                 for decoded in self._input.decoded():
                     came = time.monotonic()
                     yield decoded, None if lost_at is None else came - lost_at
                     lost_at = None
             except VideoError as error:
-                if not self._may_come_back():
-                    raise
-                why = str(error)
+                lost = error
             lost_at = came
-            if not self._may_come_back() or not self._reconnect(why):
+            if not self._reconnect(f"{self.name} ended." if lost is None else str(lost)):
+                if lost is not None:
+                    raise lost
                 return
-
-    def _may_come_back(self) -> bool:
-        is_live = self._input.address.is_network and self._input.duration_sec is None
-        return is_live and self._reconnects > 0 and not self._stopped.is_set()
 
     def _reconnect(self, why: str) -> bool:
         """Whether the source could be reached again."""
+        if not self._input.address.is_network or self._input.duration_sec is not None:
+            return False
         self._input.close()
         for attempt in range(self._reconnects):
             pause = _PAUSES_SEC[min(attempt, len(_PAUSES_SEC) - 1)]
-            what = why if self.name in why else f"{self.name} {why}."
-            self.on_note(f"{what} Attempt {attempt + 1} of {self._reconnects} in {pause:g} s.")
+            self.on_note(f"{why} Attempt {attempt + 1} of {self._reconnects} in {pause:g} s.")
             if self._stopped.wait(pause):
-                return False
+                break
             try:
                 self._input = LiveInput(self._input.address, self._timeout_sec)
             except VideoError as error:
                 why = str(error)
             else:
                 return True
-        self.on_note(f"{self.name} did not come back.")
         return False
 
     def close(self) -> None:

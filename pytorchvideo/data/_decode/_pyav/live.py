@@ -39,6 +39,7 @@ _PROBE_USEC = (
     "1000000"  # of a stream, until its codecs are known; FFmpeg's own 5 s delay the first answer
 )
 _PLAUSIBLE_RATES = (Fraction(1, 60), Fraction(480))
+_WITHOUT_TIMES = ("mjpeg", "mpjpeg")
 _CAMERAS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 
 
@@ -234,6 +235,8 @@ class LiveInput:
         self.rate: Fraction | None = rate if rate and low <= rate <= high else None
         ticks = None if self._pipe else opened.duration
         self.duration_sec: float | None = ticks / av.time_base if ticks and ticks > 0 else None
+        # of pictures alone, which a camera sends when it has one, FFmpeg makes up the times
+        self._has_times = not (address.is_network and opened.format.name in _WITHOUT_TIMES)
         self.damaged = 0
         self.keys_only = False
 
@@ -284,7 +287,7 @@ class LiveInput:
             frames = []
             self.damaged += 1
         for frame in frames:
-            yield Decoded(frame.time, frame, waited)
+            yield Decoded(frame.time if self._has_times else None, frame, waited)
         if not frames and self.keys_only and packet.size and packet.pts is not None:
             yield Decoded(float(packet.pts * packet.time_base), None, waited)
 
