@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _MOST_LINES = 5  # classes in the chart of lines
 _MOST_ROWS = 16  # classes in the heat map
+_SEEN = 0.1  # probability that a class has to reach somewhere to be in the heat map without ever leading
 _COLUMNS = 1200  # moments in the heat map, which is about as wide in pixels
 
 
@@ -44,12 +45,12 @@ def line_chart(clips: Sequence[ClipScores], labels: Sequence[str]) -> "Figure":
 def heat_map(timeline: Timeline) -> "Figure":
     """Draws the probabilities of the classes that are the likeliest for longest, a row each, over the time of a video.
 
-    Where several clips fall on one column, it shows the highest probability. What cannot be read is hatched.
+    Where several clips fall on one column of pixels, it shows the highest probability. What cannot be read is hatched.
     """
     from matplotlib.figure import Figure
 
     scores, rows = _binned(timeline)
-    figure = Figure(figsize=(13, 1.3 + 0.32 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(13, 1.2 + 0.34 * max(len(rows), 3)), layout="constrained")
     axes = figure.add_subplot()
     low, high = (
         timeline.windows.nearest(0)[0],
@@ -59,36 +60,50 @@ def heat_map(timeline: Timeline) -> "Figure":
         scores[rows],
         aspect="auto",
         interpolation="nearest",
-        cmap="viridis",
+        cmap="Blues",
         vmin=0,
         vmax=1,
         extent=(low, high, len(rows) - 0.5, -0.5),
     )
     for gap in timeline.gaps():
-        axes.axvspan(gap.start_sec, gap.end_sec, facecolor="white", edgecolor="grey", hatch="///")
+        axes.axvspan(
+            gap.start_sec,
+            gap.end_sec,
+            facecolor="white",
+            edgecolor="grey",
+            hatch="///",
+            linewidth=0,
+        )
     axes.set_yticks(range(len(rows)), [timeline.labels[row] for row in rows])
     axes.set_yticks([row + 0.5 for row in range(len(rows) - 1)], minor=True)
-    axes.grid(which="minor", axis="y", color="white", linewidth=1)
+    axes.grid(which="minor", axis="y", color="lightgrey", linewidth=0.8)
     axes.tick_params(which="minor", length=0)
     _clock_ticks(axes, low, high)
-    axes.spines[:].set_visible(False)
+    axes.spines[:].set_color("lightgrey")
     figure.colorbar(image, ax=axes, label="probability", pad=0.01, aspect=12)
     return figure
 
 
 def _binned(timeline: Timeline) -> tuple[np.ndarray, list[int]]:
     """Probabilities (classes, columns), and the classes to show, first the one that leads for longest."""
-    columns = min(_COLUMNS, len(timeline.windows))
-    scores = np.zeros((len(timeline.labels), columns), np.float32)
-    leads = np.zeros(len(timeline.labels), np.float64)
+    windows = timeline.windows
+    scores = np.zeros((len(timeline.labels), _COLUMNS), np.float32)
+    leads = np.zeros(len(timeline.labels))
     for place, clip in enumerate(timeline.clips()):
-        column = place * columns // len(timeline.windows)
+        low, high = windows.nearest(place)
+        first, last = (
+            round((time - windows.start_sec) / windows.length_sec * _COLUMNS)
+            for time in (low, high)
+        )
+        first = min(first, _COLUMNS - 1)
         for index, score in clip.best:
-            scores[index, column] = max(scores[index, column], score)
+            columns = scores[index, first : max(last, first + 1)]
+            np.maximum(columns, score, out=columns)
         if clip.best:
-            leads[clip.best[0][0]] += 1
-    order = sorted(range(len(leads)), key=lambda i: (-leads[i], -float(scores[i].mean())))
-    return scores, order[:_MOST_ROWS]
+            leads[clip.best[0][0]] += high - low
+    order = sorted(range(len(leads)), key=lambda i: (-leads[i], -float(scores[i].max())))
+    seen = [i for i in order if leads[i] or scores[i].max() >= _SEEN]
+    return scores, (seen or order)[:_MOST_ROWS]
 
 
 def _clock_ticks(axes: "Axes", low: float, high: float) -> None:
