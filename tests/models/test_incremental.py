@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from pytorchvideo.layers._residual import ResBlock
 from pytorchvideo.layers.squeeze_excitation import SqueezeExcitation
 from pytorchvideo.models import IncrementalModel, Net, create_model, create_resnet, create_x3d
 from pytorchvideo.models._residual import ResStage
@@ -415,6 +416,10 @@ def block(**changes: object) -> nn.Module:
         (nn.InstanceNorm3d(3), "is not known to treat every frame by itself"),
         (block(branch_fusion=_larger), "does not add its branches"),
         (block(conv_a_kernel_size=(1, 1, 1)), "changes the number of frames"),
+        (
+            ResBlock(branch1_conv=nn.Conv3d(8, 8, 3, padding=1), branch2=nn.Conv3d(8, 8, 1)),
+            "has a temporal kernel on its shortcut",
+        ),
     ],
 )
 def test_layers_that_need_whole_clips(layer: nn.Module, words: str) -> None:
@@ -435,6 +440,13 @@ def test_layers_that_need_whole_clips(layer: nn.Module, words: str) -> None:
 def test_heads_that_need_whole_clips(changes: dict[str, Any]) -> None:
     head = create_res_basic_head(in_features=3, out_features=2, **changes)
     with pytest.raises(ValueError, match="is no average over the whole clip"):
+        IncrementalModel(Net(blocks=nn.ModuleList([head])), 4)
+
+
+def test_a_head_with_a_temporal_kernel() -> None:
+    head = create_x3d_head(dim_in=8, dim_inner=8, dim_out=8, num_classes=2)
+    head.pool.pre_conv = nn.Conv3d(8, 8, (3, 1, 1), padding=(1, 0, 0))
+    with pytest.raises(ValueError, match=r"blocks.0 \(ResNetBasicHead\) has a temporal kernel"):
         IncrementalModel(Net(blocks=nn.ModuleList([head])), 4)
 
 
