@@ -101,7 +101,7 @@ def load_executorch(file: Path, *, threads: int | None = None) -> Callable[..., 
 
     Args:
         file: what :func:`export_executorch` wrote.
-        threads: of all models of this process, which share one pool; None leaves it as it is.
+        threads: of all models of this process, which share one pool; None takes ``torch.get_num_threads()``.
 
     Raises:
         ExportError: the file is none of ExecuTorch's, or executorch is not installed.
@@ -112,9 +112,8 @@ def load_executorch(file: Path, *, threads: int | None = None) -> Callable[..., 
 
         said = StringIO()
         with redirect_stderr(said):
-            if threads is not None:
-                # the only name that the runtime has for it
-                _unsafe_reset_threadpool(threads)
+            # the only name that the runtime has for it
+            _unsafe_reset_threadpool(threads or torch.get_num_threads())
             try:
                 method = Runtime.get().load_program(file).load_method("forward")
             except RuntimeError as error:
