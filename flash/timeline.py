@@ -229,9 +229,11 @@ def _size(path: str) -> int | None:
 
 def _fingerprint(predictor: VideoPredictor) -> str:
     """A mark of what the scores depend on besides the settings: the weights, the recipe, the labels."""
+    model = predictor.model
     known = [predictor.labels, predictor.recipe.to_dict(), predictor.multi_label]
-    digest = hashlib.sha256(json.dumps([*known, type(predictor.model).__name__]).encode())
-    for name, value in predictor.model.state_dict().items():
+    kind = [type(model).__name__, model.extra_repr()]
+    digest = hashlib.sha256(json.dumps([*known, *kind]).encode())
+    for name, value in model.state_dict().items():
         digest.update(name.encode())
         if isinstance(value, torch.Tensor):
             flat = value.detach().cpu().contiguous().reshape(-1)

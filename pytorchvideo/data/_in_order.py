@@ -88,17 +88,16 @@ class _Kept:
             return None
         try:
             index = video.frame_index
+            frame_bytes = 0 if index is None else video[0].nbytes
         except VideoError:  # damaged; what is whole can be read clip by clip
             return None
         if index is None:
             return None
         kept = cls(video, index, windows, frame_filter)
         (start, end), every = windows[0], windows[1][0] - windows[0][0]
-        low, high = kept._place(start), kept._place(end)
-        wanted = len(kept._wanted(0)) * (1 + (end - start) / every) if high > low else 0
-        if not wanted or min(wanted, high - low) * video[low].nbytes > _MOST_BYTES:
-            return None
-        return kept
+        in_clip = kept._place(end) - kept._place(start)
+        wanted = len(kept._wanted(0)) * (1 + (end - start) / every)
+        return kept if min(wanted, in_clip) * frame_bytes <= _MOST_BYTES else None
 
     def clip(self, number: int) -> torch.Tensor | None:
         """The clip of a window; None where it has to be read by itself, because something is damaged."""
@@ -107,6 +106,7 @@ class _Kept:
             return None
         if max(wanted) > self._read and not self._go_on(number, max(wanted)):
             self._frames.clear()
+            self._chosen.clear()
             self._read = -1
             return None
         frames = [self._frames[place] for place in wanted]
