@@ -66,9 +66,9 @@ class DrawnVideo:
             self._drawn = lines, picture.shape, band
         if band is None:
             return picture
-        image = Image.fromarray(picture)
-        image.paste(band, (0, 0), band)
-        return np.asarray(image)
+        top = Image.fromarray(picture[: band.height])  # a copy, and not of all of it
+        top.paste(band, (0, 0), band)
+        return np.concatenate([np.asarray(top), picture[band.height :]])
 
     def close(self) -> None:
         """Completes the file; a second call does nothing."""

@@ -140,7 +140,7 @@ class TimedVideo:
             raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def _open(self, height: int, width: int) -> None:
-        options = {"preset": "veryfast", "tune": "zerolatency", "crf": "21", "g": "60"}
+        options = {"preset": "superfast", "tune": "zerolatency", "crf": "21", "g": "60"}
         self._stream = self._container.add_stream("libx264", rate=30, options=options)
         context = self._stream.codec_context
         context.width, context.height = max(2, width // 2 * 2), max(2, height // 2 * 2)
