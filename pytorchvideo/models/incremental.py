@@ -63,7 +63,8 @@ class IncrementalModel(nn.Module):
         self._operators = Builder(model, num_frames).network(model)
         self._state: State = {}
         self._stream: tuple[object, ...] | None = None
-        self.train(model.training)
+        # not train(), which would change layers that are in another mode than the model
+        self.training = model.training
 
     @property
     def delay(self) -> int:
@@ -112,7 +113,8 @@ class IncrementalModel(nn.Module):
 
     def _checked(self, frames: torch.Tensor) -> tuple[object, ...]:
         """What must not change within a stream."""
-        if self.training or self.model.training:
+        modules = self.modules() if self._stream is None else (self, self.model)
+        if any(module.training for module in modules):
             raise RuntimeError("Expected a model in evaluation mode. Call eval() before step().")
         check_clip_batch(frames, getattr(self.model, "input_channels", None))
         if frames.shape[2] < 1:

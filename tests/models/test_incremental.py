@@ -208,12 +208,13 @@ def test_pieces_of_any_size(build: Callable[[], Net], pieces: tuple[int, ...]) -
             torch.testing.assert_close(answer, wanted[end - 1], rtol=1e-5, atol=1e-5)
 
 
-def test_a_window_of_another_length() -> None:
+@pytest.mark.parametrize("window", [1, 7])
+def test_a_window_of_another_length(window: int) -> None:
     """The head averages over as many frames as it is told, not over those of its own pool."""
     model = seeded(tiny_slow)
-    longer = copy.deepcopy(model)
-    longer.blocks[-1].pool.kernel_size = (7, 1, 1)
-    assert_as_one_long_clip(model, longer, stream(1), 7)
+    other = copy.deepcopy(model)
+    other.blocks[-1].pool.kernel_size = (window, 1, 1)
+    assert_as_one_long_clip(model, other, stream(1), window)
 
 
 @pytest.mark.parametrize("adaptive", [True, False])
@@ -367,10 +368,17 @@ def test_copies_go_on_by_themselves(clone: Callable[[IncrementalModel], Incremen
 
 
 def test_training_mode_is_refused() -> None:
-    model = IncrementalModel(seeded(tiny_x3d).train(), WINDOW)
+    network = seeded(tiny_x3d).train()
+    norm = network.blocks[0].norm.eval()
+    model = IncrementalModel(network, WINDOW)
+    assert network.training and not norm.training
     with pytest.raises(RuntimeError, match=r"Call eval\(\) before step"):
         model.step(stream())
     model.eval()
+    norm.train()
+    with pytest.raises(RuntimeError, match=r"Call eval\(\) before step"):
+        model.step(stream())
+    norm.eval()
     assert model.step(stream()) is not None
 
 
