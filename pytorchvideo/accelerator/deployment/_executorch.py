@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.export import ExportedProgram
+from torch.nn import functional as F
 
 from pytorchvideo._checks import expected
 from pytorchvideo.accelerator.deployment._errors import ExportError, export_errors
@@ -58,7 +59,7 @@ def lower(model: nn.Module, example: Inputs, *, calibration: Sequence[Inputs] = 
 
     See :func:`export_executorch` for arguments and errors.
     """
-    program = export_pictures(model, example, runtime="executorch")
+    program = export_pictures(model, example, runtime="executorch", instead=_INSTEAD)
     with export_errors("executorch", "converted", _ADVICE), _quiet():
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
@@ -81,19 +82,88 @@ def undelegated(lowered: Any) -> Counter[str]:
 def _quantized(
     program: ExportedProgram, example: Inputs, calibration: Sequence[Inputs]
 ) -> ExportedProgram:
+    """The program with operators between conversions to int8 and back, whose ranges are those of the calibration."""
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
     )
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    quantizer = XNNPACKQuantizer()
+    class Quantizer(XNNPACKQuantizer):
+        def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
+            annotated: fx.GraphModule = super().annotate(model)
+            _keep_ranges(annotated)
+            return annotated
+
+    quantizer = Quantizer()
     quantizer.set_global(get_symmetric_quantization_config(is_per_channel=True))
     with torch.no_grad():
         prepared = prepare_pt2e(program.module(check_guards=False), quantizer)
         for inputs in calibration:
             prepared(*inputs)
         return torch.export.export(convert_pt2e(prepared), example, strict=False)
+
+
+def _keep_ranges(model: fx.GraphModule) -> None:
+    """Gives the result of a pad the range of its input, without which XNNPACK has no int8 pad; so with what follows."""
+    from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, SharedQuantizationSpec
+    from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY as key
+
+    for node in model.graph.nodes:
+        if node.target not in _MOVES or key in node.meta:
+            continue
+        source = node.args[0]
+        known = source.meta.get(key)
+        if known is not None and known.output_qspec is not None:
+            same = SharedQuantizationSpec(source)
+            node.meta[key] = QuantizationAnnotation(
+                input_qspec_map={source: same}, output_qspec=same, _annotated=True
+            )
+
+
+# Operators that only move values.
+_MOVES = {
+    torch.ops.aten.pad.default,
+    torch.ops.aten.constant_pad_nd.default,
+    torch.ops.aten.slice.Tensor,
+}
+
+
+def _attention(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *args: Any, **kwargs: Any
+) -> torch.Tensor:
+    """Attention without a mask, (B, heads, N, C) each; ExecuTorch's own looks for rows without any key."""
+    if args or kwargs or q.ndim != 4:
+        return F.scaled_dot_product_attention(q, k, v, *args, **kwargs)
+    # (B, heads, N, C) -> (B * heads, N, C)
+    queries, keys, values = (x.flatten(0, 1) for x in (q * q.shape[-1] ** -0.5, k, v))
+    weights = torch.bmm(queries, keys.transpose(1, 2)).softmax(dim=-1)
+    return torch.bmm(weights, values).unflatten(0, q.shape[:2])
+
+
+def _layer_norm(
+    x: torch.Tensor,
+    shape: Sequence[int],
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enable: bool = False,
+) -> torch.Tensor:
+    """A layer norm over one dimension of means over the positions of pictures, the only ones that XNNPACK has."""
+    if len(shape) > 1:
+        return F.layer_norm(x, shape, weight, bias, eps)
+    # (..., C) -> (N, 1, 1, C)
+    y = x.reshape(-1, 1, 1, shape[0])
+    y = y - y.mean(dim=(2, 3), keepdim=True)
+    y = (y * ((y * y).mean(dim=(2, 3), keepdim=True) + eps).rsqrt()).reshape(x.shape)
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
+_INSTEAD: dict[Any, Callable[..., torch.Tensor]] = {
+    torch.ops.aten.scaled_dot_product_attention.default: _attention,
+    torch.ops.aten.layer_norm.default: _layer_norm,
+}
 
 
 def load_executorch(file: Path, *, threads: int | None = None) -> Callable[..., torch.Tensor]:

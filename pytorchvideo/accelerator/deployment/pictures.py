@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks of clips as networks of pictures, exactly: for processors whose operators end at pictures."""
 
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
@@ -42,7 +43,11 @@ def without_3d_operators(model: nn.Module, example: Inputs) -> nn.Module:
 
 
 def export_pictures(
-    model: nn.Module, example: Inputs, *, runtime: str = "pictures"
+    model: nn.Module,
+    example: Inputs,
+    *,
+    runtime: str = "pictures",
+    instead: Mapping[Any, Callable[..., Any]] | None = None,
 ) -> ExportedProgram:
     """Exports a model without operators of clips; see :func:`without_3d_operators`.
 
@@ -50,6 +55,7 @@ def export_pictures(
         model: likewise.
         example: likewise.
         runtime: for the sentence of an error.
+        instead: functions that take the place of operators for which it has no good code.
     """
     graph = make_program(model, example, runtime=runtime).module(check_guards=False)
     for node in list(graph.graph.nodes):
@@ -62,22 +68,27 @@ def export_pictures(
             refuse(str(node.target), "layers that the zoo's models have")
     graph.graph.eliminate_dead_code()
     # a new module holds only the tensors that are still read
-    pictures = _PictureModel(fx.GraphModule(graph, graph.graph))
+    pictures = _PictureModel(fx.GraphModule(graph, graph.graph), instead or {})
     return make_program(pictures, example, runtime=runtime)
 
 
 class _PictureModel(nn.Module):
     """A graph whose tensors of five dimensions are pictures."""
 
-    def __init__(self, graph: fx.GraphModule) -> None:
+    def __init__(self, graph: fx.GraphModule, instead: Mapping[Any, Callable[..., Any]]) -> None:
         super().__init__()
         self.graph_module = graph
+        self.instead = dict(instead)
 
     def forward(self, *args: torch.Tensor) -> Any:
-        return _Walk(self.graph_module).run(*args)
+        return _Walk(self.graph_module, self.instead).run(*args)
 
 
 class _Walk(fx.Interpreter):
+    def __init__(self, graph: fx.GraphModule, instead: Mapping[Any, Callable[..., Any]]) -> None:
+        super().__init__(graph)
+        self.instead = instead
+
     def call_function(
         self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> torch.Tensor | Pictures:
@@ -90,6 +101,8 @@ class _Walk(fx.Interpreter):
             elif torch.Tag.pointwise in target.tags:
                 return pointwise(target, args, kwargs)
             args = fx.node.map_aggregate(args, _as_tensor)
+        if target in self.instead:
+            return self.instead[target](*args, **kwargs)
         return super().call_function(target, args, kwargs)
 
     def output(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

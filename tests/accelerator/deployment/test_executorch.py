@@ -18,6 +18,7 @@ from pytorchvideo.accelerator.deployment._executorch import (
     undelegated,
 )
 from pytorchvideo.models import create_model
+from pytorchvideo.models.i3d import InceptionBlock, MaxPoolSame
 
 
 class Network(nn.Module):
@@ -28,15 +29,16 @@ class Network(nn.Module):
         self.stem = nn.Conv3d(3, 8, (5, 3, 3), stride=(2, 2, 2), padding=(2, 1, 1))
         self.norm, self.other = nn.BatchNorm3d(8), nn.BatchNorm3d(8)
         self.deep = nn.Conv3d(8, 8, 3, padding=1, groups=8, bias=False)
+        self.same = MaxPoolSame((3, 3, 3), (1, 2, 2))
         self.gate = nn.Conv3d(8, 8, 1)
-        self.pool = nn.MaxPool3d(3, stride=1, padding=1)
+        self.branches = InceptionBlock(8, (2, 2, 2, 2, 2, 2))
         self.lateral = nn.Conv3d(3, 8, 1)
         self.head, self.last = nn.AdaptiveAvgPool3d(1), nn.Linear(8, 5)
 
     def forward(self, slow: torch.Tensor, fast: torch.Tensor) -> torch.Tensor:
-        x = self.norm(self.stem(fast)).relu_()
+        x = self.same(self.norm(self.stem(fast)).relu_())
         y = self.other(self.deep(x))
-        y = nn.functional.silu(y * self.gate(self.head(y)).sigmoid()) + self.pool(x)
+        y = nn.functional.silu(y * self.gate(self.head(y)).sigmoid()) + self.branches(x)
         return self.last((self.head(y) + self.head(self.lateral(slow))).flatten(1))
 
 

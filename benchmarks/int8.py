@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How often does int8 name another class than float32? With the published I3D weights, on real clips.
+
+The clips are those of the folder of shared data: of 25 videos of ``clips``, 15 of ``fight_surv`` and 10 of
+``asl_gestures``, taken at equal distances in the order of their names (what cannot be decoded leaves its place to
+the next), every fifth calibrates and the others are what is measured, 10 and 40 clips. A clip is the middle of its video, prepared by the
+recipe of the weights. Nothing is drawn by chance.
+
+"agreement" is the share of the 40 clips whose class with the highest score is that of the eager float32 model,
+"confident" the same of those clips for which float32 gives its class a probability of at least one half. Seconds are
+medians of the processor's time for one clip on one thread, measured in turn.
+
+    python benchmarks/int8.py --runtime executorch [openvino ...]
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import torch
+from _report import RESULTS, write
+
+from pytorchvideo.accelerator.deployment.runtimes import RUNTIMES, Precision
+from pytorchvideo.data import EncodedVideo
+from pytorchvideo.data._decode import VideoError
+from pytorchvideo.models import create_model, get_weights
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+WEIGHTS = SHARED / "weights" / "i3d_inception_rgb_kinetics400.pth"
+# folder of the data: how many of its videos
+SHARES = {"clips": 25, "fight_surv": 15, "asl_gestures": 10}
+CALIBRATES = 5
+LEAST_FRAMES = 16
+
+Run = Callable[..., torch.Tensor]
+
+
+def choose_videos() -> tuple[list[Path], list[Path]]:
+    """The videos to calibrate with, and those to measure on."""
+    calibration, test = [], []
+    for folder, share in SHARES.items():
+        files = sorted(p for p in (SHARED / "data" / folder).rglob("*") if p.is_file())
+        chosen: list[Path] = []
+        for i in range(share):
+            after = files[i * len(files) // share :]
+            chosen.append(next(f for f in after if f not in chosen and is_usable(f)))
+        calibration += chosen[::CALIBRATES]
+        test += [file for i, file in enumerate(chosen) if i % CALIBRATES]
+    return calibration, test
+
+
+def is_usable(file: Path) -> bool:
+    """Whether all of a video's middle can be decoded, and has some frames."""
+    try:
+        return decode(file).shape[1] >= LEAST_FRAMES
+    except VideoError:
+        return False
+
+
+def decode(file: Path) -> torch.Tensor:
+    """The frames in the middle of a video, (3, T, H, W)."""
+    seconds = get_weights("i3d_inception").recipe.clip_duration_sec
+    with EncodedVideo.from_path(file, decode_audio=False) as video:
+        start = max(0.0, (float(video.duration) - seconds) / 2)
+        frames = video.get_clip(start, start + seconds)["video"]
+    return torch.zeros(3, 0, 1, 1) if frames is None else frames
+
+
+def load_clip(file: Path) -> torch.Tensor:
+    """A clip (1, 3, T, H, W) as the weights expect it."""
+    clip: torch.Tensor = get_weights("i3d_inception").recipe.transforms()(decode(file))
+    return clip[None]
+
+
+def artefacts(name: str, folder: Path, calibration: list[Path]) -> dict[str, Run]:
+    """The model as float32 and int8 artefacts of a runtime."""
+    model = create_model("i3d_inception", weights=WEIGHTS).eval()
+    runtime, found = RUNTIMES[name], {}
+    inputs = [(load_clip(file),) for file in calibration]
+    precisions: tuple[Precision, ...] = ("fp32", "int8")
+    for precision in precisions:
+        file = folder / f"{precision}{runtime.suffix}"
+        used = inputs if precision == "int8" else []
+        runtime.export(model, inputs[0], file, precision=precision, calibration=used)
+        found[precision] = runtime.load(file, precision=precision, threads=1)
+    return found
+
+
+def measure(name: str, calibration: list[Path], test: list[Path]) -> dict[str, Any]:
+    """Agreement and seconds of a runtime."""
+    model = create_model("i3d_inception", weights=WEIGHTS).eval()
+    scores: dict[str, list[torch.Tensor]] = {}
+    seconds: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        runs: dict[str, Run] = {"eager": model, **artefacts(name, Path(folder), calibration)}
+        for file in test:
+            clip = load_clip(file)
+            for variant, run in runs.items():
+                start = process_time()
+                scores.setdefault(variant, []).append(run(clip)[0].clone())
+                seconds.setdefault(variant, []).append(process_time() - start)
+            print(f"  {len(scores['eager'])} of {len(test)}", end="\r", flush=True)
+    stacked = {variant: torch.stack(rows) for variant, rows in scores.items()}
+    wanted = stacked.pop("eager")
+    sure = wanted.softmax(1).amax(1) >= 0.5
+    return {
+        "runtime": name,
+        "clips": len(test),
+        "calibration_clips": len(calibration),
+        "confident_clips": int(sure.sum()),
+        "agreement": {v: agreement(wanted, got) for v, got in stacked.items()},
+        "confident": {v: agreement(wanted[sure], got[sure]) for v, got in stacked.items()},
+        "deviation": {
+            v: float((got - wanted).abs().max() / wanted.abs().max()) for v, got in stacked.items()
+        },
+        "seconds": {v: statistics.median(values) for v, values in seconds.items()},
+        "videos_that_differ": [
+            file.name
+            for file, a, b in zip(test, wanted, stacked["int8"], strict=True)
+            if a.argmax() != b.argmax()
+        ],
+    }
+
+
+def agreement(wanted: torch.Tensor, got: torch.Tensor) -> float:
+    """The share of rows (N, classes) whose highest score is at the same class."""
+    return float((wanted.argmax(1) == got.argmax(1)).float().mean())
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row of the table."""
+    ms = {variant: f"{s * 1e3:.0f}" for variant, s in row["seconds"].items()}
+    shares = f"{row['agreement']['int8']:9.1%} {row['confident']['int8']:9.1%}"
+    times = f"{ms['eager']:>8s} {ms['fp32']:>8s} {ms['int8']:>8s}"
+    return f"{row['runtime']:12s} {shares} {times}"
+
+
+def main() -> None:
+    """Prints a table and writes ``results/int8.json``; rows of other runtimes that it has are kept."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    able = [name for name, runtime in RUNTIMES.items() if "int8" in runtime.precisions]
+    parser.add_argument("--runtime", nargs="+", choices=able, default=able)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    file = RESULTS / "int8.json"
+    known = json.loads(file.read_text())["runtimes"] if file.exists() else []
+    rows = {row["runtime"]: row for row in known}
+    calibration, test = choose_videos()
+    print("             agreement confident    eager     fp32     int8 ms")
+    for name in args.runtime:
+        rows[name] = measure(name, calibration, test)
+        print(line(rows[name]), flush=True)
+        videos = {"calibration": [f.name for f in calibration], "test": [f.name for f in test]}
+        write("int8", {"threads": 1, "videos": videos, "runtimes": list(rows.values())})
+
+
+if __name__ == "__main__":
+    main()
