@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often does int8 name another class than float32? With the published I3D weights, on real clips.
 
-The clips are those of the folder of shared data: of 25 videos of ``clips``, 15 of ``fight_surv`` and 10 of
-``asl_gestures``, taken at equal distances in the order of their names (what cannot be decoded leaves its place to
-the next), every fifth calibrates and the others are what is measured, 10 and 40 clips. A clip is the middle of its video, prepared by the
-recipe of the weights. Nothing is drawn by chance.
+The clips are those of the folder of shared data: 25 videos of ``clips``, 15 of ``fight_surv`` and 10 of
+``asl_gestures``, taken at equal distances in the order of their names; what cannot be decoded leaves its place to the
+next. Every fifth calibrates, the others are what is measured: 10 and 40 clips. A clip is the middle of its video,
+prepared by the recipe of the weights. Nothing is drawn by chance.
 
 "agreement" is the share of the 40 clips whose class with the highest score is that of the eager float32 model,
 "confident" the same of those clips for which float32 gives its class a probability of at least one half. Seconds are
