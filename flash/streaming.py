@@ -25,8 +25,7 @@ from torchvision.transforms import Compose
 from flash.video.predict import ClipScores, VideoPredictor
 from pytorchvideo._checks import expected
 from pytorchvideo.data.live import LiveFrame, LiveVideo
-from pytorchvideo.transforms import UniformTemporalSubsample
-from pytorchvideo.transforms._pushdown import frame_resize
+from pytorchvideo.transforms import ShortSideScale, UniformTemporalSubsample
 from pytorchvideo.transforms.functional import temporal_subsample_indices
 
 _SLACK_SEC = 1e-6  # of times that are computed in floats
@@ -132,9 +131,8 @@ class StreamPredictor:
 
         Arguments and errors are those of :class:`~pytorchvideo.data.live.LiveVideo`.
         """
-        recipe = self._predictor.recipe
-        options.setdefault("resize", frame_resize(recipe.transforms(key="video")))
-        options.setdefault("buffer_sec", recipe.clip_duration_sec)
+        options.setdefault("transform", _scaling(self._predictor))
+        options.setdefault("buffer_sec", self._predictor.recipe.clip_duration_sec)
         return LiveVideo(source, **options)
 
     def answers(self, video: _Frames, *, seconds: float | None = None) -> Iterator[StreamAnswer]:
@@ -197,6 +195,16 @@ class StreamPredictor:
             video.read,
             video.dropped,
         )
+
+
+def _scaling(predictor: VideoPredictor) -> Callable[[Tensor], Tensor] | None:
+    """The scaling of the model's clips, for pictures uint8 (3, H, W)."""
+    (transform,) = predictor.view_transforms()
+    for step in transform.transforms:
+        if isinstance(step, ShortSideScale):
+            scale: Callable[[Tensor], Tensor] = step
+            return lambda picture: scale(picture[:, None])[:, 0]
+    return None
 
 
 class _Engine:

@@ -22,14 +22,12 @@ import numpy as np
 import torch
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data._decode import FrameResize, VideoError
+from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.live import (
     Decoded,
-    FrameScaler,
     LiveInput,
     RawFormat,
     address_of,
-    picture_of,
 )
 
 __all__ = ["FrameBuffer", "LiveFrame", "LiveVideo", "RawFormat"]
@@ -50,7 +48,7 @@ class LiveFrame:
 
     Attributes:
         time_sec: after the first frame of the source.
-        data: uint8 (3, H, W), upright RGB, scaled.
+        data: uint8 (3, H, W), upright RGB, or what the transform has made of it.
         arrival_sec: when it came, on the clock ``time.monotonic``; for a frame that came late, when it was due.
     """
 
@@ -120,7 +118,8 @@ class LiveVideo:
         source: a file; the number of a camera; an address such as ``rtsp://...``; or ``"-"``, standard input.
         realtime: drop frames rather than fall behind; a file plays at its own speed. By default for all that is no
             file.
-        resize: gets the (height, width) of an upright frame and returns those wanted.
+        transform: of each picture, uint8 (3, H, W): scales it, for instance, so that frames that wait take little
+            memory.
         raw: of frames without a container; of a camera, the mode that is asked for.
         buffer_sec: what is kept for who is slow, in seconds of the source.
         timeout_sec: without data from the network or a camera, after which it counts as lost.
@@ -153,7 +152,7 @@ class LiveVideo:
         source: str | int | os.PathLike[str],
         *,
         realtime: bool | None = None,
-        resize: FrameResize | None = None,
+        transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
         raw: RawFormat | None = None,
         buffer_sec: float = 3.0,
         timeout_sec: float = 10.0,
@@ -173,7 +172,7 @@ class LiveVideo:
         self.on_frame: Callable[[np.ndarray, float], None] | None = None
         self.on_note: Callable[[str], None] = lambda sentence: None
         self._timeout_sec, self._reconnects = timeout_sec, reconnects
-        self._scale = FrameScaler(resize)
+        self._transform = transform or torch.Tensor.contiguous
         self._input = LiveInput(address, timeout_sec)
         self._rate = float(self._input.rate or _DEFAULT_RATE)
         self.frame_sec = 1 / self._rate
@@ -227,7 +226,7 @@ class LiveVideo:
             self._input.close()
 
     def _read(self) -> Iterator[LiveFrame]:
-        """The frames that are in time, scaled."""
+        """The frames that are in time."""
         clock = _Clock(self._plays, self._stopped)
         for decoded, seconds in self._timed():
             self.read += 1
@@ -246,10 +245,11 @@ class LiveVideo:
             if decoded.frame is None or late > _LATE_SEC:
                 self._skipped += 1
                 continue
-            frame = LiveFrame(seconds, self._scale(decoded.frame), arrival)
+            picture = self._input.picture(decoded.frame)
             if self.on_frame is not None:
-                self.on_frame(picture_of(decoded.frame), seconds)
-            yield frame
+                self.on_frame(picture, seconds)
+            data = self._transform(torch.from_numpy(picture).permute(2, 0, 1))
+            yield LiveFrame(seconds, data, arrival)
 
     def _timed(self) -> Iterator[tuple[Decoded, float]]:
         """What comes, over lost connections, with times that begin at 0 and never go back."""

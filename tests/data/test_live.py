@@ -28,6 +28,7 @@ from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.live import Decoded, LiveInput, address_of
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.live import FrameBuffer, LiveFrame, LiveVideo, RawFormat
+from pytorchvideo.transforms import ShortSideScale
 
 MakeVideo = Callable[..., Path]
 
@@ -63,16 +64,16 @@ def stdin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
         thread.join()
 
 
-@pytest.mark.parametrize("size", [None, (24, 32)])
-def test_frames_of_a_file_are_those_of_encoded_video(
-    make_video: MakeVideo, size: tuple[int, int] | None
-) -> None:
+@pytest.mark.parametrize("scaled", [False, True])
+def test_frames_of_a_file_are_those_of_encoded_video(make_video: MakeVideo, scaled: bool) -> None:
     path = make_video("plain.mp4", num_frames=20, fps=25, options={"bf": "2"})
-    resize = None if size is None else lambda height, width: size
+    scale = ShortSideScale(24)
     with EncodedVideo.from_path(path, dtype=torch.uint8) as truth:
-        clip = truth.get_clip(0, truth.duration, resize=resize)["video"]
+        clip = truth.get_clip(0, truth.duration)["video"]
     assert clip is not None
-    with LiveVideo(path, resize=resize) as video:
+    clip = scale(clip) if scaled else clip
+    transform = (lambda picture: scale(picture[:, None])[:, 0]) if scaled else None
+    with LiveVideo(path, transform=transform) as video:
         frames = all_frames(video)
         assert (video.read, video.dropped) == (20, 0)
         assert video.seconds == pytest.approx(0.8)
@@ -129,8 +130,7 @@ def test_who_decodes_too_slowly_leaves_frames_out(
 ) -> None:
     path = make_video("slow.mp4", num_frames=40, fps=25)
     video = LiveVideo(path, realtime=True)
-    scale = video._scale
-    monkeypatch.setattr(video, "_scale", lambda frame: (time.sleep(0.1), scale(frame))[1])
+    monkeypatch.setattr(video, "_transform", lambda picture: (time.sleep(0.1), picture)[1])
     begin = time.monotonic()
     with video:
         frames = all_frames(video)

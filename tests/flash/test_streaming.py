@@ -125,21 +125,19 @@ def test_an_answer_is_what_video_predictor_says_of_its_clip(
         assert (answer.dropped, answer.latency_sec > 0) == (0, True)
 
 
-def test_pictures_are_scaled_as_encoded_video_does(make_video: MakeVideo) -> None:
+def test_larger_pictures_are_scaled_as_those_of_clips(make_video: MakeVideo) -> None:
     path = make_video("large.mp4", num_frames=32, fps=16, height=96, width=128)
-    model = predictor(RECIPE)
-    stream = StreamPredictor(model, every=0.25)
+    model = predictor()
+    stream = StreamPredictor(model, every=0.25, top=3)
     with stream.open(path) as video:
         answers = list(stream.answers(video))
-    (transform,) = model.view_transforms()
-    with EncodedVideo.from_path(path) as video:
-        for number, answer in enumerate(answers):
-            start = Fraction(number, 4)
-            clip = video.get_clip(start, start + Fraction(1, 2), resize=lambda h, w: (32, 42))
-            assert clip["video"] is not None
-            scores = model.score_inputs([[transform(clip["video"])]])[0]
-            found = dict(answer.labels)
-            assert [found[label] for label in model.labels] == scores.tolist()
+        assert video.take() == []
+    for number, answer in enumerate(answers):
+        start = number / 4
+        (clip,) = model.predict_clips(path, clips=1, start_sec=start, end_sec=start + 0.5)
+        found = dict(answer.labels)
+        scores = torch.tensor([found[label] for label in model.labels])
+        assert torch.allclose(scores, clip.scores, atol=1e-3)  # pixels are rounded
 
 
 def test_answers_are_a_multiple_of_the_distance_after_the_first(make_video: MakeVideo) -> None:

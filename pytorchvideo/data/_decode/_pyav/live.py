@@ -13,23 +13,19 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
-import torch
 from av.stream import Discard
 from av.video.reformatter import VideoReformatter
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data._decode._pyav.pictures import Pictures
 from pytorchvideo.data._decode._pyav.source import reason
-from pytorchvideo.data._decode._types import FrameResize, VideoError, check_file
+from pytorchvideo.data._decode._types import VideoError, check_file
 
 __all__ = [
     "Address",
     "Decoded",
-    "FrameScaler",
     "LiveInput",
     "RawFormat",
     "address_of",
-    "picture_of",
 ]
 
 _WAITED_SEC = (
@@ -237,6 +233,7 @@ class LiveInput:
         self.duration_sec: float | None = ticks / av.time_base if ticks and ticks > 0 else None
         # of pictures alone, which a camera sends when it has one, FFmpeg makes up the times
         self._has_times = not (address.is_network and opened.format.name in _WITHOUT_TIMES)
+        self._converter = VideoReformatter()
         self.damaged = 0
         self.keys_only = False
 
@@ -300,6 +297,12 @@ class LiveInput:
             f"{size} in {pixels} has {whole:,}. Check the size and the pixel format."
         )
 
+    def picture(self, frame: Any) -> np.ndarray:
+        """Returns a decoded frame as it is shown: upright RGB, uint8 (H, W, 3)."""
+        turns = round(frame.rotation / 90) % 4  # of the display matrix, counter-clockwise
+        packed = self._converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        return np.ascontiguousarray(np.rot90(packed, turns)) if turns else packed
+
     def close(self) -> None:
         """Gives the source back; a second call does nothing."""
         self._container.close()
@@ -317,24 +320,3 @@ class _Pipe:
         data = os.read(self._number, size)
         self.total += len(data)
         return data
-
-
-class FrameScaler:
-    """Makes uint8 (3, H, W) of frames, upright, in the size of ``resize`` or their own."""
-
-    def __init__(self, resize: FrameResize | None) -> None:
-        self._converter = VideoReformatter()
-        self._resize = resize
-
-    def __call__(self, frame: Any) -> torch.Tensor:
-        pictures = Pictures(self._converter, 1, torch.uint8, self._resize)
-        pictures.put(frame, [0])
-        data: Any = pictures.data  # that of a frame which has been put
-        picture: torch.Tensor = data[:, 0]
-        return picture
-
-
-def picture_of(frame: Any) -> np.ndarray:
-    """Returns a decoded frame as it is shown: upright uint8 (H, W, 3)."""
-    turns = round(frame.rotation / 90) % 4  # of the display matrix, counter-clockwise
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
