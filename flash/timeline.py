@@ -204,8 +204,9 @@ def make_timeline(
         }
         file = ClipFile(folder / PROGRESS, predictor.batch_size)
         done = _begin(file, settings, len(windows), resume)
-        _compute(predictor, opened, windows, file, done, console or Console(quiet=True))
-    timeline = Timeline(folder, settings, tuple(predictor.labels), windows, min_score)
+        timeline = Timeline(folder, settings, tuple(predictor.labels), windows, min_score)
+        inputs = _inputs(predictor, opened, windows, views, done)
+        _compute(timeline, predictor, inputs, file, done, console or Console(quiet=True))
     if not any(clip.best for clip in timeline.clips()):
         why = next(timeline.gaps()).reason
         raise VideoError(f"{path}: none of its {len(windows)} clips can be read; the first: {why}")
@@ -264,18 +265,35 @@ def _begin(file: ClipFile, settings: dict[str, Any], total: int, resume: bool) -
     return file.go_on(total)
 
 
+_Inputs = tuple[tuple[float, float], list[Any] | VideoError]
+
+
+def _inputs(
+    predictor: VideoPredictor, video: EncodedVideo, windows: SlidingWindows, views: int, first: int
+) -> Iterator[_Inputs]:
+    """The times of each clip and the model inputs of its views, or why there are none."""
+    transforms = predictor.view_transforms(views)
+    needed = temporal_frame_filter(predictor.recipe.transforms(key="video"))
+    clips = clips_in_order(video, windows, needed, first=first)
+    for number, clip in enumerate(clips, first):
+        # at once: the frames of several clips would take far more memory
+        yield (
+            windows[number],
+            clip if isinstance(clip, VideoError) else [step(clip) for step in transforms],
+        )
+
+
 def _compute(
+    timeline: Timeline,
     predictor: VideoPredictor,
-    video: EncodedVideo,
-    windows: SlidingWindows,
+    inputs: Iterator[_Inputs],
     file: ClipFile,
     done: int,
     console: Console,
 ) -> None:
     """Adds the clips that are not done to the file, a group at a time."""
-    labels, settings = predictor.labels, file.settings() or {}
-    kept, meter = kept_classes(len(labels), settings["top_k"]), Meter()
-    inputs = _inputs(predictor, video, windows, settings["views"], done)
+    labels, windows, meter = timeline.labels, timeline.windows, Meter()
+    kept = kept_classes(len(labels), timeline.settings["top_k"])
     with progress_bar(console) as bar:
         task = bar.add_task("clips", total=len(windows), completed=done, meter=meter, note="")
         while group := list(itertools.islice(inputs, file.group)):
@@ -292,26 +310,7 @@ def _compute(
         console.print(speed, highlight=False, soft_wrap=True)
 
 
-def _inputs(
-    predictor: VideoPredictor, video: EncodedVideo, windows: SlidingWindows, views: int, first: int
-) -> Iterator[tuple[tuple[float, float], list[Any] | VideoError]]:
-    """The times of each clip and the model inputs of its views, or why there are none."""
-    transforms = predictor.view_transforms(views)
-    needed = temporal_frame_filter(predictor.recipe.transforms(key="video"))
-    clips = clips_in_order(video, windows, needed, first=first)
-    for number, clip in enumerate(clips, first):
-        # at once: the frames of several clips would take far more memory
-        yield (
-            windows[number],
-            clip if isinstance(clip, VideoError) else [step(clip) for step in transforms],
-        )
-
-
-def _scored(
-    predictor: VideoPredictor,
-    group: Sequence[tuple[tuple[float, float], list[Any] | VideoError]],
-    kept: int,
-) -> list[TimelineClip]:
+def _scored(predictor: VideoPredictor, group: Sequence[_Inputs], kept: int) -> list[TimelineClip]:
     readable = [inputs for _, inputs in group if isinstance(inputs, list)]
     scores = iter(predictor.score_inputs(readable) if readable else ())
     return [

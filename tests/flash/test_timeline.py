@@ -6,8 +6,7 @@ import io
 import json
 import random
 import re
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,6 @@ import av
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from rich.console import Console
 from torch import Tensor, nn
@@ -24,8 +21,7 @@ from torch import Tensor, nn
 from flash import timeline_files
 from flash.timeline import Segment, Timeline, clock, make_timeline
 from flash.timeline_chart import heat_map
-from flash.timeline_rows import ClipFile, TimelineClip
-from flash.video._windows import SlidingWindows, uniform_windows
+from flash.timeline_rows import ClipFile
 from flash.video.predict import VideoPredictor
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
@@ -420,66 +416,3 @@ def test_memory_does_not_grow_with_the_video(
     assert len(sizes) >= 30
     early, late = np.median(sizes[5:10]), np.median(sizes[-5:])
     assert late - early < 8e6
-
-
-# -- windows -------------------------------------------------------------------------------------
-lengths = st.floats(0.1, 500.0)
-
-
-@given(start=st.floats(0, 1e4), length=lengths, clip=lengths, every=lengths)
-def test_every_moment_has_one_nearest_clip(
-    start: float, length: float, clip: float, every: float
-) -> None:
-    windows = SlidingWindows(start, length, clip, every)
-    rows = list(windows)
-    assert rows[0][0] == start
-    assert rows[-1][1] == pytest.approx(start + length) or len(rows) == 1
-    assert all(a[0] <= b[0] + 1e-9 and b[0] - a[0] <= every * (1 + 1e-6) for a, b in pairwise(rows))
-    nearest = [windows.nearest(number) for number in range(len(rows))]
-    assert (nearest[0][0], nearest[-1][1]) == (start, start + length)
-    assert all(a[1] == b[0] for a, b in pairwise(nearest))
-    for (low, high), (a, b) in zip(nearest, rows, strict=True):
-        assert low - 1e-6 <= (a + b) / 2 <= high + 1e-6
-
-
-@given(length=lengths, clip=lengths)
-def test_clips_end_to_end_are_the_uniform_ones(length: float, clip: float) -> None:
-    found = np.array(SlidingWindows(0.0, length, clip, clip))
-    np.testing.assert_allclose(found, uniform_windows(length, clip), rtol=1e-9, atol=1e-9)
-
-
-def test_windows_are_a_sequence() -> None:
-    windows = SlidingWindows(1.0, 5.0, 2.0, 1.0)
-    assert windows[1:3] == [(2.0, 4.0), (3.0, 5.0)]
-    with pytest.raises(IndexError, match=r"Expected `number` to be in 0\.\.3, but got 4"):
-        windows[4]
-    with pytest.raises(ValueError, match="Expected `clip_sec` to be > 0 seconds"):
-        SlidingWindows(0.0, 1.0, 0.0, 1.0)
-
-
-# -- rows ----------------------------------------------------------------------------------------
-scored = st.lists(st.tuples(st.integers(0, 400), st.floats(0, 1)), min_size=1, max_size=5)
-
-
-def clips_of(number: int) -> Iterator[TimelineClip]:
-    for i in range(number):
-        yield TimelineClip(float(i), i + 1.0, ((i, 0.5),))
-
-
-@given(best=scored, reason=st.text())
-def test_lines(best: list[tuple[int, float]], reason: str) -> None:
-    for clip in (TimelineClip(0.1, 2.0, tuple(best)), TimelineClip(0.1, 2.0, reason=reason)):
-        line = clip.to_line()
-        assert line.count("\n") == 1
-        assert TimelineClip.from_line(line) == clip
-
-
-def test_what_is_no_line_ends_the_file(tmp_path: Path) -> None:
-    file = ClipFile(tmp_path / "progress.jsonl", 2)
-    file.begin({"a": 1})
-    file.add(list(clips_of(6)))
-    content = file.path.read_bytes().splitlines(keepends=True)
-    file.path.write_bytes(b"".join([*content[:4], b'{"start_sec": 3\n', *content[5:]]))
-    assert file.go_on(6) == 2
-    assert list(file) == list(clips_of(2))
-    assert file.settings() == {"a": 1}
