@@ -290,8 +290,8 @@ def pointwise(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Pic
         if not is_clip(arg):
             return _broadcast(arg) if isinstance(arg, torch.Tensor) else arg
         clip = Pictures.of(arg)
-        if clip.frames < frames and batch > 1:
-            return clip.data.repeat(frames, 1, 1, 1)
+        if clip.data.shape[0] not in (1, batch * frames):
+            clip = Pictures.of(clip.clip().expand(batch, -1, frames, -1, -1))
         return clip.data
 
     name = target._schema.name.split("::")[1]

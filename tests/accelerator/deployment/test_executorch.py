@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
+from pytorchvideo.accelerator.deployment import _executorch
 from pytorchvideo.accelerator.deployment._errors import ExportError
 from pytorchvideo.accelerator.deployment._executorch import (
     export_executorch,
@@ -86,6 +88,20 @@ def test_everything_is_delegated(network: Network, tmp_path: Path) -> None:
     counts = undelegated(lower(network, inputs(0)))
     assert not counts
     assert (logging.root.manager.disable, logging.root.handlers) == (level, handlers)
+
+
+def test_attention_and_layer_norm() -> None:
+    rng = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 3, n, 8, generator=rng) for n in (5, 7, 7))
+    wanted = F.scaled_dot_product_attention(q, k, v)
+    torch.testing.assert_close(_executorch._attention(q, k, v), wanted)
+    mask = torch.randn(5, 7, generator=rng)
+    wanted = F.scaled_dot_product_attention(q, k, v, mask)
+    torch.testing.assert_close(_executorch._attention(q, k, v, mask), wanted)
+    for shape, affine in (((8,), True), ((8,), False), ((5, 8), True)):
+        weights = [torch.randn(*shape, generator=rng) for _ in range(2)] if affine else []
+        wanted = F.layer_norm(q, shape, *weights, eps=1e-3)
+        torch.testing.assert_close(_executorch._layer_norm(q, shape, *weights, eps=1e-3), wanted)
 
 
 class Sorted(nn.Module):

@@ -118,9 +118,10 @@ class Arithmetic(nn.Module):
         super().__init__()
         self.norm, self.pool = nn.BatchNorm3d(4), nn.AdaptiveAvgPool3d(1)
         self.scale = nn.Parameter(torch.arange(4.0).view(4, 1, 1, 1))
+        self.offset = nn.Parameter(torch.arange(12.0).view(1, 4, 3, 1, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.norm(x) * self.pool(x).sigmoid() + self.scale
+        y = self.norm(x) * self.pool(x).sigmoid() + self.scale + self.offset
         y = torch.cat([F.pad(y, (1, 2, 0, 1, 1, 0)), F.pad(x * 2, (1, 2, 0, 1, 1, 0), value=1)], 1)
         y = y.relu_() - x.mean((2, 3, 4), keepdim=True).repeat(1, 2, 1, 1, 1)
         return torch.cat([y, y.flip(2)], dim=2) + y.amax()
