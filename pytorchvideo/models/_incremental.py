@@ -345,7 +345,8 @@ def _folded(chain: list[nn.Module]) -> list[nn.Module]:
     for layer in chain:
         last = layers[-1] if layers else None
         if isinstance(last, nn.Conv3d) and isinstance(layer, nn.BatchNorm3d):
-            conv = fuse_conv_bn_eval(last, layer)
+            # a new layer in an old network is in training mode, which means nothing to a convolution
+            conv = fuse_conv_bn_eval(copy.copy(last).eval(), layer)
             if conv.kernel_size[1:] == (1, 1) and conv.weight.device.type == "cpu":
                 conv = conv.to(memory_format=torch.channels_last_3d)
             layers[-1] = conv

@@ -113,8 +113,12 @@ class IncrementalModel(nn.Module):
 
     def _checked(self, frames: torch.Tensor) -> tuple[object, ...]:
         """What must not change within a stream."""
-        modules = self.modules() if self._stream is None else (self, self.model)
-        if any(module.training for module in modules):
+        modes: list[nn.Module] = [self, self.model]
+        if self._stream is None:
+            modes += [
+                one for one in self.modules() if isinstance(one, (nn.BatchNorm3d, nn.Dropout))
+            ]
+        if any(module.training for module in modes):
             raise RuntimeError("Expected a model in evaluation mode. Call eval() before step().")
         check_clip_batch(frames, getattr(self.model, "input_channels", None))
         if frames.shape[2] < 1:

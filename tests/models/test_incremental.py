@@ -379,7 +379,10 @@ def test_training_mode_is_refused() -> None:
     with pytest.raises(RuntimeError, match=r"Call eval\(\) before step"):
         model.step(stream())
     norm.eval()
+    # the mode of a new layer means nothing where it computes the same in both
+    network.blocks[0].conv.conv_xy.train()
     assert model.step(stream()) is not None
+    assert network.blocks[0].conv.conv_xy.training
 
 
 @pytest.mark.parametrize(
