@@ -162,16 +162,17 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=900.0, help="seconds of one cell")
     parser.add_argument("--render", action="store_true", help="measure nothing")
     args = parser.parse_args()
-    kept = json.loads(RESULT.read_text()) if RESULT.exists() else {"rows": {}}
-    rows: dict[str, dict[str, dict[str, Any]]] = kept["rows"]
     for name in [] if args.render else args.models:
         row = cells(name, args.runtimes, args.timeout)
+        # read again: other runtimes may be measured at the same time
+        rows = json.loads(RESULT.read_text())["rows"] if RESULT.exists() else {}
         rows[name] = {**rows.get(name, {}), **row}
         print(name, {runtime: cell(found) for runtime, found in row.items()}, flush=True)
         write("export_matrix", {"threads": 1, "rows": rows})
         render(rows, json.loads(RESULT.read_text())["machine"])
     if args.render:
-        render(rows, kept["machine"])
+        kept = json.loads(RESULT.read_text())
+        render(kept["rows"], kept["machine"])
 
 
 if __name__ == "__main__":

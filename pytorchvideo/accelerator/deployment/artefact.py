@@ -22,6 +22,7 @@
 True
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -57,6 +58,7 @@ class ArtefactInfo:
         threshold: probability from which a label counts, with ``multi_label``.
         file: of the model, in the artefact's folder.
         input_shapes: of its inputs (1, C, T, H, W), one a pathway.
+        sha256: of what the runtime loads.
         report: what was measured when it was made: parity and latency.
     """
 
@@ -70,6 +72,7 @@ class ArtefactInfo:
     threshold: float = 0.5
     file: str = ""
     input_shapes: tuple[tuple[int, ...], ...] = ()
+    sha256: str = ""
     report: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -146,9 +149,18 @@ def write_artefact(
         dynamic_batch=info.dynamic_batch,
     )
     shapes = tuple(tuple(x.shape) for x in example)
-    info = replace(info, file=file.name, input_shapes=shapes)
+    info = replace(info, file=file.name, input_shapes=shapes, sha256=_sha256(folder))
     write_info(info, folder)
     return info
+
+
+def _sha256(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("model.*")):
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    return digest.hexdigest()
 
 
 def write_info(info: ArtefactInfo, folder: str | os.PathLike[str]) -> None:
@@ -222,7 +234,8 @@ class ArtefactModel(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        return f"{self.info.model}, runtime={self.info.runtime}, precision={self.info.precision}"
+        about = f"{self.info.model}, runtime={self.info.runtime}, precision={self.info.precision}"
+        return f"{about}, sha256={self.info.sha256[:12]}"
 
 
 def load_artefact(folder: str | os.PathLike[str], *, threads: int | None = None) -> ArtefactModel:

@@ -68,6 +68,13 @@ def test_the_description_needs_no_library(tmp_path: Path) -> None:
     assert (told["multi_label"], told["threshold"]) == (True, 0.25)
 
 
+def test_other_weights_have_another_name(tmp_path: Path) -> None:
+    for name in "ab":
+        write_artefact(Pathways(), about(), tmp_path / name)
+    first, second = (repr(load_artefact(tmp_path / name)) for name in "ab")
+    assert "runtime=torch-export, precision=fp32, sha256=" in first and first != second
+
+
 def test_the_file_runs_without_this_library(tmp_path: Path) -> None:
     model = Pathways()
     write_artefact(model, about(), tmp_path)
