@@ -29,6 +29,7 @@ from pytorchvideo.transforms import ShortSideScale, UniformTemporalSubsample
 from pytorchvideo.transforms.functional import temporal_subsample_indices
 
 _SLACK_SEC = 1e-6  # of times that are computed in floats
+_ROUNDING = 0.1  # of a frame: Matroska's times are whole milliseconds
 _MOST_FRAMES = 1024  # of a window, whatever its times are
 _LATENCIES = 10_000  # that a summary is made of
 
@@ -289,7 +290,7 @@ class _ClipByClip(_Engine):
     @property
     def is_ready(self) -> bool:
         is_full = len(self._frames) == self._frames.maxlen
-        return is_full or self._frames[0].time_sec <= self._start + _SLACK_SEC
+        return is_full or self._frames[0].time_sec <= self._start + _ROUNDING * self._step
 
     @property
     def holds_something(self) -> bool:

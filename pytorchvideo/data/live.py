@@ -262,7 +262,7 @@ class LiveVideo:
             # the first frame; that of a new connection, whose clock is another one; any other
             soonest = 0.0 if last is None else last + (gap or self.frame_sec)
             seconds = decoded.seconds
-            if seconds is None and self.realtime:
+            if seconds is None and self.realtime and not self._plays:
                 seconds = time.monotonic()
             if shift is None or gap is not None:
                 shift = None if seconds is None else soonest - seconds

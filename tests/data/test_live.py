@@ -419,13 +419,28 @@ def test_times_never_go_back(make_video: MakeVideo, tmp_path: Path) -> None:
     assert max(steps) < 0.1
 
 
-def test_frames_without_times_follow_the_rate(tmp_path: Path, make_video: MakeVideo) -> None:
-    path = make_video("bare.h264", num_frames=12, fps=25)
+def test_times_that_a_file_says_wrongly_are_put_right(make_video: MakeVideo) -> None:
+    """MPEG-4 with B-frames in AVI: the times that FFmpeg gives go back and forth."""
+    path = make_video("b.avi", num_frames=30, fps=25, codec="mpeg4", options={"bf": "2"})
+    with EncodedVideo.from_path(path) as truth:
+        assert truth.frame_index is not None
+        assert not truth.frame_index.is_trusted
+        wanted = [float(seconds) for seconds in truth.frame_index.times]
     with LiveVideo(path) as video:
         frames = all_frames(video)
-        step = video.frame_sec
-    assert len(frames) == 12
-    assert [frame.time_sec for frame in frames] == pytest.approx([k * step for k in range(12)])
+    assert [frame.time_sec for frame in frames] == pytest.approx(wanted)
+
+
+def test_frames_without_times_follow_the_rate(tmp_path: Path, make_video: MakeVideo) -> None:
+    path = make_video("bare.h264", num_frames=12, fps=25)
+    for realtime in (False, True):
+        begin = time.monotonic()
+        with LiveVideo(path, realtime=realtime) as video:
+            frames = all_frames(video)
+            step = video.frame_sec
+        assert len(frames) == 12
+        assert [frame.time_sec for frame in frames] == pytest.approx([k * step for k in range(12)])
+        assert (time.monotonic() - begin > 11 * step - 0.01) or not realtime
 
 
 def test_what_is_damaged_is_left_out_and_said_once(make_video: MakeVideo, tmp_path: Path) -> None:
@@ -467,6 +482,7 @@ def test_pictures_without_times_have_that_of_their_arrival(
     decode = LiveInput.decoded
     monkeypatch.setattr(LiveInput, "decoded", slowly)
     with LiveVideo(make_video("five.ts", num_frames=5), realtime=True) as video:
+        video._plays = False
         frames = all_frames(video)
     steps = [b.time_sec - a.time_sec for a, b in itertools.pairwise(frames)]
     assert len(steps) == 4

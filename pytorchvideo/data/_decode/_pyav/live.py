@@ -17,7 +17,9 @@ from av.stream import Discard
 from av.video.reformatter import VideoReformatter
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data._decode._pyav.source import reason
+from pytorchvideo.data._decode._pyav.source import Source, reason
+from pytorchvideo.data._decode._pyav.times import PacketTimes
+from pytorchvideo.data._decode._pyav.video import FrameReader
 from pytorchvideo.data._decode._types import VideoError, check_file
 
 __all__ = [
@@ -233,9 +235,30 @@ class LiveInput:
         self.duration_sec: float | None = ticks / av.time_base if ticks and ticks > 0 else None
         # of pictures alone, which a camera sends when it has one, FFmpeg makes up the times
         self._has_times = not (address.is_network and opened.format.name in _WITHOUT_TIMES)
+        self._true_times: Iterator[float] | None = None
+        if address.is_file and address.format is None:
+            self._find_times()
         self._converter = VideoReformatter()
         self.damaged = 0
         self.keys_only = False
+
+    def _find_times(self) -> None:
+        """Puts right what a file says wrongly, as far as that can be told without decoding it."""
+        source = Source(Path(str(self.address.file)), self.address.name, video=True, audio=False)
+        try:
+            times = PacketTimes(source, None)
+            self._has_times = times.are_true
+            if times.are_known and not times.are_true:
+                self._true_times = map(float, FrameReader(source).index.times)
+        except (av.error.FFmpegError, EOFError, VideoError):
+            pass  # what is damaged is left out when it comes
+        finally:
+            source.close()
+
+    def _time_of(self, frame: Any) -> float | None:
+        if self._true_times is not None:
+            return next(self._true_times, None)
+        return frame.time if self._has_times else None
 
     def _why_not_open(self, error: BaseException) -> str:
         name = self.address.name
@@ -277,15 +300,17 @@ class LiveInput:
 
     def _decode(self, packet: Any, waited: bool) -> Iterator[Decoded]:
         context = self._stream.codec_context
-        context.skip_frame = "NONKEY" if self.keys_only else "DEFAULT"
+        # frames that are counted must all be decoded
+        keys_only = self.keys_only and self._true_times is None
+        context.skip_frame = "NONKEY" if keys_only else "DEFAULT"
         try:
             frames = packet.decode()
         except (av.error.InvalidDataError, EOFError):
             frames = []
             self.damaged += 1
         for frame in frames:
-            yield Decoded(frame.time if self._has_times else None, frame, waited)
-        if not frames and self.keys_only and packet.size and packet.pts is not None:
+            yield Decoded(self._time_of(frame), frame, waited)
+        if not frames and keys_only and packet.size and packet.pts is not None:
             yield Decoded(float(packet.pts * packet.time_base), None, waited)
 
     def _why_not_whole(self, packet: Any) -> str:
