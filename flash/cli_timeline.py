@@ -31,6 +31,8 @@ _MinScore = Annotated[
 ]
 _Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")]
 
+_INTERRUPTED = 130  # as shells say it
+
 
 def add_to(app: typer.Typer) -> None:
     """Adds the command to an application."""
@@ -69,19 +71,23 @@ def timeline(
         artefact=artefact,
     )
     predictor.batch_size = batch_size
-    made = make_timeline(
-        predictor,
-        video,
-        out,
-        every_sec=every,
-        views=views,
-        start_sec=start,
-        end_sec=end,
-        top_k=top,
-        min_score=min_score,
-        resume=resume,
-        console=Console(stderr=True),
-    )
+    try:
+        made = make_timeline(
+            predictor,
+            video,
+            out,
+            every_sec=every,
+            views=views,
+            start_sec=start,
+            end_sec=end,
+            top_k=top,
+            min_score=min_score,
+            resume=resume,
+            console=Console(stderr=True),
+        )
+    except KeyboardInterrupt:
+        say(f"Interrupted. The same command with --resume goes on with what is in {out}.")
+        raise typer.Exit(_INTERRUPTED) from None
     gaps = list(made.gaps())
     if gaps:
         count = sum(gap.clips for gap in gaps)

@@ -15,7 +15,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from flash.cli import app
-from flash.video.predict import save_classifier
+from flash.video.predict import VideoPredictor, save_classifier
 from pytorchvideo.models._registry import create_model
 from pytorchvideo.models._weights import ClipRecipe
 
@@ -114,6 +114,20 @@ def test_a_killed_run_goes_on(model_file: Path, make_video: MakeVideo, tmp_path:
     assert run(*arguments, "--out", tmp_path / "whole").exit_code == 0
     for file in (tmp_path / "whole").iterdir():
         assert file.read_bytes() == (out / file.name).read_bytes(), file.name
+
+
+def test_who_interrupts_it_is_told_how_to_go_on(
+    video: Path, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(VideoPredictor, "score_inputs", interrupted)
+    done = run(video, "-w", model_file, "-o", tmp_path)
+    assert done.exit_code == 130
+    assert f"--resume goes on with what is in {tmp_path}." in done.stderr
+    monkeypatch.undo()
+    assert run(video, "-w", model_file, "-o", tmp_path, "--resume").exit_code == 0
 
 
 def test_gaps_are_counted(video: Path, model_file: Path, tmp_path: Path) -> None:
