@@ -431,6 +431,19 @@ def test_times_that_a_file_says_wrongly_are_put_right(make_video: MakeVideo) -> 
     assert [frame.time_sec for frame in frames] == pytest.approx(wanted)
 
 
+@pytest.mark.slow
+def test_times_of_real_videos_are_those_of_encoded_video(shared_data: Path) -> None:
+    paths = [p for p in sorted((shared_data / "clips").iterdir()) if "corrupted" not in p.name]
+    assert paths
+    for path in paths:
+        with EncodedVideo.from_path(path, decode_audio=False) as truth:
+            assert truth.frame_index is not None
+            wanted = [float(seconds) for seconds in truth.frame_index.times[:50]]
+        with LiveVideo(path, transform=lambda picture: picture[:, :2, :2]) as video:
+            found = [frame.time_sec for _ in wanted for frame in video.take()]
+        assert found == pytest.approx(wanted), path.name
+
+
 def test_frames_without_times_follow_the_rate(tmp_path: Path, make_video: MakeVideo) -> None:
     path = make_video("bare.h264", num_frames=12, fps=25)
     for realtime in (False, True):

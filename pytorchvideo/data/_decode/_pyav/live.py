@@ -17,7 +17,7 @@ from av.stream import Discard
 from av.video.reformatter import VideoReformatter
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data._decode._pyav.source import Source, reason
+from pytorchvideo.data._decode._pyav.source import Source, is_readable, reason
 from pytorchvideo.data._decode._pyav.times import PacketTimes
 from pytorchvideo.data._decode._pyav.video import FrameReader
 from pytorchvideo.data._decode._types import VideoError, check_file
@@ -220,7 +220,7 @@ class LiveInput:
         except (av.error.FFmpegError, EOFError, ValueError) as error:
             raise VideoError(self._why_not_open(error)) from error
         self._container = opened
-        self._stream = opened.streams.best("video")
+        self._stream = next(filter(is_readable, opened.streams.video), None)
         if self._stream is None:
             self.close()
             raise VideoError(f"{address.name} has no video stream. Check that it is a video.")

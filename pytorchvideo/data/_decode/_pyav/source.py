@@ -54,8 +54,8 @@ class Source:
             self._file.seek(0)
             self._container = av.open(self._file, metadata_errors="ignore")
         streams, (video, audio) = self._container.streams, self._wants
-        self.video = next(filter(_is_readable, streams.video), None) if video else None
-        self.audio = next(filter(_is_readable, streams.audio), None) if audio else None
+        self.video = next(filter(is_readable, streams.video), None) if video else None
+        self.audio = next(filter(is_readable, streams.audio), None) if audio else None
         if video and self.video is None:
             found = ", ".join(sorted({s.type for s in streams})) or "none"
             self.close()
@@ -152,7 +152,7 @@ class Source:
         return Fraction(max(ends) * stream.time_base)
 
 
-def _is_readable(stream: Any) -> bool:
+def is_readable(stream: Any) -> bool:
     """False for streams without a decoder, for cover pictures, and for sound of which nothing is known."""
     return (
         stream.codec_context is not None
