@@ -95,20 +95,20 @@ def test_resume_and_its_errors(video: Path, model_file: Path, tmp_path: Path) ->
 def test_a_killed_run_goes_on(model_file: Path, make_video: MakeVideo, tmp_path: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 255, (600, 48, 64, 3), dtype=np.uint8)
     path = make_video("long.mp4", fps=10, frames=frames, options={"preset": "ultrafast"})
-    arguments = [path, "-w", model_file, "--every", 0.2]
+    arguments = [path, "-w", model_file, "--every", 0.4]
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "flash.cli", "timeline", *arguments, "--out", out]
     process = subprocess.Popen([str(part) for part in command], stderr=subprocess.DEVNULL)
     progress = out / "progress.jsonl"
     deadline = time.monotonic() + 120
-    while not progress.exists() or progress.stat().st_size < 4000:
+    while not progress.exists() or progress.stat().st_size < 1500:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.kill()
     process.wait()
     lines = progress.read_bytes().count(b"\n")
-    assert 20 < lines < 290
+    assert 8 < lines < 145
     assert not (out / "timeline.json").exists()
     assert run(*arguments, "--out", out, "--resume").exit_code == 0
     assert run(*arguments, "--out", tmp_path / "whole").exit_code == 0
