@@ -220,7 +220,7 @@ class LiveInput:
         except (av.error.FFmpegError, EOFError, ValueError) as error:
             raise VideoError(self._why_not_open(error)) from error
         self._container = opened
-        self._stream = next(filter(is_readable, opened.streams.video), None)
+        self._stream: Any = next(filter(is_readable, opened.streams.video), None)
         if self._stream is None:
             self.close()
             raise VideoError(f"{address.name} has no video stream. Check that it is a video.")
