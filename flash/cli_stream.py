@@ -6,7 +6,7 @@ import re
 import signal
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,11 @@ from flash._errors import say
 from pytorchvideo._checks import expected
 
 if TYPE_CHECKING:
-    from pytorchvideo.data.live import RawFormat
+    from collections.abc import Iterator
+
+    from flash.streaming import StreamAnswer
+    from pytorchvideo.data.drawn import DrawnVideo
+    from pytorchvideo.data.live import LiveVideo, RawFormat
 
 _SOURCE = "A source"
 _PACE = "Pace"
@@ -145,7 +149,7 @@ def stream(
     A live source never waits: frames that the model is too slow for are dropped. Ctrl+C or SIGTERM ends it.
     """
     from flash.loading import load_predictor
-    from flash.streaming import StreamPredictor, StreamSummary
+    from flash.streaming import StreamPredictor
     from pytorchvideo.data.drawn import DrawnVideo
 
     if seconds is not None and not seconds > 0:
@@ -163,28 +167,41 @@ def stream(
     video.on_note = say
     if drawn is not None:
         video.on_frame = drawn.write
-    summary, interrupted = StreamSummary(video.name), False
+    found = streamed.answers(video, seconds=seconds)
+    if _follow(found, video, drawn, as_json) == 0:
+        needed = "the first answer of the incremental mode" if incremental else "the first frame"
+        raise ValueError(f"{video.name} ended before {needed}.")
+
+
+def _follow(
+    answers: "Iterator[StreamAnswer]",
+    video: "LiveVideo",
+    drawn: "DrawnVideo | None",
+    as_json: bool,
+) -> int | None:
+    """Prints answers until there are no more; how many there were, or None if the user ended it."""
+    from flash.streaming import StreamSummary
+
+    summary = StreamSummary(video.name)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl+C
     try:
-        for answer in streamed.answers(video, seconds=seconds):
+        for answer in answers:
             summary.add(answer)
             if drawn is not None:
                 drawn.lines = [f"{label}  {score:.0%}" for label, score in answer.labels]
             typer.echo(json.dumps(answer.to_dict()) if as_json else _line(answer))
+        return summary.answers
     except KeyboardInterrupt:
-        interrupted = True
+        return None
     finally:
         signal.signal(signal.SIGTERM, before)
         video.close()
         if drawn is not None:
             drawn.close()
-    say(summary.sentence(video.read, video.dropped, video.seconds))
-    if not summary.answers and not interrupted:
-        needed = "the first answer of the incremental mode" if incremental else "the first frame"
-        raise ValueError(f"{video.name} ended before {needed}.")
+        say(summary.sentence(video.read, video.dropped, video.seconds))
 
 
-def _line(answer: Any) -> str:
+def _line(answer: "StreamAnswer") -> str:
     words = [f"{label} {score:.3f}" for label, score in answer.labels]
     span = f"{answer.start_sec:.2f}-{answer.end_sec:.2f} s"
     return "  ".join([span, *words, f"({answer.latency_sec:.3f} s late)"])
