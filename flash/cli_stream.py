@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytorchvideo.data.drawn import DrawnVideo
     from pytorchvideo.data.live import LiveVideo, RawFormat
 
-_SOURCE = "A source"
+_SOURCE = "Source"
 _PACE = "Pace"
 _RESULT = "Result"
 
