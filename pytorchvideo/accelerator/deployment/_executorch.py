@@ -105,7 +105,7 @@ def _quantized(
 
 
 def _keep_ranges(model: fx.GraphModule) -> None:
-    """Gives the result of a pad the range of its input, without which XNNPACK has no int8 pad; so with what follows."""
+    """Gives the results of pads the range of their input, as XNNPACK wants it in int8, and so on for what follows."""
     from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, SharedQuantizationSpec
     from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY as key
 
@@ -121,11 +121,12 @@ def _keep_ranges(model: fx.GraphModule) -> None:
             )
 
 
-# Operators that only move values.
+# Operators whose results are values of their input, or zero.
 _MOVES = {
     torch.ops.aten.pad.default,
     torch.ops.aten.constant_pad_nd.default,
     torch.ops.aten.slice.Tensor,
+    torch.ops.aten.max_pool2d.default,
 }
 
 

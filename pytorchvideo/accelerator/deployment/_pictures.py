@@ -264,6 +264,8 @@ def _pad(
     pad = [*pad, *[0] * (10 - len(pad))]
     if any(pad[8:]):
         return None
+    if not any(pad):
+        return x
     data = F.pad(x.data, (*pad[:4], *pad[6:8], *(p * x.batch for p in pad[4:6])), value=value)
     return Pictures(data, x.batch)
 
