@@ -91,6 +91,9 @@ def _quantized(
 
     class Quantizer(XNNPACKQuantizer):
         def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
+            # scores of classes that are close must not become one number of 256
+            classifier = [node for node in model.graph.nodes if node.target in _LAYERS][-1:]
+            self.set_filter_function(lambda node: node not in classifier)
             annotated: fx.GraphModule = super().annotate(model)
             _keep_ranges(annotated)
             return annotated
@@ -121,6 +124,7 @@ def _keep_ranges(model: fx.GraphModule) -> None:
             )
 
 
+_LAYERS = {torch.ops.aten.conv2d.default, torch.ops.aten.linear.default}
 # Operators whose results are values of their input, or zero.
 _MOVES = {
     torch.ops.aten.pad.default,
