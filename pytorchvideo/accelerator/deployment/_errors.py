@@ -45,6 +45,11 @@ def _sentence(runtime: str, step: str, error: Exception, advice: str) -> str:
     'The model could not be converted for onnx: the operator aten::foo.out stands in the way (ValueError: No
     decompositions registered for aten::foo.out). Try openvino.'
     """
+    # what wraps an error may say less than the error itself
+    chain = [error]
+    while chain[-1].__cause__ is not None and isinstance(chain[-1].__cause__, Exception):
+        chain.append(chain[-1].__cause__)
+    error = next((one for one in reversed(chain) if _OPERATOR.search(str(one))), chain[-1])
     text = str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     found = _OPERATOR.search(text)

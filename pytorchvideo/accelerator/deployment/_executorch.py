@@ -31,21 +31,22 @@ _ADVICE = "Try --to openvino or --to onnx."
 
 
 def export_executorch(
-    model: nn.Module, example: Inputs, file: Path, *, calibration: Sequence[Inputs] = ()
+    model: nn.Module,
+    example: Inputs,
+    file: Path,
+    *,
+    precision: str = "fp32",
+    calibration: Sequence[Inputs] = (),
+    dynamic_batch: bool = False,
 ) -> None:
-    """Writes a ``.pte`` file for clips of the example's shapes, the number of clips among them.
+    """Writes ``file`` (.pte) for clips of the example's shapes, the number of clips among them.
 
-    Args:
-        model: takes the example's tensors one by one and returns logits; it is not modified.
-        example: (B, C, T, H, W), one a pathway.
-        file: to write.
-        calibration: inputs of the example's shapes; with any, the artefact computes in int8, and the ranges of its
-            activations are those that these inputs have.
+    See ``runtimes.Runtime`` for the arguments; ``dynamic_batch`` is False here.
 
     Raises:
         ExportError: the model could not be exported, or executorch is not installed.
     """
-    lowered = lower(model, example, calibration=calibration)
+    lowered = lower(model, example, calibration=calibration if precision == "int8" else ())
     outside = undelegated(lowered)
     if outside:
         names = ", ".join(f"{count} {name}" for name, count in outside.most_common())
@@ -57,7 +58,14 @@ def export_executorch(
 def lower(model: nn.Module, example: Inputs, *, calibration: Sequence[Inputs] = ()) -> Any:
     """Returns the model as a program of ExecuTorch (``EdgeProgramManager``), as far as possible on XNNPACK.
 
-    See :func:`export_executorch` for arguments and errors.
+    Args:
+        model: takes the example's tensors one by one and returns logits; it is not modified.
+        example: (B, C, T, H, W), one a pathway.
+        calibration: inputs of the example's shapes; with any, the program computes in int8, and the ranges of its
+            activations are those that these inputs have.
+
+    Raises:
+        ExportError: the model could not be exported, or executorch is not installed.
     """
     program = export_pictures(model, example, runtime="executorch", instead=_INSTEAD)
     with export_errors("executorch", "converted", _ADVICE), _quiet():
@@ -171,11 +179,14 @@ _INSTEAD: dict[Any, Callable[..., torch.Tensor]] = {
 }
 
 
-def load_executorch(file: Path, *, threads: int | None = None) -> Callable[..., torch.Tensor]:
+def load_executorch(
+    file: Path, *, precision: str = "fp32", threads: int | None = None
+) -> Callable[..., torch.Tensor]:
     """Returns a function of the inputs, one by one, that returns the logits.
 
     Args:
         file: what :func:`export_executorch` wrote.
+        precision: of no effect: the file has it.
         threads: of all models of this process, which share one pool; None takes ``torch.get_num_threads()``.
 
     Raises:

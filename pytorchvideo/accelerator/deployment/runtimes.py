@@ -86,17 +86,14 @@ class Runtime:
             advice = "Give --calibrate DATA, clips like those that it is to be used on."
             raise ValueError(expected("calibration", "at least one clip for int8", 0, advice))
         export = getattr(import_module(self.module), f"export_{self.function}")
-        if self.dynamic_batch:
-            export(
-                model,
-                example,
-                file,
-                precision=precision,
-                calibration=calibration,
-                dynamic_batch=dynamic_batch,
-            )
-        else:
-            export(model, example, file, calibration=calibration)
+        export(
+            model,
+            example,
+            file,
+            precision=precision,
+            calibration=calibration,
+            dynamic_batch=dynamic_batch,
+        )
 
     def load(self, file: Path, *, precision: Precision = "fp32", threads: int | None = None) -> Run:
         """Returns a function of the inputs, one by one, that returns the logits.
@@ -111,9 +108,7 @@ class Runtime:
             ExportError: the file cannot be loaded, or a package is not installed.
         """
         load = getattr(import_module(self.module), f"load_{self.function}")
-        run: Run = (
-            load(file, precision=precision, threads=threads) if self.dynamic_batch else load(file)
-        )
+        run: Run = load(file, precision=precision, threads=threads)
         return run
 
 
