@@ -51,6 +51,15 @@ def export_executorch(
     if outside:
         names = ", ".join(f"{count} {name}" for name, count in outside.most_common())
         _log.info("Computed by ExecuTorch's own operators, not by XNNPACK: %s.", names)
+    write(lowered, file)
+
+
+def write(lowered: Any, file: Path) -> None:
+    """Writes what :func:`lower` returned.
+
+    Raises:
+        ExportError: ExecuTorch cannot plan its memory, or lacks an operator.
+    """
     with export_errors("executorch", "written", _ADVICE), _quiet():
         file.write_bytes(lowered.to_executorch().buffer)
 
