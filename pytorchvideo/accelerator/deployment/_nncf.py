@@ -15,7 +15,9 @@ from pytorchvideo._checks import expected
 _Model = TypeVar("_Model")
 
 
-def quantized(converted: _Model, feeds: Sequence[Any], model: nn.Module) -> _Model:
+def quantized(
+    converted: _Model, feeds: Sequence[Any], model: nn.Module, *, classifier: str
+) -> _Model:
     """Returns a converted model with weights and activations of 8 bits.
 
     Ranges of activations are those that the inputs ``feeds`` cause; weights have a scale a channel.
@@ -24,6 +26,7 @@ def quantized(converted: _Model, feeds: Sequence[Any], model: nn.Module) -> _Mod
         converted: an ONNX or OpenVINO model.
         feeds: inputs as its runtime takes them.
         model: that it was made from: the products of attention keep their precision where it has some.
+        classifier: name of the last operator with weights, which stays in float32: close scores must not become one.
 
     Raises:
         ValueError: there is no clip to calibrate with.
@@ -34,6 +37,7 @@ def quantized(converted: _Model, feeds: Sequence[Any], model: nn.Module) -> _Mod
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         import nncf
+        from nncf.quantization.advanced_parameters import OverflowFix
         from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
         log = logging.getLogger("nncf")
@@ -48,10 +52,13 @@ def quantized(converted: _Model, feeds: Sequence[Any], model: nn.Module) -> _Mod
                 # activations that go below zero, as those of SiLU, keep their sign
                 preset=nncf.QuantizationPreset.MIXED,
                 model_type=nncf.ModelType.TRANSFORMER if attends else None,
+                ignored_scope=nncf.IgnoredScope(names=[classifier]),
                 # Slower here, at no cost later: with channels of like ranges, biases corrected layer after layer, and
                 # ranges from histograms, logits of I3D move by two thirds of what they do otherwise.
                 fast_bias_correction=False,
                 advanced_parameters=nncf.AdvancedQuantizationParameters(
+                    # all 8 bits of a weight, for processors with VNNI: older ones may overflow
+                    overflow_fix=OverflowFix.DISABLE,
                     disable_channel_alignment=False,
                     activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM,
                 ),

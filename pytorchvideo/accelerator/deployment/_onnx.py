@@ -46,7 +46,9 @@ def export_onnx(
 
             names = names_of(example)
             feeds = [{n: x.numpy() for n, x in zip(names, xs, strict=True)} for xs in calibration]
-            proto = quantized(proto, feeds, model)
+            weighted = ("Conv", "Gemm", "MatMul")
+            *_, last = (node.name for node in proto.graph.node if node.op_type in weighted)
+            proto = quantized(proto, feeds, model, classifier=last)
         onnx.save(proto, str(file))
 
 

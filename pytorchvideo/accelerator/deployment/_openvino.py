@@ -43,7 +43,9 @@ def export_openvino(
             from pytorchvideo.accelerator.deployment._nncf import quantized
 
             feeds = [[x.numpy() for x in inputs] for inputs in calibration]
-            converted = quantized(converted, feeds, model)
+            weighted = ("Convolution", "GroupConvolution", "MatMul")
+            *_, last = (op for op in converted.get_ordered_ops() if op.get_type_name() in weighted)
+            converted = quantized(converted, feeds, model, classifier=last.get_friendly_name())
         openvino.save_model(converted, str(file), compress_to_fp16=False)
 
 
