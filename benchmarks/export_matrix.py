@@ -119,7 +119,7 @@ def short(reason: str) -> str:
 def cell(found: dict[str, Any] | None) -> str:
     """A cell of the table."""
     if found is None:
-        return ""
+        return "not measured"
     if "failed" in found:
         return f"no: {short(found['failed'])}"
     return f"{found['seconds'] * 1e3:.0f} ms, {found['difference']:.0e}"
