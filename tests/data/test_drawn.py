@@ -85,7 +85,7 @@ def test_where_it_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"Expected `path` to be a file that ends in \.mp4 or"):
         DrawnVideo(tmp_path / "a.gif")
     drawn = DrawnVideo(tmp_path / "nowhere" / "a.mp4")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
         drawn.write(GREY, 0.0)
     drawn.close()
 

@@ -14,7 +14,6 @@ from typer.testing import CliRunner, Result
 
 from flash._errors import sentence_of
 from flash.cli import app
-from flash.video.predict import save_classifier
 from pytorchvideo.models._registry import create_model
 from pytorchvideo.models._weights import ClipRecipe
 
@@ -38,22 +37,9 @@ def assert_bad(result: Result, *words: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_file(make_model_file: Callable[..., Path]) -> Path:
     """A small classifier with random weights."""
-    path = tmp_path_factory.mktemp("model") / "model.pt"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        sizes = {"num_frames": 4, "crop_size": 32}
-        model = create_model("x3d_xs", num_classes=2, **sizes)
-    save_classifier(
-        path,
-        model=model,
-        model_name="x3d_xs",
-        model_kwargs=sizes,
-        labels=["run", "walk"],
-        recipe=RECIPE,
-    )
-    return path
+    return make_model_file(RECIPE)
 
 
 @pytest.fixture(scope="module")

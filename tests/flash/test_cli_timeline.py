@@ -11,12 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from typer.testing import CliRunner, Result
 
 from flash.cli import app
-from flash.video.predict import VideoPredictor, save_classifier
-from pytorchvideo.models._registry import create_model
+from flash.video.predict import VideoPredictor
 from pytorchvideo.models._weights import ClipRecipe
 
 RECIPE = ClipRecipe(num_frames=4, sampling_rate=1, frames_per_second=4, side_size=32, crop_size=32)
@@ -29,22 +27,9 @@ def run(*arguments: object) -> Result:
 
 
 @pytest.fixture(scope="module")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_file(make_model_file: Callable[..., Path]) -> Path:
     """A small classifier with random weights."""
-    path = tmp_path_factory.mktemp("model") / "model.pt"
-    sizes = {"num_frames": 4, "crop_size": 32}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = create_model("x3d_xs", num_classes=2, **sizes)
-    save_classifier(
-        path,
-        model=model,
-        model_name="x3d_xs",
-        model_kwargs=sizes,
-        labels=["run", "walk"],
-        recipe=RECIPE,
-    )
-    return path
+    return make_model_file(RECIPE)
 
 
 @pytest.fixture(scope="module")

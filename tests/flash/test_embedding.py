@@ -3,6 +3,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,9 @@ from typer.testing import CliRunner
 from flash.cli import app
 from flash.embedding import Embeddings, embed
 from flash.probe_embeddings import AttentiveProbe, labels_by_folder, probe
-from flash.video.predict import VideoPredictor, save_classifier
+from flash.video.predict import VideoPredictor
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.utils import export_video_array
-from pytorchvideo.models._registry import create_model
 from pytorchvideo.models._weights import ClipRecipe
 
 SIDE, FPS = 32, 8
@@ -203,21 +203,9 @@ def run(*arguments: object) -> Any:
 
 
 @pytest.fixture(scope="module")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.pt"
-    sizes = {"num_frames": 4, "crop_size": SIDE}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = create_model("x3d_xs", num_classes=2, **sizes)
-    save_classifier(
-        path,
-        model=model,
-        model_name="x3d_xs",
-        model_kwargs=sizes,
-        labels=["red", "blue"],
-        recipe=RECIPE,
-    )
-    return path
+def model_file(make_model_file: Callable[..., Path]) -> Path:
+    """A small classifier with random weights."""
+    return make_model_file(RECIPE, ["red", "blue"])
 
 
 def test_commands(videos: list[str], model_file: Path, tmp_path: Path) -> None:

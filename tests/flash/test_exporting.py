@@ -12,10 +12,9 @@ from typer.testing import CliRunner, Result
 from flash import exporting
 from flash.cli import app
 from flash.export_source import Source, load_source
-from flash.video.predict import VideoPredictor, save_classifier
+from flash.video.predict import VideoPredictor
 from pytorchvideo.accelerator.deployment.artefact import INFO, read_info
 from pytorchvideo.accelerator.deployment.runtimes import ExportError
-from pytorchvideo.models._registry import create_model
 from pytorchvideo.models._weights import ClipRecipe
 
 RECIPE = ClipRecipe(num_frames=4, sampling_rate=1, frames_per_second=4, side_size=36, crop_size=32)
@@ -27,23 +26,10 @@ def run(*arguments: object) -> Result:
 
 
 @pytest.fixture(scope="module")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_file(make_model_file: Callable[..., Path]) -> Path:
     """A small classifier with random weights."""
-    path = tmp_path_factory.mktemp("model") / "model.pt"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        # a block in each stage
-        sizes = {"num_frames": 4, "crop_size": 32, "depth_factor": 0.2}
-        model = create_model("x3d_xs", num_classes=2, **sizes)
-    save_classifier(
-        path,
-        model=model,
-        model_name="x3d_xs",
-        model_kwargs=sizes,
-        labels=["run", "walk"],
-        recipe=RECIPE,
-    )
-    return path
+    # a block in each stage
+    return make_model_file(RECIPE, depth_factor=0.2)
 
 
 @pytest.fixture(scope="module")

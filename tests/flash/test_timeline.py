@@ -267,11 +267,11 @@ def test_an_exception_on_the_way(
 
     def fails(clips: Any) -> Tensor:
         if next(calls) == 3:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("by the user")
         return score(clips)
 
     monkeypatch.setattr(model, "score_inputs", fails)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="by the user"):
         make_timeline(model, video, tmp_path, every_sec=0.5)
     assert set(contents(tmp_path)) == {"progress.jsonl"}
     with pytest.raises(FileExistsError, match=r"holds a timeline already\. Give --resume"):
