@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from pytorchvideo._checks import expected
 from pytorchvideo.accelerator.deployment._errors import ExportError, export_errors
 from pytorchvideo.accelerator.deployment._program import Inputs
+from pytorchvideo.accelerator.deployment._rounding import round_weights
 from pytorchvideo.accelerator.deployment.pictures import export_pictures
 
 _log = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ def lower(model: nn.Module, example: Inputs, *, calibration: Sequence[Inputs] = 
         from executorch.exir import to_edge_transform_and_lower
 
         if calibration:
+            round_weights(program, calibration)
             program = _quantized(program, example, calibration)
         return to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
 

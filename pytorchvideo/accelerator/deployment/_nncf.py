@@ -20,7 +20,8 @@ def quantized(
 ) -> _Model:
     """Returns a converted model with weights and activations of 8 bits.
 
-    Ranges of activations are those that the inputs ``feeds`` cause; weights have a scale a channel.
+    Ranges of activations are those that the inputs ``feeds`` cause. Weights have a scale a channel and go to the
+    nearest step: see ``_rounding`` for what they should be before.
 
     Args:
         converted: an ONNX or OpenVINO model.
@@ -53,13 +54,12 @@ def quantized(
                 preset=nncf.QuantizationPreset.MIXED,
                 model_type=nncf.ModelType.TRANSFORMER if attends else None,
                 ignored_scope=nncf.IgnoredScope(names=[classifier]),
-                # Slower here, at no cost later: with channels of like ranges, biases corrected layer after layer, and
-                # ranges from histograms, logits of I3D move by two thirds of what they do otherwise.
-                fast_bias_correction=False,
                 advanced_parameters=nncf.AdvancedQuantizationParameters(
                     # all 8 bits of a weight, for processors with VNNI: older ones may overflow
                     overflow_fix=OverflowFix.DISABLE,
-                    disable_channel_alignment=False,
+                    # Weights that were rounded to correct themselves need no other biases: with them the logits of
+                    # I3D move further.
+                    disable_bias_correction=True,
                     activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM,
                 ),
             )

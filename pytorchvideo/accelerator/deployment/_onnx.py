@@ -13,6 +13,7 @@ from torch import nn
 
 from pytorchvideo.accelerator.deployment._errors import export_errors
 from pytorchvideo.accelerator.deployment._program import Inputs, make_program, names_of
+from pytorchvideo.accelerator.deployment._rounding import round_weights
 
 _ADVICE = "Try --to openvino, which reads the graph of torch itself."
 
@@ -32,6 +33,8 @@ def export_onnx(
         ExportError: the model could not be converted, or the package is not there.
     """
     program = make_program(model, example, runtime="onnx", dynamic_batch=dynamic_batch)
+    if precision == "int8":
+        round_weights(program, calibration)
     with export_errors("onnx", "converted", _ADVICE), _quiet():
         import onnx
 

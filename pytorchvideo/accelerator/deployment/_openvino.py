@@ -11,6 +11,7 @@ from torch import nn
 
 from pytorchvideo.accelerator.deployment._errors import export_errors
 from pytorchvideo.accelerator.deployment._program import Inputs, make_program, names_of
+from pytorchvideo.accelerator.deployment._rounding import round_weights
 
 _ADVICE = "Try --to onnx, or --to torch-export, which runs whatever torch does."
 # What the CPU computes with where the processor can; int8 concerns single layers, the others are float32.
@@ -32,6 +33,8 @@ def export_openvino(
         ExportError: the model could not be converted, or the package is not there.
     """
     program = make_program(model, example, runtime="openvino", dynamic_batch=dynamic_batch)
+    if precision == "int8":
+        round_weights(program, calibration)
     with export_errors("openvino", "converted", _ADVICE), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import openvino
