@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from time import process_time
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from _report import RESULTS, alternate, write
@@ -37,6 +37,7 @@ from pytorchvideo.accelerator.deployment.runtimes import (
     ExportError,
     Positional,
     Precision,
+    needs_calibration,
 )
 from pytorchvideo.models import model_entry
 
@@ -44,7 +45,10 @@ MODELS = (
     *("x3d_xs", "x3d_s", "x3d_m", "x3d_l", "slow_r50", "slowfast_r50", "csn_r101", "r2plus1d_r50"),
     *("i3d_inception", "mvit_base_16x4"),
 )
-VARIANTS = ("openvino-fp32", "openvino-bf16", "openvino-int8", "onnx-fp32")
+VARIANTS = (
+    *("openvino-fp32", "openvino-bf16", "openvino-int8", "openvino-int8+bf16"),
+    "onnx-fp32",
+)
 # float32 artefacts must compute what the model does
 TOLERANCE = 1e-4
 
@@ -61,7 +65,7 @@ def deployed(
         runtime_name, precision = variant.rsplit("-", 1)
         runtime, kind = RUNTIMES[runtime_name], as_precision(precision)
         file = folder / f"{variant}{runtime.suffix}"
-        calibration = [inputs] if kind == "int8" else []
+        calibration = [inputs] if needs_calibration(kind) else []
         try:
             runtime.export(model, inputs, file, precision=kind, calibration=calibration)
             run = runtime.load(file, precision=kind, threads=1)
@@ -74,7 +78,7 @@ def deployed(
 
 def as_precision(name: str) -> Precision:
     """The precision of this name."""
-    known: dict[str, Precision] = {"fp32": "fp32", "bf16": "bf16", "int8": "int8"}
+    known: dict[str, Precision] = {precision: precision for precision in get_args(Precision)}
     return known[name]
 
 

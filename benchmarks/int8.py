@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from _report import RESULTS, write
 
-from pytorchvideo.accelerator.deployment.runtimes import RUNTIMES, Precision
+from pytorchvideo.accelerator.deployment.runtimes import RUNTIMES, needs_calibration
 from pytorchvideo.data import EncodedVideo
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.models import create_model, get_weights
@@ -82,10 +82,11 @@ def artefacts(name: str, folder: Path, calibration: list[Path]) -> dict[str, Run
     model = create_model("i3d_inception", weights=WEIGHTS).eval()
     runtime, found = RUNTIMES[name], {}
     inputs = [(load_clip(file),) for file in calibration]
-    precisions: tuple[Precision, ...] = ("fp32", "int8")
-    for precision in precisions:
+    for precision in runtime.precisions:
+        if precision == "bf16":
+            continue
         file = folder / f"{precision}{runtime.suffix}"
-        used = inputs if precision == "int8" else []
+        used = inputs if needs_calibration(precision) else []
         runtime.export(model, inputs[0], file, precision=precision, calibration=used)
         found[precision] = runtime.load(file, precision=precision, threads=1)
     return found
@@ -119,11 +120,14 @@ def measure(name: str, calibration: list[Path], test: list[Path]) -> dict[str, A
             v: float((got - wanted).abs().max() / wanted.abs().max()) for v, got in stacked.items()
         },
         "seconds": {v: statistics.median(values) for v, values in seconds.items()},
-        "videos_that_differ": [
-            file.name
-            for file, a, b in zip(test, wanted, stacked["int8"], strict=True)
-            if a.argmax() != b.argmax()
-        ],
+        "videos_that_differ": {
+            v: [
+                file.name
+                for file, a, b in zip(test, wanted, got, strict=True)
+                if a.argmax() != b.argmax()
+            ]
+            for v, got in stacked.items()
+        },
     }
 
 
@@ -132,12 +136,14 @@ def agreement(wanted: torch.Tensor, got: torch.Tensor) -> float:
     return float((wanted.argmax(1) == got.argmax(1)).float().mean())
 
 
-def line(row: dict[str, Any]) -> str:
-    """A row of the table."""
-    ms = {variant: f"{s * 1e3:.0f}" for variant, s in row["seconds"].items()}
-    shares = f"{row['agreement']['int8']:9.1%} {row['confident']['int8']:9.1%}"
-    times = f"{ms['eager']:>8s} {ms['fp32']:>8s} {ms['int8']:>8s}"
-    return f"{row['runtime']:12s} {shares} {times}"
+def lines(row: dict[str, Any]) -> list[str]:
+    """The table of a runtime."""
+    return [
+        f"{row['runtime']:12s} {variant:10s} {row['agreement'][variant]:9.1%} "
+        f"{row['confident'][variant]:9.1%} {row['deviation'][variant]:9.1e} "
+        f"{row['seconds'][variant] * 1e3:6.0f} ({row['seconds']['eager'] * 1e3:.0f})"
+        for variant in row["agreement"]
+    ]
 
 
 def main() -> None:
@@ -153,10 +159,10 @@ def main() -> None:
     known = json.loads(file.read_text())["runtimes"] if file.exists() else []
     rows = {row["runtime"]: row for row in known}
     calibration, test = choose_videos()
-    print("             agreement confident    eager     fp32     int8 ms")
+    print(f"{'':23s} agreement confident deviation     ms (eager)")
     for name in args.runtime:
         rows[name] = measure(name, calibration, test)
-        print(line(rows[name]), flush=True)
+        print("\n".join(lines(rows[name])), flush=True)
         videos = {"calibration": [f.name for f in calibration], "test": [f.name for f in test]}
         write("int8", {"threads": 1, "videos": videos, "runtimes": list(rows.values())})
 

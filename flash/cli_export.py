@@ -17,6 +17,7 @@ from flash._errors import say
 if TYPE_CHECKING:
     from flash.exporting import Exported
     from pytorchvideo.accelerator.deployment.latency import Latency
+    from pytorchvideo.accelerator.deployment.runtimes import Precision
 
 
 class RuntimeName(str, Enum):
@@ -53,7 +54,7 @@ _Bf16 = Annotated[
     bool,
     typer.Option(
         "--bf16",
-        help="Compute in bfloat16 where the processor can (openvino).",
+        help="Compute in bfloat16 where the processor can, with --int8 what that leaves (openvino).",
         rich_help_panel=_ARITHMETIC,
     ),
 ]
@@ -132,8 +133,12 @@ def export(
     from flash import exporting
     from flash.export_source import load_source
 
-    if int8 and bf16:
-        raise ValueError("Expected --int8 or --bf16, but got both.")
+    precisions: dict[tuple[bool, bool], Precision] = {
+        (False, False): "fp32",
+        (False, True): "bf16",
+        (True, False): "int8",
+        (True, True): "int8+bf16",
+    }
     source = load_source(
         model, weights=weights, labels=labels, frames=frames, crop=crop, untrained=untrained
     )
@@ -141,7 +146,7 @@ def export(
         source,
         out,
         runtime=to.value,
-        precision="int8" if int8 else "bf16" if bf16 else "fp32",
+        precision=precisions[int8, bf16],
         calibrate=calibrate,
         check=check,
         dynamic_batch=dynamic_batch,

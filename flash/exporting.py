@@ -25,7 +25,12 @@ from pytorchvideo.accelerator.deployment.artefact import (
     write_info,
 )
 from pytorchvideo.accelerator.deployment.latency import Latency, Step, measure
-from pytorchvideo.accelerator.deployment.runtimes import ExportError, Inputs, Precision
+from pytorchvideo.accelerator.deployment.runtimes import (
+    ExportError,
+    Inputs,
+    Precision,
+    needs_calibration,
+)
 from pytorchvideo.data._decode import VideoError
 
 #: Share of the largest logit by which a float32 artefact may differ from its model.
@@ -97,7 +102,7 @@ def export(
         source: what to export.
         out: folder of the artefact.
         runtime: a name of :data:`RUNTIMES`.
-        precision: ``"fp32"``, ``"bf16"`` or ``"int8"``.
+        precision: one of those of the runtime.
         calibrate: videos for int8: a folder, a list file, or one video.
         check: videos to compare on; None takes those that a run has held out, then those to calibrate with, then
             noise.
@@ -126,10 +131,10 @@ def export(
     )
     if Path(out, INFO).exists():
         raise FileExistsError(f"{out} holds an artefact already. Choose another --out.")
-    if precision == "int8" and calibrate is None:
+    if needs_calibration(precision) and calibrate is None:
         advice = "Give --calibrate DATA, videos like those that it is to be used on."
         raise ValueError(expected("calibrate", "videos, for int8", None, advice))
-    if precision != "int8" and calibrate is not None:
+    if not needs_calibration(precision) and calibrate is not None:
         raise ValueError(expected("calibrate", f"None for {precision}", calibrate))
     skipped: list[tuple[str, str]] = []
     calibration = [] if calibrate is None else _read(predictor, calibrate, MOST_CALIBRATED, skipped)

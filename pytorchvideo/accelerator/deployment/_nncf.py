@@ -16,7 +16,7 @@ _Model = TypeVar("_Model")
 
 
 def quantized(
-    converted: _Model, feeds: Sequence[Any], model: nn.Module, *, classifier: str
+    converted: _Model, feeds: Sequence[Any], model: nn.Module, *, kept: Sequence[str]
 ) -> _Model:
     """Returns a converted model with weights and activations of 8 bits.
 
@@ -27,7 +27,7 @@ def quantized(
         converted: an ONNX or OpenVINO model.
         feeds: inputs as its runtime takes them.
         model: that it was made from: the products of attention keep their precision where it has some.
-        classifier: name of the last operator with weights, which stays in float32: close scores must not become one.
+        kept: names of operators that stay as they are.
 
     Raises:
         ValueError: there is no clip to calibrate with.
@@ -53,7 +53,7 @@ def quantized(
                 # activations that go below zero, as those of SiLU, keep their sign
                 preset=nncf.QuantizationPreset.MIXED,
                 model_type=nncf.ModelType.TRANSFORMER if attends else None,
-                ignored_scope=nncf.IgnoredScope(names=[classifier]),
+                ignored_scope=nncf.IgnoredScope(names=list(kept)),
                 advanced_parameters=nncf.AdvancedQuantizationParameters(
                     # all 8 bits of a weight, for processors with VNNI: older ones may overflow
                     overflow_fix=OverflowFix.DISABLE,

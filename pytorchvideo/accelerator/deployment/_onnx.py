@@ -51,7 +51,8 @@ def export_onnx(
             feeds = [{n: x.numpy() for n, x in zip(names, xs, strict=True)} for xs in calibration]
             weighted = ("Conv", "Gemm", "MatMul")
             *_, last = (node.name for node in proto.graph.node if node.op_type in weighted)
-            proto = quantized(proto, feeds, model, classifier=last)
+            # close scores of classes must not become one
+            proto = quantized(proto, feeds, model, kept=[last])
         onnx.save(proto, str(file))
 
 

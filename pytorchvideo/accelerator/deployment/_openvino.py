@@ -12,10 +12,13 @@ from torch import nn
 from pytorchvideo.accelerator.deployment._errors import export_errors
 from pytorchvideo.accelerator.deployment._program import Inputs, make_program, names_of
 from pytorchvideo.accelerator.deployment._rounding import round_weights
+from pytorchvideo.accelerator.deployment.runtimes import needs_calibration
 
 _ADVICE = "Try --to onnx, or --to torch-export, which runs whatever torch does."
-# What the CPU computes with where the processor can; int8 concerns single layers, the others are float32.
-_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+# What the CPU computes with where the processor can, but for layers of int8.
+_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32", "int8+bf16": "bf16"}
+# Operators that int8 makes no faster than bfloat16: depthwise convolutions, and the gates and means between them.
+_FOR_BF16 = ("GroupConvolution", "Multiply", "ReduceMean")
 
 
 def export_openvino(
@@ -33,7 +36,8 @@ def export_openvino(
         ExportError: the model could not be converted, or the package is not there.
     """
     program = make_program(model, example, runtime="openvino", dynamic_batch=dynamic_batch)
-    if precision == "int8":
+    int8 = needs_calibration(precision)
+    if int8:
         round_weights(program, calibration)
     with export_errors("openvino", "converted", _ADVICE), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -42,13 +46,20 @@ def export_openvino(
         converted = openvino.convert_model(program)
         for port, name in zip(converted.inputs, names_of(example), strict=True):
             port.get_tensor().set_names({name})
-        if precision == "int8":
+        if int8:
             from pytorchvideo.accelerator.deployment._nncf import quantized
 
             feeds = [[x.numpy() for x in inputs] for inputs in calibration]
             weighted = ("Convolution", "GroupConvolution", "MatMul")
             *_, last = (op for op in converted.get_ordered_ops() if op.get_type_name() in weighted)
-            converted = quantized(converted, feeds, model, classifier=last.get_friendly_name())
+            # close scores of classes must not become one
+            kept = [last]
+            if precision == "int8+bf16":
+                kept += (
+                    op for op in converted.get_ordered_ops() if op.get_type_name() in _FOR_BF16
+                )
+            names = [op.get_friendly_name() for op in kept]
+            converted = quantized(converted, feeds, model, kept=names)
         openvino.save_model(converted, str(file), compress_to_fp16=False)
 
 

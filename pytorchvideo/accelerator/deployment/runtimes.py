@@ -14,10 +14,27 @@ from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.accelerator.deployment._errors import ExportError
 from pytorchvideo.accelerator.deployment._program import Inputs, Positional
 
-__all__ = ["RUNTIMES", "ExportError", "Inputs", "Positional", "Precision", "Runtime"]
+__all__ = [
+    "RUNTIMES",
+    "ExportError",
+    "Inputs",
+    "Positional",
+    "Precision",
+    "Runtime",
+    "needs_calibration",
+]
 
-Precision = Literal["fp32", "bf16", "int8"]
+Precision = Literal["fp32", "bf16", "int8", "int8+bf16"]
 Run = Callable[..., torch.Tensor]
+
+
+def needs_calibration(precision: str) -> bool:
+    """Whether ranges of activations must be known.
+
+    >>> [precision for precision in get_args(Precision) if needs_calibration(precision)]
+    ['int8', 'int8+bf16']
+    """
+    return precision.startswith("int8")
 
 
 @dataclass(frozen=True)
@@ -82,7 +99,7 @@ class Runtime:
             ValueError: the runtime has not what was asked for; int8 without clips to calibrate with.
         """
         self.check(precision, dynamic_batch)
-        if precision == "int8" and not calibration:
+        if needs_calibration(precision) and not calibration:
             advice = "Give --calibrate DATA, clips like those that it is to be used on."
             raise ValueError(expected("calibration", "at least one clip for int8", 0, advice))
         export = getattr(import_module(self.module), f"export_{self.function}")
@@ -132,7 +149,7 @@ RUNTIMES: dict[str, Runtime] = {
             module=f"{_HERE}._openvino",
             function="openvino",
             suffix=".xml",
-            precisions=("fp32", "bf16", "int8"),
+            precisions=("fp32", "bf16", "int8", "int8+bf16"),
             dynamic_batch=True,
             about="x86 and Arm processors; the fastest here on a server's or a laptop's",
         ),

@@ -14,6 +14,7 @@ from pytorchvideo.accelerator.deployment.runtimes import (
     Inputs,
     Positional,
     Precision,
+    needs_calibration,
 )
 
 EVERY = sorted(RUNTIMES)
@@ -70,12 +71,16 @@ def test_batches_of_any_size(name: str, model: nn.Module, tmp_path: Path) -> Non
         torch.testing.assert_close(run(*x), model(*x), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", [n for n in EVERY if "int8" in RUNTIMES[n].precisions])
-def test_int8_is_near(name: str, model: nn.Module, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [(n, p) for n in EVERY for p in RUNTIMES[n].precisions if needs_calibration(p)],
+)
+def test_int8_is_near(name: str, precision: Precision, model: nn.Module, tmp_path: Path) -> None:
     runtime = RUNTIMES[name]
     file = tmp_path / f"model{runtime.suffix}"
-    runtime.export(model, clips(), file, precision="int8", calibration=[clips() for _ in range(8)])
-    run = runtime.load(file, precision="int8")
+    calibration = [clips() for _ in range(8)]
+    runtime.export(model, clips(), file, precision=precision, calibration=calibration)
+    run = runtime.load(file, precision=precision)
     x = clips()
     wanted, got = model(*x), run(*x)
     assert 0 < float((got - wanted).abs().max()) < 0.05 * float(wanted.abs().max())
