@@ -3,8 +3,8 @@
 
 The clips are those of the folder of shared data: 25 videos of ``clips``, 15 of ``fight_surv`` and 10 of
 ``asl_gestures``, taken at equal distances in the order of their names; what cannot be decoded leaves its place to the
-next. Every fifth calibrates, the others are what is measured: 10 and 40 clips. A clip is the middle of its video,
-prepared by the recipe of the weights. Nothing is drawn by chance.
+next. All but every fifth are what is measured, 40 clips; as many of the other videos, taken likewise, calibrate. A clip
+is the middle of its video, prepared by the recipe of the weights. Nothing is drawn by chance.
 
 "agreement" is the share of the 40 clips whose class with the highest score is that of the eager float32 model,
 "confident" the same of those clips for which float32 gives its class a probability of at least one half. Seconds are
@@ -14,6 +14,7 @@ medians of the processor's time for one clip on one thread, measured in turn.
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import tempfile
@@ -34,7 +35,6 @@ SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 WEIGHTS = SHARED / "weights" / "i3d_inception_rgb_kinetics400.pth"
 # folder of the data: how many of its videos
 SHARES = {"clips": 25, "fight_surv": 15, "asl_gestures": 10}
-CALIBRATES = 5
 LEAST_FRAMES = 16
 
 Run = Callable[..., torch.Tensor]
@@ -45,13 +45,21 @@ def choose_videos() -> tuple[list[Path], list[Path]]:
     calibration, test = [], []
     for folder, share in SHARES.items():
         files = sorted(p for p in (SHARED / "data" / folder).rglob("*") if p.is_file())
-        chosen: list[Path] = []
-        for i in range(share):
-            after = files[i * len(files) // share :]
-            chosen.append(next(f for f in after if f not in chosen and is_usable(f)))
-        calibration += chosen[::CALIBRATES]
-        test += [file for i, file in enumerate(chosen) if i % CALIBRATES]
+        chosen = spread(files, share)
+        measured = [file for i, file in enumerate(chosen) if i % 5]
+        calibration += spread([file for file in files if file not in measured], len(measured))
+        test += measured
     return calibration, test
+
+
+def spread(files: list[Path], count: int) -> list[Path]:
+    """So many of the files that can be used, at equal distances, or fewer where there are not as many."""
+    chosen: list[Path] = []
+    for i in range(count):
+        after = files[i * len(files) // count :]
+        usable = (f for f in after if f not in chosen and is_usable(f))
+        chosen += itertools.islice(usable, 1)
+    return chosen
 
 
 def is_usable(file: Path) -> bool:

@@ -59,8 +59,10 @@ def rounded(weight: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
     fixed = left.abs().argmax(1)
     matrix = moments[order][:, order].clone()
     matrix.diagonal().add_(_DAMPING * matrix.diagonal().mean() + torch.finfo(left.dtype).tiny)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix))
-    factor = torch.linalg.cholesky(inverse, upper=True)
+    # The upper Cholesky factor of the inverse, without that of the inverse, which float32 is too coarse for: with the
+    # order of rows and columns reversed, it is the inverse of the factor.
+    upper = torch.linalg.cholesky(matrix.flip(0, 1)).flip(0, 1)
+    factor = torch.linalg.solve_triangular(upper, torch.eye(len(upper)).to(upper), upper=True)
     result = torch.empty_like(left)
     columns = left.shape[1]
     for begin in range(0, columns, _BLOCK):
