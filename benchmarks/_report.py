@@ -61,6 +61,14 @@ def geometric_mean(values: list[float]) -> float:
     return statistics.geometric_mean(values)
 
 
+def fill(file: Path, name: str, text: str) -> None:
+    """Writes a text into a guide, between the two comments ``NAME: begin`` and ``NAME: end``."""
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+    before, rest = file.read_text(encoding="utf-8").split(begin)
+    _, after = rest.split(end)
+    file.write_text(before + begin + text + end + after, encoding="utf-8")
+
+
 def write(name: str, results: dict[str, Any]) -> Path:
     """Writes ``results/NAME.json`` with the machine and returns its path."""
     RESULTS.mkdir(exist_ok=True)

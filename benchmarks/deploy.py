@@ -9,7 +9,7 @@ artefacts. Ratios are original over artefact; "deviation" is the largest differe
 "peak" is the time of the same multiply-adds in one large float32 matrix product, and "of peak" its share of the
 time of the fastest float32 variant. "real time" is the length of the clip over the fastest variant's time.
 
-    python benchmarks/deploy.py [MODEL ...] [--repeats 5] [--variants openvino-fp32 openvino-int8 ...]
+    python benchmarks/deploy.py [MODEL ...] [--render] [--repeats 5] [--variants openvino-fp32 openvino-int8 ...]
 """
 
 import argparse
@@ -21,7 +21,7 @@ from time import process_time
 from typing import Any, get_args
 
 import torch
-from _report import RESULTS, alternate, write
+from _report import RESULTS, alternate, fill, write
 from models import (
     Clips,
     build,
@@ -49,6 +49,7 @@ VARIANTS = (
     *("openvino-fp32", "openvino-bf16", "openvino-int8", "openvino-int8+bf16"),
     "onnx-fp32",
 )
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "deployment.md"
 # float32 artefacts must compute what the model does
 TOLERANCE = 1e-4
 
@@ -130,6 +131,28 @@ def line(row: dict[str, Any], variants: list[str]) -> str:
     return f"{row['model']:16s} {' '.join(cells)} {row['of_peak']:8.0%} {row['real_time']:9.1f}x"
 
 
+def render(rows: list[dict[str, Any]]) -> None:
+    """Writes the table into the guide."""
+    columns = {variant: variant.removeprefix("openvino-") for variant in VARIANTS[:-1]}
+
+    def times(row: dict[str, Any], variant: str) -> str:
+        if variant not in row["seconds"]:
+            return "-"
+        return f"{row['seconds'][variant] * 1e3:.0f} ms, {row['ratios'][variant]:.1f}x"
+
+    table = [
+        f"| model | GMACs | first release | eager | {' | '.join(columns.values())} | of peak | real time |",
+        f"| --- |{' ---: |' * (5 + len(columns))}",
+        *(
+            f"| {row['model']} | {row['gmacs']:.1f} | {row['seconds']['original'] * 1e3:.0f} ms | "
+            f"{' | '.join(times(row, variant) for variant in ('eager', *columns))} | "
+            f"{row['of_peak']:.0%} | {row['real_time']:.0f}x |"
+            for row in rows
+        ),
+    ]
+    fill(DOCS, "deployed speed", "\n".join(table) + "\n")
+
+
 def main() -> None:
     """Prints a table and writes ``results/deploy.json``; rows of other models that it has are kept."""
     parser = argparse.ArgumentParser(
@@ -138,6 +161,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=list(MODELS))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
+    parser.add_argument("--render", action="store_true", help="measure nothing, write the guide")
     args = parser.parse_args()
     torch.set_num_threads(1)
     file = RESULTS / "deploy.json"
@@ -148,7 +172,7 @@ def main() -> None:
     )
     heads = " ".join(f"{variant:>16s}" for variant in args.variants)
     print(f"{'milliseconds':16s} original   eager {heads}  of peak  real time")
-    for name in args.models:
+    for name in [] if args.render else args.models:
         # beside each model: on a machine that others use, too, it changes
         peak = peak_multiply_adds()
         rows[name] = measure(name, args.variants, args.repeats, peak)
@@ -158,6 +182,7 @@ def main() -> None:
         ordered = [rows[one] for one in MODELS if one in rows]
         ordered += [row for one, row in rows.items() if one not in MODELS]
         write("deploy", {"threads": 1, "models": ordered})
+    render(json.loads(file.read_text())["models"])
 
 
 if __name__ == "__main__":

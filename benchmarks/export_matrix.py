@@ -21,7 +21,6 @@ from typing import Any
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "deployment.md"
 RESULT = Path(__file__).resolve().parent / "results" / "export_matrix.json"
-BEGIN, END = "<!-- export matrix: begin -->\n", "<!-- export matrix: end -->\n"
 BOXES = [
     [0.0, 10.0, 20.0, 120.0, 180.0],
     [0.0, 0.0, 0.0, 200.0, 200.0],
@@ -126,7 +125,9 @@ def cell(found: dict[str, Any] | None) -> str:
 
 
 def render(rows: dict[str, dict[str, dict[str, Any]]], machine: dict[str, Any]) -> None:
-    """Writes the table into the guide, between its two marks."""
+    """Writes the table into the guide."""
+    from _report import fill
+
     names = sorted({runtime for row in rows.values() for runtime in row})
     table = [
         f"| model | {' | '.join(names)} |",
@@ -140,11 +141,7 @@ def render(rows: dict[str, dict[str, dict[str, Any]]], machine: dict[str, Any]) 
         f"Measured on one thread of an {machine['cpu']} with torch {machine['torch']}: time of a clip of the model's "
         "own size, and the largest difference of its scores over the largest score.\n\n"
     )
-    text = DOCS.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    body = about + "\n".join(table) + "\n"
-    DOCS.write_text(before + BEGIN + body + END + after, encoding="utf-8")
+    fill(DOCS, "export matrix", about + "\n".join(table) + "\n")
 
 
 def main() -> None:

@@ -164,13 +164,14 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     file = RESULTS / "int8.json"
-    known = json.loads(file.read_text())["runtimes"] if file.exists() else []
-    rows = {row["runtime"]: row for row in known}
     calibration, test = choose_videos()
     print(f"{'':23s} agreement confident deviation     ms (eager)")
     for name in args.runtime:
-        rows[name] = measure(name, calibration, test)
-        print("\n".join(lines(rows[name])), flush=True)
+        row = measure(name, calibration, test)
+        print("\n".join(lines(row)), flush=True)
+        # read now: another runtime may be measured at the same time
+        known = json.loads(file.read_text())["runtimes"] if file.exists() else []
+        rows = {one["runtime"]: one for one in known} | {name: row}
         videos = {"calibration": [f.name for f in calibration], "test": [f.name for f in test]}
         write("int8", {"threads": 1, "videos": videos, "runtimes": list(rows.values())})
 
