@@ -16,6 +16,7 @@ from pytorchvideo.accelerator.deployment.runtimes import (
     Precision,
     needs_calibration,
 )
+from pytorchvideo.models import create_model
 
 EVERY = sorted(RUNTIMES)
 # the compiler of AOTInductor takes its time
@@ -84,6 +85,28 @@ def test_int8_is_near(name: str, precision: Precision, model: nn.Module, tmp_pat
     x = clips()
     wanted, got = model(*x), run(*x)
     assert 0 < float((got - wanted).abs().max()) < 0.05 * float(wanted.abs().max())
+
+
+def test_depthwise_convolutions_are_left_to_bf16(tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    size = {"num_frames": 4, "crop_size": 32}
+    model = create_model("x3d_xs", num_classes=5, depth_factor=0.2, **size).eval()
+    clip, file = torch.rand(1, 3, 4, 32, 32), tmp_path / "model.xml"
+    quantised = {}
+    for precision in ("int8", "int8+bf16"):
+        calibration = [(clip,), (clip.flip(4),)]
+        RUNTIMES["openvino"].export(
+            model, (clip,), file, precision=precision, calibration=calibration
+        )
+        ops = openvino.Core().read_model(file).get_ordered_ops()
+        depthwise = [op for op in ops if op.get_type_name() == "GroupConvolution"]
+        sources = {op.input_value(0).get_node().get_type_name() for op in depthwise}
+        quantised[precision] = "FakeQuantize" in sources
+        got = RUNTIMES["openvino"].load(file, precision=precision)(clip)
+        with torch.no_grad():
+            wanted = model(clip)
+        torch.testing.assert_close(got, wanted, rtol=0, atol=0.1 * float(wanted.abs().max()))
+    assert quantised == {"int8": True, "int8+bf16": False}
 
 
 def test_bf16_is_near(model: nn.Module, tmp_path: Path) -> None:
