@@ -3,9 +3,10 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.export import Dim, ExportedProgram
 
 from pytorchvideo.accelerator.deployment._errors import export_errors
@@ -72,3 +73,11 @@ def names_of(example: Sequence[torch.Tensor]) -> list[str]:
     (['clip'], ['clip_0', 'clip_1'])
     """
     return ["clip"] if len(example) == 1 else [f"clip_{i}" for i in range(len(example))]
+
+
+def arguments_of(node: fx.Node) -> dict[str, Any]:
+    """Returns the arguments of a node by name, with those that are left at their defaults."""
+    schema = cast(Any, node.target)._schema.arguments
+    values = {argument.name: argument.default_value for argument in schema}
+    names = [argument.name for argument in schema]
+    return values | dict(zip(names, node.args, strict=False)) | dict(node.kwargs)

@@ -17,7 +17,7 @@ from torch import fx
 from torch.export import ExportedProgram
 from torch.nn import functional as F
 
-from pytorchvideo.accelerator.deployment._program import Inputs
+from pytorchvideo.accelerator.deployment._program import Inputs, arguments_of
 
 _aten = torch.ops.aten
 _LAYERS = {_aten.linear.default, _aten.conv2d.default, _aten.conv3d.default}
@@ -94,7 +94,7 @@ class _Moments(fx.Interpreter):
         self.chance = torch.Generator().manual_seed(0)
 
     def run_node(self, n: fx.Node) -> Any:
-        if n in self.layers and _argument(n, "groups", 1) == 1:
+        if n in self.layers and arguments_of(n).get("groups", 1) == 1:
             name = cast(str, _weight(n).target)
             x, weight = self.env[cast(fx.Node, n.args[0])], self.env[_weight(n)]
             patches = self._patches(n, x, weight)
@@ -108,9 +108,9 @@ class _Moments(fx.Interpreter):
             rows = x.reshape(-1, x.shape[-1])
             return rows[self._some(len(rows))]
         sizes = weight.shape[2:]
+        given = arguments_of(node)
         stride, padding, dilation = (
-            _each(_argument(node, name, value), len(sizes))
-            for name, value in (("stride", 1), ("padding", 0), ("dilation", 1))
+            _each(given[name], len(sizes)) for name in ("stride", "padding", "dilation")
         )
         x = F.pad(x, [p for size in reversed(padding) for p in (size, size)])
         for i, size in enumerate(sizes):
@@ -127,13 +127,6 @@ class _Moments(fx.Interpreter):
 def _weight(node: fx.Node) -> fx.Node:
     """The second argument of a layer."""
     return cast(fx.Node, node.args[1])
-
-
-def _argument(node: fx.Node, name: str, otherwise: Any) -> Any:
-    """An argument of a node that may have been given by its place, by its name, or not at all."""
-    names = [argument.name for argument in cast(Any, node.target)._schema.arguments]
-    given = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
-    return given.get(name, otherwise)
 
 
 def _each(sizes: int | Sequence[int], dims: int) -> list[int]:

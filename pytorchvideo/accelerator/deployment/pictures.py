@@ -16,7 +16,7 @@ from pytorchvideo.accelerator.deployment._pictures import (
     pointwise,
     refuse,
 )
-from pytorchvideo.accelerator.deployment._program import Inputs, make_program
+from pytorchvideo.accelerator.deployment._program import Inputs, arguments_of, make_program
 
 _aten = torch.ops.aten
 
@@ -125,14 +125,6 @@ def _required(graph: fx.GraphModule, node: fx.Node) -> torch.Tensor:
     return cast(torch.Tensor, getattr(graph.get_submodule(owner), name)).detach()
 
 
-def _arguments(node: fx.Node) -> dict[str, Any]:
-    """The arguments of a node by name, with those that are left at their defaults."""
-    schema = cast(Any, node.target)._schema.arguments
-    values = {argument.name: argument.default_value for argument in schema}
-    names = [argument.name for argument in schema]
-    return values | dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
-
-
 def _is_norm(node: fx.Node) -> bool:
     """Whether it is a batch norm of clips."""
     return node.target is _aten.batch_norm.default and node.meta["val"].ndim == 5
@@ -151,7 +143,7 @@ def _norm_after(node: fx.Node) -> fx.Node | None:
 
 def _make_conv(graph: fx.GraphModule, node: fx.Node, norm: fx.Node | None) -> PictureConv:
     """A convolution of pictures that computes a convolution of clips and the batch norm after it."""
-    given = _arguments(node)
+    given = arguments_of(node)
     weight, bias = _required(graph, given["weight"]), _tensor(graph, given["bias"])
     if norm is not None:
         scale, shift = _scale_and_shift(graph, norm)
@@ -170,7 +162,7 @@ def _make_norm(graph: fx.GraphModule, node: fx.Node) -> PictureConv:
 
 def _scale_and_shift(graph: fx.GraphModule, node: fx.Node) -> tuple[torch.Tensor, torch.Tensor]:
     """A batch norm as ``scale * x + shift``."""
-    given = _arguments(node)
+    given = arguments_of(node)
     mean, var = _tensor(graph, given["running_mean"]), _tensor(graph, given["running_var"])
     if mean is None or var is None or given["training"]:
         refuse("batch_norm with the statistics of a batch", "one with running statistics")
