@@ -57,8 +57,7 @@ def quantized(
                 advanced_parameters=nncf.AdvancedQuantizationParameters(
                     # all 8 bits of a weight, for processors with VNNI: older ones may overflow
                     overflow_fix=OverflowFix.DISABLE,
-                    # Weights that were rounded to correct themselves need no other biases: with them the logits of
-                    # I3D move further.
+                    # weights that were rounded to make up for each other need no other biases
                     disable_bias_correction=True,
                     activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM,
                 ),
