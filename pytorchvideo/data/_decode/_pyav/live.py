@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
-from av.stream import Discard
 from av.video.reformatter import VideoReformatter
 
 from pytorchvideo._checks import expected
+from pytorchvideo.data._decode._pyav._compat import Discard, open_input
 from pytorchvideo.data._decode._pyav.source import Source, is_readable, reason
 from pytorchvideo.data._decode._pyav.times import PacketTimes
 from pytorchvideo.data._decode._pyav.video import FrameReader
@@ -210,12 +210,11 @@ class LiveInput:
         answers = address.is_network or address.format in _CAMERAS.values()
         opened: Any
         try:
-            opened = av.open(
+            opened = open_input(
                 self._pipe or address.file,
                 format=address.format,
                 options=dict(address.options),
                 timeout=timeout_sec if answers else None,
-                metadata_errors="ignore",
             )
         except (av.error.FFmpegError, EOFError, ValueError) as error:
             raise VideoError(self._why_not_open(error)) from error

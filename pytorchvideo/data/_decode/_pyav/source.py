@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import av
-from av.stream import Discard
 
+from pytorchvideo.data._decode._pyav._compat import Discard, open_input
 from pytorchvideo.data._decode._types import VideoError
 
 av.logging.set_level(None)  # FFmpeg writes to stderr what this library says in its own errors
@@ -48,11 +48,9 @@ class Source:
         """Opens the file afresh; unlike a seek this also restores how decoders treat the very first packets."""
         self.moves += 1
         self.close()
-        if isinstance(self._file, str):
-            self._container = av.open(self._file, metadata_errors="ignore")
-        else:
+        if not isinstance(self._file, str):
             self._file.seek(0)
-            self._container = av.open(self._file, metadata_errors="ignore")
+        self._container = open_input(self._file)
         streams, (video, audio) = self._container.streams, self._wants
         self.video = next(filter(is_readable, streams.video), None) if video else None
         self.audio = next(filter(is_readable, streams.audio), None) if audio else None
