@@ -4,12 +4,14 @@
 import hashlib
 import logging
 import os
+import shutil
 import stat
 import tarfile
 import urllib.error
 import urllib.request
 import zipfile
 import zlib
+from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -22,6 +24,11 @@ _logger = logging.getLogger(__name__)
 
 _TIMEOUT_SEC = 60
 
+# More than the archives of the public data sets hold: text is packed to a tenth, videos hardly at all.
+MOST_MEMBERS = 2_000_000
+MOST_TIMES = 100
+_SMALL_BYTES = 64 << 20  # so much is unpacked from an archive of any size
+
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz")
 
 
@@ -32,6 +39,7 @@ def download_data(
     chunk_size: int = 1 << 20,
     *,
     sha256: str | None = None,
+    max_unpacked_bytes: int | None = None,
 ) -> Path:
     """Fetches ``url`` into the folder ``path`` and unpacks it there if it is a zip or tar archive.
 
@@ -45,6 +53,8 @@ def download_data(
         verbose: show a progress bar.
         chunk_size: bytes per read.
         sha256: expected hash of the archive, hexadecimal; None trusts the sender.
+        max_unpacked_bytes: the most that may be unpacked; by default a hundred times the size of the archive, 64 MiB at
+            least, and never more than the disk has room for.
 
     Returns:
         The folder that holds the data: ``path``, or that of a local folder or file which is no archive.
@@ -52,8 +62,9 @@ def download_data(
     Raises:
         FileNotFoundError: if a local path does not exist.
         ConnectionError: if the download fails, or the server is silent for a minute.
-        ValueError: for another kind of URL; if the hash differs, the archive is damaged, or a member of it is a
-            link or would leave ``path``.
+        ValueError: for another kind of URL; if the hash differs, the archive is damaged, a member of it is no file
+            and no folder (links of every kind are refused) or would leave ``path``, there are more than two million
+            members, or they unpack to more than ``max_unpacked_bytes``.
 
     References:
         The argument order and the archive kinds are those of Lightning Flash.
@@ -82,7 +93,7 @@ def download_data(
         return local.parent
     unpack = _unpack_zip if local.name.lower().endswith(".zip") else _unpack_tar
     try:
-        unpack(local, folder)
+        unpack(local, folder, max_unpacked_bytes)
     except tarfile.FilterError as error:
         raise ValueError(f"Refused to unpack {local}: {error}.") from error
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
@@ -148,40 +159,86 @@ def _check_hash(archive: Path, sha256: str, chunk_size: int) -> None:
         )
 
 
-def _target(folder: Path, name: str, archive: Path) -> Path:
-    root = folder.resolve()
-    target = (root / name).resolve()
-    if not target.is_relative_to(root):
-        raise ValueError(
-            f"Expected every member of {archive} to stay inside {folder}, but found {name!r}."
-        )
-    return target
+class _Members:
+    """Checks the members of an archive one by one, before the first is written.
+
+    Args:
+        archive: the file.
+        folder: where its members are to lie.
+        most_bytes: that they may unpack to; None for the default of :func:`download_data`.
+    """
+
+    def __init__(self, archive: Path, folder: Path, most_bytes: int | None) -> None:
+        self._archive, self._folder = archive, folder
+        self._root = folder.resolve()
+        usual = max(_SMALL_BYTES, MOST_TIMES * archive.stat().st_size)
+        self._most = usual if most_bytes is None else most_bytes
+        self._bytes = self._count = 0
+
+    def add(self, name: str, size: int, *, is_plain: bool) -> Path:
+        """Returns where a member will lie; raises a ValueError where it must not."""
+        if not is_plain:
+            raise ValueError(
+                f"Refused to unpack {self._archive}: {name!r} is a link or a device, not a file or folder."
+            )
+        target = (self._root / name).resolve()
+        if not target.is_relative_to(self._root):
+            raise ValueError(
+                f"Expected every member of {self._archive} to stay inside {self._folder}, but found {name!r}."
+            )
+        self._count += 1
+        self._bytes += size
+        if self._count > MOST_MEMBERS:
+            raise ValueError(
+                f"Refused to unpack {self._archive}: it has more than {MOST_MEMBERS} members. Unpack it by hand."
+            )
+        if self._bytes > self._most:
+            raise ValueError(
+                f"Refused to unpack {self._archive}: its members take more than {self._most} bytes, and the file has "
+                f"{self._archive.stat().st_size}. Raise `max_unpacked_bytes` if you trust it."
+            )
+        return target
+
+    def check_room(self, sizes: Iterable[int]) -> None:
+        """Raises an OSError where the disk has no room for files of these sizes."""
+        wanted = sum(sizes)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self._folder).free
+        if wanted > free:
+            raise OSError(
+                f"{self._archive} unpacks to {wanted} bytes, but the disk of {self._folder} has only {free} left. "
+                "Choose another `path`."
+            )
 
 
 def _is_there(target: Path, size: int) -> bool:
     return target.is_file() and target.stat().st_size == size
 
 
-def _unpack_zip(archive: Path, folder: Path) -> None:
+def _unpack_zip(archive: Path, folder: Path, most_bytes: int | None) -> None:
+    found, missing = _Members(archive, folder, most_bytes), []
     with zipfile.ZipFile(archive) as file:
-        members = file.infolist()
-        # all names are checked before the first file is written
-        targets = [_target(folder, member.filename, archive) for member in members]
-        for member in members:
-            # the upper half holds the mode of Unix
-            if stat.S_ISLNK(member.external_attr >> 16):
-                raise ValueError(f"Refused to unpack {archive}: {member.filename!r} is a link.")
-        missing = [
-            m for m, t in zip(members, targets, strict=True) if not _is_there(t, m.file_size)
-        ]
+        for member in file.infolist():
+            kind = stat.S_IFMT(member.external_attr >> 16)  # the upper half holds the mode of Unix
+            is_plain = kind in (0, stat.S_IFREG, stat.S_IFDIR)
+            target = found.add(member.filename, member.file_size, is_plain=is_plain)
+            if not _is_there(target, member.file_size):
+                missing.append(member)
+        found.check_room(member.file_size for member in missing)
         file.extractall(folder, members=missing)
-    _logger.info("unpacked %d of %d members of %s", len(missing), len(members), archive)
+        total = len(file.infolist())
+    _logger.info("unpacked %d of %d members of %s", len(missing), total, archive)
 
 
-def _unpack_tar(archive: Path, folder: Path) -> None:
+def _unpack_tar(archive: Path, folder: Path, most_bytes: int | None) -> None:
+    found, missing = _Members(archive, folder, most_bytes), []
     with tarfile.open(archive) as file:
-        members = file.getmembers()
-        targets = [_target(folder, member.name, archive) for member in members]
-        missing = [m for m, t in zip(members, targets, strict=True) if not _is_there(t, m.size)]
+        for member in file:
+            is_plain = member.isfile() or member.isdir()
+            target = found.add(member.name, member.size, is_plain=is_plain)
+            if not _is_there(target, member.size):
+                missing.append(member)
+        found.check_room(member.size for member in missing)
         file.extractall(folder, members=missing, filter="data")
-    _logger.info("unpacked %d of %d members of %s", len(missing), len(members), archive)
+        total = len(file.getmembers())
+    _logger.info("unpacked %d of %d members of %s", len(missing), total, archive)

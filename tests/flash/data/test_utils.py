@@ -3,6 +3,7 @@
 
 import hashlib
 import io
+import shutil
 import socket
 import stat
 import tarfile
@@ -124,14 +125,90 @@ def test_member_that_leaves_the_folder(tmp_path: Path, name: str, member: str) -
     assert not (tmp_path / "data/fine.mp4").exists()
 
 
-def test_tar_link_that_leaves_the_folder(tmp_path: Path) -> None:
-    archive = tmp_path / "link.tar"
-    with tarfile.open(archive, "w") as file:
+@pytest.mark.parametrize(
+    ("kind", "goal"),
+    [
+        (tarfile.SYMTYPE, "/etc"),
+        (tarfile.SYMTYPE, "videos/cat/a.mp4"),  # inside, but a later member may go through it
+        (tarfile.LNKTYPE, "videos/cat/a.mp4"),
+        (tarfile.FIFOTYPE, ""),
+        (tarfile.CHRTYPE, ""),
+    ],
+)
+def test_tar_members_that_are_no_files(tmp_path: Path, kind: bytes, goal: str) -> None:
+    archive = make_archive(tmp_path / "link.tar")
+    with tarfile.open(archive, "a") as file:
         link = tarfile.TarInfo("link")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        link.type, link.linkname = kind, goal
         file.addfile(link)
+    with pytest.raises(
+        ValueError, match=r"Refused to unpack .*link.tar: 'link' is a link or a device"
+    ):
+        download_data(archive, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_tar_with_the_links_of_a_known_attack(tmp_path: Path) -> None:
+    """CVE-2025-4517: links of links so long that ``os.path.realpath`` stops looking, and then one that leads out."""
+    archive, step = tmp_path / "cve.tar", "d" * 247
+    with tarfile.open(archive, "w") as file:
+        path = ""
+        for letter in "abcdefghijklmnop":
+            folder = tarfile.TarInfo(path + step)
+            folder.type = tarfile.DIRTYPE
+            file.addfile(folder)
+            link = tarfile.TarInfo(path + letter)
+            link.type, link.linkname = tarfile.SYMTYPE, step
+            file.addfile(link)
+            path += step + "/"
+        out = tarfile.TarInfo("a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/" + "l" * 254)
+        out.type, out.linkname = tarfile.SYMTYPE, "../" * 16
+        file.addfile(out)
+        data = tarfile.TarInfo(out.name + "/../outside.mp4")
+        file.addfile(data, io.BytesIO(b""))
     with pytest.raises(ValueError, match="Refused to unpack"):
         download_data(archive, tmp_path / "data")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cve.tar"]
+
+
+@pytest.mark.parametrize("name", ["bomb.zip", "bomb.tar.gz"])
+def test_archives_that_unpack_to_far_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(utils, "_SMALL_BYTES", 1 << 16)
+    archive, zeros = tmp_path / name, bytes(3 << 20)
+    if name.endswith("zip"):
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("a.mp4", zeros)
+    else:
+        make_archive(archive, {"a.mp4": zeros})
+    with pytest.raises(
+        ValueError, match=r"take more than \d+ bytes, .* Raise `max_unpacked_bytes`"
+    ):
+        download_data(archive, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+    folder = download_data(archive, tmp_path / "data", max_unpacked_bytes=3 << 20)
+    assert (folder / "a.mp4").read_bytes() == zeros
+
+
+@pytest.mark.parametrize("name", ["many.zip", "many.tar"])
+def test_archives_of_too_many_members(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(utils, "MOST_MEMBERS", 1)
+    with pytest.raises(ValueError, match="more than 1 members"):
+        download_data(make_archive(tmp_path / name), tmp_path / "data")
+
+
+def test_archive_for_which_the_disk_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=3)
+    monkeypatch.setattr(utils.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(
+        OSError, match=r"unpacks to 7 bytes, but the disk of .*data has only 3 left"
+    ):
+        download_data(make_archive(tmp_path / "set.zip"), tmp_path / "data")
 
 
 def test_zip_link(tmp_path: Path) -> None:
@@ -139,7 +216,9 @@ def test_zip_link(tmp_path: Path) -> None:
         link = zipfile.ZipInfo("link")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
         file.writestr(link, "/etc")
-    with pytest.raises(ValueError, match=r"Refused to unpack .*link.zip: 'link' is a link"):
+    with pytest.raises(
+        ValueError, match=r"Refused to unpack .*link.zip: 'link' is a link or a device"
+    ):
         download_data(tmp_path / "link.zip", tmp_path / "data")
 
 
