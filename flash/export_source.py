@@ -11,8 +11,8 @@ from flash.loading import load_predictor, read_names
 from flash.run_config import sized
 from flash.runs import RunFolder
 from flash.sources import Sources
-from flash.video.backbones import HUGGING_FACE, rebuild_backbone
-from flash.video.predict import VideoPredictor, read_classifier
+from flash.video.backbones import HUGGING_FACE
+from flash.video.predict import VideoPredictor, read_classifier, rebuild_classifier
 from pytorchvideo.models._registry import create_model, model_entry
 from pytorchvideo.models._weights import ClipRecipe
 
@@ -95,7 +95,7 @@ def _of_run(path: Path, frames: int | None, crop: int | None) -> Source:
         if saved["model_name"].startswith(HUGGING_FACE):
             raise ValueError(f"Expected {path} without --frames and --crop: it has one size.")
         kwargs |= _sizes(recipe)
-    network = rebuild_backbone(saved["model_name"], kwargs, len(saved["labels"]))
+    network = rebuild_classifier(saved, os.fspath(file), kwargs)
     try:
         network.load_state_dict(saved["model_state"])
     except RuntimeError as error:

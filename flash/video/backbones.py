@@ -12,14 +12,13 @@ from typing import Any
 from torch import nn
 
 from pytorchvideo._checks import expected
+from pytorchvideo.models._rebuild import HUGGING_FACE
 from pytorchvideo.models._registry import create_model, list_models, model_entry
 from pytorchvideo.models._weights import ClipRecipe, load_checkpoint
 from pytorchvideo.models.net import DetectionBBoxNetwork
 
-#: In front of a name on the Hub, or of a folder.
-HUGGING_FACE = "hf:"
 # what a checkpoint says in the place of a module, which it cannot hold
-_OWN = "own module: "
+OWN = "own module: "
 
 Kwargs = dict[str, Any]
 
@@ -118,7 +117,7 @@ def build_backbone(
     if not isinstance(spec, (str, os.PathLike)):
         raise TypeError(expected("backbone", "a name or an nn.Module", spec))
     spec = os.fspath(spec)
-    if spec.startswith(_OWN):
+    if spec.startswith(OWN):
         raise ValueError(own_module_message("backbone", spec))
     pretrained = kwargs.pop("pretrained", pretrained) and weights is None
     if is_hugging_face(spec):
@@ -137,13 +136,6 @@ def build_backbone(
         kwargs.get("crop_size") or entry.crop_size,
     )
     return Backbone(module, spec, kwargs, published, clip_size=size)
-
-
-def rebuild_backbone(name: str, kwargs: Mapping[str, Any], num_classes: int) -> nn.Module:
-    """Builds a network from its name and arguments alone, with initial weights."""
-    if is_hugging_face(name):
-        return _hugging_face(name, dict(kwargs), num_classes, False, None).module
-    return create_model(name, num_classes=num_classes, **kwargs)
 
 
 def check_name(name: str) -> None:
@@ -168,12 +160,12 @@ def is_hugging_face(name: str) -> bool:
 
 def own_module(module: nn.Module) -> str:
     """What a checkpoint says of a module of one's own."""
-    return _OWN + type(module).__name__
+    return OWN + type(module).__name__
 
 
 def own_module_message(argument: str, stored: str) -> str:
     """The sentence for a module that a checkpoint could not hold."""
-    kind = stored.removeprefix(_OWN)
+    kind = stored.removeprefix(OWN)
     return (
         f"Expected `{argument}`: this classifier was saved with a module of your own ({kind}), which a checkpoint "
         f"cannot hold. Pass it again: load_from_checkpoint(path, {argument}=...)."

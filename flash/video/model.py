@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import fsspec
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +26,7 @@ from flash.video._targets import (
     default_metrics,
 )
 from flash.video.backbones import (
+    OWN,
     ListsBackbones,
     build_backbone,
     names_its_classes,
@@ -33,6 +35,7 @@ from flash.video.backbones import (
 )
 from flash.video.predict import VideoPredictor, save_classifier
 from pytorchvideo._checks import expected
+from pytorchvideo.models._rebuild import checked_arguments
 from pytorchvideo.models._weights import ClipRecipe
 from pytorchvideo.transforms.functional import uniform_temporal_subsample_repeated
 
@@ -297,6 +300,32 @@ class VideoClassifier(ListsBackbones, Task):
             wanted = f"{several}, as the targets of the data are"
             raise ValueError(expected("multi_label", wanted, self.multi_label))
 
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = None,
+        **kwargs: Any,
+    ) -> "VideoClassifier":
+        """Loads what Lightning saved; for the arguments see Lightning.
+
+        A checkpoint says by name and arguments what it was built with. It is built from these where they are such as
+        :meth:`save` and ``trainer.save_checkpoint`` write, and refused by name where they would run code or read
+        another file; ``weights_only=False`` trusts it with everything, pickled code as well.
+
+        Raises:
+            ValueError: it holds arguments that no file may set, or a module of your own that was not passed again.
+        """
+        if weights_only is None or weights_only:
+            weights_only = True
+            _check_hyperparameters(checkpoint_path)
+        return super().load_from_checkpoint(
+            checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs
+        )
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leaves out the tensors of a loss that was not passed again: only training needs them."""
         state = checkpoint["state_dict"]
@@ -397,3 +426,48 @@ class VideoClassifier(ListsBackbones, Task):
                 "one. Pass recipe=ClipRecipe(...): the clips that it is made for."
             )
         return self.recipe
+
+
+# what `_save_hyperparameters` writes
+_HYPERPARAMETERS = frozenset(
+    {
+        "backbone",
+        "backbone_kwargs",
+        "head",
+        "label_smoothing",
+        "labels",
+        "layer_decay",
+        "learning_rate",
+        "lr_scheduler",
+        "mix_video",
+        "multi_label",
+        "num_classes",
+        "optimizer",
+        "output",
+        "pretrained",
+        "recipe",
+        "threshold",
+    }
+)
+
+
+def _check_hyperparameters(checkpoint: Any) -> None:
+    """Raises a ValueError unless a Lightning checkpoint, which may be a stranger's, sets only what it may set."""
+    if isinstance(checkpoint, (str, os.PathLike)):
+        with fsspec.open(os.fspath(checkpoint), "rb") as file:
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    else:
+        start = checkpoint.tell()
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        checkpoint.seek(start)
+    source = str(getattr(checkpoint, "name", checkpoint))
+    stored = content.get("hyper_parameters", {})
+    if unknown := sorted(set(stored) - _HYPERPARAMETERS):
+        raise ValueError(
+            f"Refused to load {source}: it sets {', '.join(unknown)}, which no checkpoint of a VideoClassifier holds."
+        )
+    if stored.get("pretrained"):
+        raise ValueError(f"Refused to load {source}: it asks for other weights than its own.")
+    backbone = stored.get("backbone")
+    if backbone is not None and not str(backbone).startswith(OWN):
+        checked_arguments(backbone, stored.get("backbone_kwargs", {}), source=source)

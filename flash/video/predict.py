@@ -10,7 +10,7 @@ A model file is one ``torch.save`` of plain types and tensors, readable with ``w
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,25 @@ from torch.utils.data import default_collate
 from torchvision.transforms import CenterCrop, Compose
 
 from flash.video._windows import clip_windows, clips_and_views, uniform_windows
-from flash.video.backbones import rebuild_backbone
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import VideoError, check_window
 from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.models._rebuild import rebuild_model
 from pytorchvideo.models._weights import ClipRecipe, read_checkpoint
 from pytorchvideo.transforms._pushdown import temporal_frame_filter
 from pytorchvideo.transforms.functional import uniform_crop
 
 FORMAT = "pytorchvideo.classifier"
 VERSION = 1
+# what a model file must hold
+_KINDS = {
+    "version": int,
+    "model_name": str,
+    "model_kwargs": Mapping,
+    "model_state": Mapping,
+    "labels": list,
+    "recipe": Mapping,
+}
 
 
 @dataclass(frozen=True)
@@ -106,11 +115,12 @@ class VideoPredictor:
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is not a model file, or of a later version.
+            ValueError: if it is not a model file, or of a later version, or sets what no file may set: see
+                :func:`~pytorchvideo.models._rebuild.rebuild_model`.
         """
         saved = read_classifier(path)
         labels = saved["labels"]
-        model = rebuild_backbone(saved["model_name"], saved["model_kwargs"], len(labels))
+        model = rebuild_classifier(saved, os.fspath(path))
         model.load_state_dict(saved["model_state"])
         return cls(
             model,
@@ -381,6 +391,28 @@ def save_classifier(
         partial.unlink(missing_ok=True)
 
 
+def rebuild_classifier(
+    saved: Mapping[str, Any], source: str, kwargs: Mapping[str, Any] | None = None
+) -> nn.Module:
+    """Builds the network of a model file, with initial weights.
+
+    Args:
+        saved: what :func:`read_classifier` returned.
+        source: of it, for errors.
+        kwargs: in the place of the file's own arguments.
+
+    Raises:
+        ValueError: see :func:`~pytorchvideo.models._rebuild.rebuild_model`.
+    """
+    return rebuild_model(
+        saved["model_name"],
+        saved["model_kwargs"] if kwargs is None else kwargs,
+        len(saved["labels"]),
+        source=source,
+        state=saved["model_state"],
+    )
+
+
 def read_classifier(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns the content of a model file; see :meth:`VideoPredictor.from_file` for the errors."""
     saved = read_checkpoint(path)
@@ -394,9 +426,14 @@ def read_classifier(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(
             f"{os.fspath(path)} is not a model file of the format {FORMAT!r}. {advice}"
         )
-    if saved["version"] > VERSION:
+    if isinstance(saved.get("version"), int) and saved["version"] > VERSION:
         raise ValueError(
             f"{os.fspath(path)} has version {saved['version']} of its format, but this release reads up to {VERSION}. "
             "Update pytorchvideo."
         )
+    for key, kind in _KINDS.items():
+        if not isinstance(saved.get(key), kind):
+            raise ValueError(
+                f"{os.fspath(path)} is a damaged model file: its {key!r} is {type(saved.get(key)).__name__}."
+            )
     return dict(saved)

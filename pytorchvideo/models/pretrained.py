@@ -26,8 +26,9 @@ from torch import nn
 from pytorchvideo._checks import expected
 from pytorchvideo.models._hub_files import download, upload
 from pytorchvideo.models._model_card import model_card
+from pytorchvideo.models._rebuild import rebuild_model
 from pytorchvideo.models._registry import create_model, get_weights, model_entry
-from pytorchvideo.models._weights import ClipRecipe, load_checkpoint
+from pytorchvideo.models._weights import ClipRecipe, load_checkpoint, read_checkpoint
 
 __all__ = ["PretrainedModel"]
 
@@ -141,7 +142,7 @@ class PretrainedModel:
         Raises:
             FileNotFoundError: there is no such folder and no such model on the Hub, or a file is missing.
             ConnectionError: the Hub cannot be reached, and the model is not in the cache.
-            ValueError: the files are not those of a model of this library.
+            ValueError: the files are not those of a model of this library, or set what no file may set.
             ImportError: the source is on the Hub, and ``huggingface_hub`` is not there.
         """
         if Path(source).is_dir():
@@ -153,10 +154,12 @@ class PretrainedModel:
             )
         config = _read_config(config_file, os.fspath(source))
         has_new_classifier = num_classes not in (None, config["num_classes"])
-        model = create_model(
+        model = rebuild_model(
             config["model_name"],
-            num_classes=num_classes or config["num_classes"],
-            **config["model_kwargs"],
+            config["model_kwargs"],
+            num_classes or config["num_classes"],
+            source=os.fspath(source),
+            state=read_checkpoint(weights_file),
         )
         load_checkpoint(model, weights_file)
         known = {} if has_new_classifier else {key: config[key] for key in ("labels", "metrics")}
