@@ -21,9 +21,9 @@ from pytorchvideo.data._decode import (
     FrameResize,
     Frames,
     VideoError,
+    as_window,
     check_dtype,
     check_file,
-    check_window,
     floor_ticks,
     pick_frames,
 )
@@ -207,11 +207,11 @@ class EncodedVideo(Video):
         frame_filter: FrameFilter | None = None,
         resize: FrameResize | None = None,
     ) -> dict[str, torch.Tensor | None]:
-        """Returns the clip ``[start_sec, end_sec)``, cut at the end of the file.
+        """Returns the clip ``[start_sec, end_sec)``, cut at 0 and at the end of the file.
 
         Args:
-            start_sec: where it begins.
-            end_sec: where it ends, the frame at this very time not included.
+            start_sec: where it begins: a number of any kind, or an array or tensor of one.
+            end_sec: where it ends, the frame at this very time, to a microsecond, not included.
             frame_filter: gets the list ``[0, ..., T-1]`` of the clip's frames and returns the indices to load; only
                 those are converted, and frames that no other depends on are not decoded at all.
             resize: gets the (height, width) of an upright frame and returns those wanted: FFmpeg then scales while it
@@ -219,15 +219,18 @@ class EncodedVideo(Video):
                 :func:`~pytorchvideo.transforms.functional.short_side_scale` looks at four pixels only.
 
         Returns:
-            ``{"video": float32 (3, T, H, W) in 0..255, "audio": float32 (S,)}``, None for what the file lacks there.
+            ``{"video": float32 (3, T, H, W) in 0..255, "audio": float32 (S,)}``, None for what the file lacks there:
+            both for a window that ends before it begins, or begins at or beyond the end of the file.
 
         Raises:
-            ValueError: for negative times and for a clip that begins at or beyond the end.
+            ValueError: a time is no number.
             VideoError: (a RuntimeError) if the file is damaged there; the message says where.
         """
-        check_window(start_sec, end_sec, self._name, self.duration)
-        frames = self._decoder.frames(start_sec, end_sec, frame_filter, resize, self._dtype)
-        sound = self._decoder.audio(start_sec, end_sec)
+        window = as_window(start_sec, end_sec, self.duration)
+        if window is None:
+            return {"video": None, "audio": None}
+        frames = self._decoder.frames(*window, frame_filter, resize, self._dtype)
+        sound = self._decoder.audio(*window)
         return {
             "video": None if frames is None else frames.data,
             "audio": None if sound is None else sound.data.mean(dim=0),
@@ -244,14 +247,16 @@ class EncodedVideo(Video):
         It needs :attr:`frame_index`.
 
         Args:
-            indices: places in the video in display order; negative ones count from the end.
-            timestamps_sec: seconds after the first frame; each gives the frame that is on show then.
+            indices: places in the video in display order, as a sequence, array or tensor; negative ones count from
+                the end.
+            timestamps_sec: seconds after the first frame, likewise; each gives the frame that is on show then.
 
         Returns:
             ``data`` (3, T, H, W) in the dtype of this reader, ``pts_sec`` (T,), and ``indices`` into the video.
 
         Raises:
-            ValueError: unless exactly one argument is given, or for a time outside of the video.
+            ValueError: unless exactly one argument is given, or for a time outside of the video or an index that is no
+                whole number.
             IndexError: for an index outside of the video.
             VideoError: (a RuntimeError) if the file is damaged there.
         """

@@ -12,9 +12,10 @@ from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import (
     FrameFilter,
     Frames,
+    as_time,
+    as_window,
     ceil_ticks,
     check_dtype,
-    check_window,
     floor_ticks,
     pick_frames,
     select_frames,
@@ -141,25 +142,27 @@ class FrameVideo(Video):
         start_sec: float | Fraction,
         end_sec: float | Fraction,
         frame_filter: FrameFilter | None = None,
-    ) -> dict[str, Any]:
-        """Returns the clip ``[start_sec, end_sec)``, cut at the end of the video.
+    ) -> dict[str, Any] | None:
+        """Returns the clip ``[start_sec, end_sec)``, cut at 0 and at the end of the video.
 
         Args:
-            start_sec: where it begins.
-            end_sec: where it ends, the frame at this very time not included.
+            start_sec: where it begins: a number of any kind, or an array or tensor of one.
+            end_sec: where it ends, the frame at this very time, to a microsecond, not included.
             frame_filter: gets the indices of the clip's frames and returns those to load.
 
         Returns:
             ``{"video": (3, T, H, W) in 0..255 or None, "frame_indices": indices into the video,
-            "audio": None}``.
+            "audio": None}``; None where no frame begins in the window, as beyond the end.
 
         Raises:
-            ValueError: for negative times and for a clip that begins at or beyond the end.
+            ValueError: a time is no number.
             VideoError: (a RuntimeError) if a picture cannot be read.
         """
-        check_window(start_sec, end_sec, self.name, self._duration)
-        inside = frame_range(start_sec, end_sec, self._fps, self._num_frames)
-        first = inside[0] if inside else 0
+        window = as_window(start_sec, end_sec, self._duration)
+        inside = frame_range(*window, self._fps, self._num_frames) if window is not None else []
+        if not inside:
+            return None
+        first = inside[0]
         picked = select_frames(_shifted(frame_filter, first), len(inside), self.name)
         indices = [first + i for i in picked]
         video = None
@@ -176,14 +179,15 @@ class FrameVideo(Video):
         """Returns single frames, in the order asked for; exactly one of the arguments is given.
 
         Args:
-            indices: places in the video; negative ones count from the end.
-            timestamps_sec: each gives the frame that is on show then.
+            indices: places in the video, as a sequence, array or tensor; negative ones count from the end.
+            timestamps_sec: seconds, likewise; each gives the frame that is on show then.
 
         Returns:
             ``data`` (3, T, H, W), ``pts_sec`` (T,), and ``indices`` into the video.
 
         Raises:
-            ValueError: unless exactly one argument is given, or for a time outside of the video.
+            ValueError: unless exactly one argument is given, or for a time outside of the video or an index that is no
+                whole number.
             IndexError: for an index outside of the video.
             VideoError: (a RuntimeError) if a picture cannot be read.
         """
@@ -231,7 +235,7 @@ def frame_range(
 def _rate(fps: float | Fraction) -> Fraction:
     if not fps > 0:
         raise ValueError(expected("fps", "> 0 frames per second", fps))
-    return Fraction(fps).limit_denominator(1_000_000)
+    return Fraction(as_time(fps, "fps")).limit_denominator(1_000_000)
 
 
 def _shifted(frame_filter: FrameFilter | None, first: int) -> FrameFilter | None:

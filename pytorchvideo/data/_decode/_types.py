@@ -2,12 +2,15 @@
 """What a decoder takes and returns, and the checks that all of them share."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
+from numbers import Integral, Rational
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from pytorchvideo._checks import expected
@@ -21,6 +24,9 @@ FrameFilter = Callable[[list[int]], Sequence[int]]
 
 FrameResize = Callable[[int, int], tuple[int, int]]
 """Gets the (height, width) of an upright frame and returns those to scale it to."""
+
+_TIME_SLACK_SEC = Fraction(1, 1_000_000)  # far more than arithmetic is off, far less than a frame
+_TICK_SLACK = Fraction(1, 4)  # so that times that are whole ticks stay exact
 
 
 class VideoError(RuntimeError):
@@ -104,27 +110,65 @@ class Decoder(Protocol):
         """Gives the file back."""
 
 
+def as_time(value: Any, name: str) -> Time:
+    """Returns seconds given as a number of any kind, or as an array or tensor of one, as a float or Fraction.
+
+    A 32-bit float means the shortest decimal that is it: 0.1, and not the 0.10000000149 that it is.
+
+    Raises:
+        ValueError: it is no number, or is NaN; ``name`` is what the message calls it.
+
+    >>> import numpy as np
+    >>> as_time(np.float32(0.1), "start_sec"), as_time(2, "start_sec"), as_time(torch.tensor(0.5), "start_sec")
+    (0.1, Fraction(2, 1), 0.5)
+    """
+    if isinstance(value, (torch.Tensor, np.ndarray)) and math.prod(value.shape) == 1:
+        value = np.asarray(value).reshape(())[()]
+    if isinstance(value, (Rational, Decimal)) and value == value:
+        return Fraction(int(value)) if isinstance(value, Integral) else Fraction(value)
+    try:
+        seconds = float(str(value) if isinstance(value, np.floating) else value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(expected(name, "seconds, a number", value)) from error
+    if math.isnan(seconds):
+        raise ValueError(expected(name, "seconds, a number", seconds))
+    return seconds
+
+
+def as_window(start_sec: Any, end_sec: Any, duration: Fraction | float) -> tuple[Time, Time] | None:
+    """Returns the start and end of a clip, a start before 0 cut at 0; None where no frame can lie between them.
+
+    Raises:
+        ValueError: one of them is no number.
+
+    >>> as_window(-1e-6, 1, 2), as_window(2, 3, 2), as_window(1, 0.5, 2)
+    ((Fraction(0, 1), Fraction(1, 1)), None, None)
+    """
+    start, end = as_time(start_sec, "start_sec"), as_time(end_sec, "end_sec")
+    start = start if start > 0 else Fraction(0)
+    return (start, end) if start < min(end, duration) else None
+
+
 def ceil_ticks(time_sec: Time, time_base: Fraction) -> float:
-    """Returns the first tick of a clock at or after a time: exact for fractions, to 1e-6 ticks for floats.
+    """Returns the first tick of a clock at or after a time, to a microsecond or a quarter of a tick if that is less.
 
-    A float such as 0.1 is a little off the frame time that its writer meant; that frame is not lost to it.
+    13/30 as a float, or as a Fraction that was made of one, is a little off the frame time that is meant. A window up
+    to it does not take that frame in, and one from it on does not lose it.
 
-    >>> ceil_ticks(0.1, Fraction(1, 30)), ceil_ticks(Fraction(1, 10), Fraction(1, 30))
-    (3, 3)
-    >>> ceil_ticks(0.11, Fraction(1, 30)), ceil_ticks(float("inf"), Fraction(1, 30))
+    >>> tick = Fraction(1, 30)
+    >>> ceil_ticks(13 / 30, tick), ceil_ticks(Fraction(13 / 30), tick), ceil_ticks(Fraction(13, 30), tick)
+    (13, 13, 13)
+    >>> ceil_ticks(0.11, tick), ceil_ticks(float("inf"), tick)
     (4, inf)
     """
-    if isinstance(time_sec, float):
-        if math.isinf(time_sec):
-            return time_sec
-        ticks = time_sec * time_base.denominator / time_base.numerator
-        nearest = round(ticks)
-        return nearest if abs(ticks - nearest) < 1e-6 else math.ceil(ticks)
-    return math.ceil(Fraction(time_sec) / time_base)
+    if isinstance(time_sec, float) and math.isinf(time_sec):
+        return time_sec
+    slack = min(_TIME_SLACK_SEC / time_base, _TICK_SLACK)
+    return math.ceil(Fraction(time_sec) / time_base - slack)
 
 
 def floor_ticks(time_sec: Time, time_base: Fraction) -> float:
-    """Returns the last tick of a clock at or before a time; floats as in :func:`ceil_ticks`.
+    """Returns the last tick of a clock at or before a time, with the tolerance of :func:`ceil_ticks`.
 
     >>> tick = Fraction(1, 30)
     >>> floor_ticks(0.3, tick), floor_ticks(Fraction(3, 10), tick), floor_ticks(0.299, tick)
@@ -191,8 +235,8 @@ def select_frames(frame_filter: FrameFilter | None, num_frames: int, name: str) 
 
 
 def pick_frames(
-    indices: Sequence[int] | None,
-    timestamps_sec: Sequence[Time] | None,
+    indices: Any,
+    timestamps_sec: Any,
     num_frames: int,
     on_show_at: Callable[[Time], int],
     name: str,
@@ -201,27 +245,47 @@ def pick_frames(
     """Returns the places in a video of single frames, asked for by exactly one of places and times.
 
     Args:
-        indices: negative ones count from the end.
-        timestamps_sec: seconds after the first frame.
+        indices: whole numbers, as a sequence, array or tensor; negative ones count from the end.
+        timestamps_sec: seconds after the first frame, likewise.
         num_frames: of the video.
         on_show_at: time -> place of the frame that is on show then.
         name: of the video, for errors.
         duration: of the video.
 
     Raises:
-        ValueError: not exactly one is given, or nothing is asked for, or a time outside of the video.
+        ValueError: not exactly one is given, nothing is asked for, a place is no whole number, or a time is outside of
+            the video.
         IndexError: a place outside of the video.
     """
     if (indices is None) == (timestamps_sec is None):
         got = "neither" if indices is None else "both"
         raise ValueError(f"Expected exactly one of `indices` and `timestamps_sec`, but got {got}.")
-    for time in timestamps_sec or ():
+    times = [as_time(time, "timestamps_sec") for time in _listed(timestamps_sec)]
+    places = [_as_index(index, name) for index in _listed(indices)]
+    for time in times:
         check_window(time, time, name, duration)
-    for index in indices or ():
-        if not -num_frames <= index < num_frames:
-            raise IndexError(f"{name} has {num_frames} frames, so there is no frame {index}.")
-    wanted = [on_show_at(time) for time in timestamps_sec or ()]
-    wanted += [int(index) % num_frames for index in indices or ()]
+    for place in places:
+        if not -num_frames <= place < num_frames:
+            raise IndexError(f"{name} has {num_frames} frames, so there is no frame {place}.")
+    wanted = [on_show_at(time) for time in times] + [place % num_frames for place in places]
     if not wanted:
         raise ValueError(expected("indices or timestamps_sec", "at least one frame", []))
     return wanted
+
+
+def _listed(values: Any) -> list[Any]:
+    """The items of a sequence, array or tensor; a single number is one."""
+    if values is None:
+        return []
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu().numpy()
+    if isinstance(values, np.ndarray):
+        values = np.atleast_1d(values)
+    return list(values) if isinstance(values, Iterable) else [values]
+
+
+def _as_index(value: Any, name: str) -> int:
+    number = as_time(value, "indices")
+    if number != number // 1:
+        raise ValueError(f"{name}: " + expected("indices", "whole numbers", value))
+    return int(number)

@@ -2,26 +2,74 @@
 """Checks that all decoders share."""
 
 import math
+from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytorchvideo.data._decode import ceil_ticks, check_window, select_frames
+from pytorchvideo.data._decode import (
+    as_time,
+    as_window,
+    ceil_ticks,
+    check_window,
+    floor_ticks,
+    select_frames,
+)
 
 BASES = [Fraction(1, 30), Fraction(1001, 30000), Fraction(1, 1000), Fraction(1, 90000)]
 
 
 @given(st.integers(0, 10**6), st.sampled_from(BASES))
-def test_a_float_that_means_a_frame_time_finds_that_frame(frame: int, base: Fraction) -> None:
-    assert ceil_ticks(float(frame * base), base) == frame
+def test_a_number_that_means_a_frame_time_finds_that_frame(frame: int, base: Fraction) -> None:
+    time = frame * base
+    for meant in (time, float(time), Fraction(float(time)), float(time) + 1e-10):
+        assert ceil_ticks(meant, base) == frame == floor_ticks(meant, base)
 
 
 @given(st.fractions(0, 10**4), st.sampled_from(BASES))
-def test_fractions_are_exact(time: Fraction, base: Fraction) -> None:
+def test_ticks_are_exact_beyond_a_microsecond(time: Fraction, base: Fraction) -> None:
     tick = ceil_ticks(time, base)
-    assert (tick - 1) * base < time <= tick * base
+    assert (tick - 1) * base < time <= tick * base + Fraction(1, 10**6)
+
+
+@given(st.integers(0, 10**13), st.integers(6, 12))
+def test_ticks_shorter_than_a_microsecond_are_not_mixed_up(tick: int, digits: int) -> None:
+    base = Fraction(1, 10**digits)
+    assert ceil_ticks(tick * base, base) == tick == floor_ticks(tick * base, base)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        0.1,
+        Fraction(1, 10),
+        Decimal("0.1"),
+        *(np.float16(0.1), np.float32(0.1), np.float64(0.1), np.array(0.1), np.array([0.1])),
+        *(torch.tensor(0.1), torch.tensor([0.1], dtype=torch.float64), torch.tensor(0.1).half()),
+    ],
+)
+def test_times_are_numbers_of_any_kind(value: Any) -> None:
+    assert float(as_time(value, "start_sec")) == 0.1
+    whole = np.int16(3), np.array(3, np.uint8), torch.tensor(3), 3, True + 2, np.float32(3)
+    assert all(as_time(three, "start_sec") == 3 for three in whole)
+
+
+@pytest.mark.parametrize("value", [None, "soon", math.nan, torch.tensor([1, 2]), np.nan, [1]])
+def test_what_is_no_number_is_no_time(value: Any) -> None:
+    with pytest.raises(ValueError, match="Expected `start_sec` to be seconds, a number, but got"):
+        as_time(value, "start_sec")
+
+
+def test_windows_are_cut_at_zero_and_empty_beyond_the_end() -> None:
+    assert as_window(-1e-6, np.float32(0.5), Fraction(2)) == (0, 0.5)
+    assert as_window(1.5, math.inf, Fraction(2)) == (1.5, math.inf)
+    empty = (-2, -1), (-1, 0), (2, 3), (9, 10), (1, 1), (1, 0.5), (math.inf, math.inf)
+    assert [as_window(*window, Fraction(2)) for window in empty] == [None] * len(empty)
 
 
 def test_infinity_stays_infinite() -> None:

@@ -18,7 +18,8 @@ def open_input(file: Any, **options: Any) -> Any:
         file: what FFmpeg opens.
         options: of ``av.open``.
     """
-    return av.open(file, **options, **_metadata_options())
+    opener: Any = av.open  # whose types are those of one version
+    return opener(file, **options, **_metadata_options())
 
 
 @cache
