@@ -289,7 +289,7 @@ def test_packets_that_are_too_many_to_keep_are_read_again(
 ) -> None:
     path = make_video("b_frames.mp4", num_frames=60, **VARIANTS["b_frames.mp4"])
     whole = PyAVDecoder(path, "a", audio=False).frames(0.5, 1.5, None)
-    monkeypatch.setattr("pytorchvideo.data._decode._pyav.video._KEPT_BYTES", 1000)
+    monkeypatch.setattr("pytorchvideo.data._decode._pyav.run._KEPT_BYTES", 1000)
     again = PyAVDecoder(path, "a", audio=False).frames(0.5, 1.5, None)
     assert whole is not None and again is not None
     assert torch.equal(whole.data, again.data)

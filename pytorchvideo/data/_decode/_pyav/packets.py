@@ -2,8 +2,7 @@
 """Packets, and which of them wanted frames need."""
 
 import itertools
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -26,22 +25,15 @@ class Packet(NamedTuple):
     is_hidden: bool = False
 
 
-@dataclass(frozen=True)
-class Span:
-    """The packets of a window from a seek point (None: the start) on, and the times of its frames in display order."""
-
-    seek_pts: int | None
-    packets: list[Packet]
-    shown: list[int]
-
-
-def time_of(packet: Any, before: int | None) -> int:
-    """When a packet's frame is shown; where it does not say, one tick after the packet before."""
-    if packet.pts is not None:
-        return int(packet.pts)
-    if packet.dts is not None:
-        return int(packet.dts)
-    return before + 1 if before is not None else 0
+def with_times(packets: Iterable[Any]) -> Iterator[Any]:
+    """The packets, those that do not say when their frame is shown with a time: one tick after the packet before."""
+    before = None
+    for packet in packets:
+        if packet.pts is None:
+            after = before + 1 if before is not None else 0
+            packet.pts = packet.dts if packet.dts is not None else after
+        before = packet.pts
+        yield packet
 
 
 def flags_of_frames(
@@ -49,12 +41,10 @@ def flags_of_frames(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The ``pts``, ``is_keyframe`` and ``is_reference`` of a FrameIndex."""
     flags: dict[int, tuple[bool, bool]] = {}
-    pts = None
     for packet in packets:
         check_time()
-        pts = time_of(packet, pts)
         if not packet.is_discard:
-            flags[pts] = packet.is_keyframe, is_reference(packet)
+            flags[packet.pts] = packet.is_keyframe, is_reference(packet)
     times = sorted(flags)
     rows = torch.tensor([flags[t] for t in times], dtype=torch.bool).reshape(-1, 2)
     return torch.tensor(times, dtype=torch.int64), rows[:, 0].contiguous(), rows[:, 1].contiguous()

@@ -4,67 +4,147 @@
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
-from pytorchvideo.data._decode._pyav.packets import Packet, Span, UnknownOrderError, groups_with
+from pytorchvideo.data._decode._pyav.packets import Packet, UnknownOrderError, groups_with
 from pytorchvideo.data._decode._pyav.source import Source
-from pytorchvideo.data._decode._pyav.times import PacketTimes
+from pytorchvideo.data._decode._pyav.times import PROBE_PACKETS, PacketTimes
+from pytorchvideo.data._decode._types import VideoError
 
 # Decoders that look at `skip_frame` packet by packet. Others ignore it, or, as dav1d does, keep what it was at first.
 _DROPS_UNREFERENCED = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8"})
+_READ_ON_SEC = 10  # rather than seek, which gives up what the decoder has
+_KEPT_BYTES = 64 << 20  # of packets; those of a longer stretch are read twice
 
 
 class Run:
-    """A decoder on its way: what it was fed is all that the coming frames refer to.
+    """A decoder on its way through a file, with the packets that were read for it and not fed yet.
+
+    A packet belongs to the run from the moment it is read, and leaves it when it is fed or known to be needed no more.
+    So a clip without a wanted frame, or one that ends in an error of the caller, loses nothing for the next.
 
     Args:
-        source: whose decoder is emptied.
+        source: of the packets, from where it stands; its decoder is emptied.
         times: of its packets.
         check_time: called for each packet; raises when it takes too long.
-
-    Attributes:
-        last_shown: time of the frame seen last.
+        low: all frames from this time on will come.
+        seek_pts: where the source was sought to; None for its start.
     """
 
-    def __init__(self, source: Source, times: PacketTimes, check_time: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        times: PacketTimes,
+        check_time: Callable[[], None],
+        low: float,
+        seek_pts: int | None,
+    ) -> None:
         self._source = source
         self._times = times
         self._check_time = check_time
         self._context: Any = source.video.codec_context
         self._context.flush_buffers()
+        self._incoming = times.packets()
+        self._moves = source.moves  # another number: the file or its decoder are used by others now
+        self._seek_pts = seek_pts
+        self._seen = low - 1  # frames that are shown after this are still to come
+        self._queue: deque[Packet] = deque()  # read and not fed
+        self._room = _KEPT_BYTES
+        self._is_at_end = False  # of the file
         self._is_drained = False
-        self._moves = source.moves  # when the packets were read
-        self._packets: list[Packet] = []  # of the span
-        self._position = 0  # of the next one to feed
+        self._num_read = 0
+        self._last: Any = None  # the packet read last, without its data
+        self._latest = self._latest_key = self._end = low - 1
         self._fed: list[int] = []  # times of the packets fed so far
         self._frames: deque[Any] = deque()  # came with the last packet, not looked at yet
         self._num_shown = 0
-        self.last_shown: int | None = None
+        self._shown_last: int | None = None
 
     @property
-    def can_go_on(self) -> bool:
-        """False once the decoder is drained, emptied by a seek, or another one."""
+    def first(self) -> Packet | None:
+        """The next packet to be fed; read now, if none has been."""
+        if not self._queue:
+            self._take(next(self._incoming, None))
+        return self._queue[0] if self._queue else None
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether all packets that were read are kept: else they are read again, which a new run alone can do."""
+        return all(p.data is not None for p in self._queue)
+
+    def reaches(self, low: float) -> bool:
+        """Whether all frames from a time on are still to come, and soon enough not to seek."""
         source = self._source
         is_same = self._context is source.video.codec_context and self._moves == source.moves
-        return is_same and not self._is_drained and self.last_shown is not None
+        if not is_same or self._is_drained or not self._seen < low or not self.keeps_all:
+            return False
+        return not self._times.are_known or (low - self._latest) * self._base <= _READ_ON_SEC
 
     @property
-    def unfed(self) -> list[Packet]:
-        """What was read and not fed yet."""
-        return self._packets[self._position :]
+    def _base(self) -> Fraction:
+        return Fraction(self._source.video.time_base)
 
-    def coming(self) -> list[int]:
+    @property
+    def end(self) -> float | None:
+        """The end of the last frame of the file; None where that has not been read."""
+        return self._end if self._is_at_end else None
+
+    def read(self, high: float) -> None:
+        """Reads packets until those of all frames that are shown before a time are there.
+
+        Raises:
+            VideoError: the file is cut off before that.
+        """
+        while not self._is_at_end and not self._is_past(high):
+            self._take(next(self._incoming, None))
+            self._check_time()
+        if self._is_at_end and self._source.is_cut_off(self._source.video):
+            raise VideoError("cut off before the end of the clip.")
+
+    def _take(self, packet: Any) -> None:
+        if packet is None:
+            self._is_at_end = True
+            return
+        if self._last is not None and self._last.is_keyframe:
+            self._latest_key = max(self._latest_key, self._last.pts)
+        self._room -= packet.size
+        data = packet if self._room >= 0 else None
+        self._queue.append(Packet(packet.pts, packet.is_keyframe, data, packet.is_discard))
+        self._last = self._queue[-1]._replace(data=None)
+        self._last_dts = packet.dts
+        self._latest = max(self._latest, packet.pts)
+        self._end = max(self._end, packet.pts + (packet.duration or 0))
+        self._num_read += 1
+
+    def _is_past(self, high: float) -> bool:
+        """Nothing after a packet is shown before its decoding time.
+
+        Without one: there is a key frame past the end, and a packet that no longer leads it.
+        """
+        if self._last is None:
+            return False
+        if self._last_dts is not None and self._times.are_known:
+            return bool(self._last_dts >= high)
+        has_key = self._latest_key >= high and self._last.pts > high
+        return bool(has_key and self._num_read > PROBE_PACKETS)
+
+    def shown(self, low: float, high: float) -> list[int]:
+        """The times of all frames of a window for which :meth:`read` was called, in display order."""
+        times = itertools.chain(self._coming(), (p.pts for p in self._queue if not p.is_hidden))
+        return sorted({t for t in times if low <= t < high})
+
+    def _coming(self) -> list[int]:
         """Times of the packets that were fed and not shown yet; of all that were fed where times are not known."""
-        if self._times.are_known and self.last_shown is not None:
-            self._fed = [t for t in self._fed if t > self.last_shown]
+        if self._times.are_known:
+            self._fed = [t for t in self._fed if t > self._seen]
         return self._fed
 
-    def frames(self, span: Span, wanted: list[int], sparse: bool) -> Iterator[tuple[int, Any]]:
+    def frames(self, wanted: list[int], sparse: bool) -> Iterator[tuple[int, Any]]:
         """(time, frame) in display order up to the last wanted time.
 
         Args:
-            span: the packets, from the first that was not fed yet on.
-            wanted: sorted times.
+            wanted: sorted times, at least one.
             sparse: whether frames that are not wanted, and that no wanted one needs, may be left out.
 
         Raises:
@@ -72,17 +152,16 @@ class Run:
         """
         order = None
         if not self._times.are_known:
-            order = sorted([*self._fed, *(p.pts for p in span.packets if not p.is_hidden)])
-        self._packets, self._position, self._moves = span.packets, 0, self._source.moves
+            order = sorted([*self._fed, *(p.pts for p in self._queue if not p.is_hidden)])
         last = wanted[-1]
         try:
-            for _ in itertools.chain((None,), self._feed(span, set(wanted), sparse)):
+            for _ in itertools.chain((None,), self._feed(set(wanted), sparse)):
                 while self._frames:
                     frame = self._frames.popleft()
                     time = self._time(frame, order)
                     if time is None:
                         continue
-                    self.last_shown = time
+                    self._seen = max(self._seen, time)
                     if time <= last:
                         yield time, frame
                     if time >= last:
@@ -96,58 +175,58 @@ class Run:
         if order is not None:
             return order[place] if place < len(order) else None
         time: int | None = frame.pts
-        if not self._times.are_true and (
-            time is None or (self.last_shown is not None and time <= self.last_shown)
-        ):
+        before = self._shown_last
+        if not self._times.are_true and (time is None or (before is not None and time <= before)):
             raise UnknownOrderError("frames in another order")
+        self._shown_last = time
         return time
 
-    def _feed(self, span: Span, wanted: set[int], sparse: bool) -> Iterator[None]:
+    def _feed(self, wanted: set[int], sparse: bool) -> Iterator[None]:
         """Feeds packet after packet; drains at every gap between groups of pictures, and at the end."""
         context = self._context
-        for position, packet in self._needed(span, wanted, sparse):
+        for packet, data in self._needed(wanted, sparse):
             self._check_time()
-            self._frames.extend(context.decode(packet))
             self._is_drained = packet is None
+            if packet is not None and not packet.is_hidden:
+                self._fed.append(packet.pts)
+            self._frames.extend(context.decode(data))
             if packet is None:
                 context.flush_buffers()
-            else:
-                fed = span.packets[position]
-                if not fed.is_hidden:
-                    self._fed.append(fed.pts)
-                self._position = position + 1
             yield
         self._is_drained = True
         self._frames.extend(context.decode(None))
         yield
 
-    def _needed(self, span: Span, wanted: set[int], sparse: bool) -> Iterator[tuple[int, Any]]:
-        """(position, packet) in decoding order; in the sparse case only those that wanted frames need."""
-        if not sparse:
-            yield from enumerate(self._data(span))
-            return
-        keep = groups_with(span.packets, wanted)
-        drops = self._context.name in _DROPS_UNREFERENCED
+    def _needed(self, wanted: set[int], sparse: bool) -> Iterator[tuple[Packet | None, Any]]:
+        """Packets and their data in decoding order, only those that wanted frames need in the sparse case.
+
+        None and None stand for what is left out.
+        """
+        keep = groups_with(list(self._queue), wanted) if sparse else [True] * len(self._queue)
+        drops = sparse and self._context.name in _DROPS_UNREFERENCED
         last, skipped = max(wanted), False
-        for position, packet in enumerate(self._data(span)):
-            if not keep[position]:
+        again = None if self.keeps_all else self._read_again()
+        for is_kept in keep:
+            packet = self._queue.popleft()
+            data = packet.data if again is None else next(again)
+            self._room += 0 if packet.data is None else packet.data.size
+            if not is_kept:
                 skipped = True
                 continue
             if skipped:  # what follows may not refer to what was before, whose last frames are still to be shown
-                yield position, None
+                yield None, None
                 skipped = False
             if drops:
-                pts = span.packets[position].pts
                 # what is shown after the last wanted frame may be wanted by the next clip
-                self._context.skip_frame = "DEFAULT" if pts in wanted or pts > last else "NONREF"
-            yield position, packet
+                is_shown = packet.pts in wanted or packet.pts > last
+                self._context.skip_frame = "DEFAULT" if is_shown else "NONREF"
+            yield packet, data
 
-    def _data(self, span: Span) -> Iterator[Any]:
-        """The packets themselves; read again where they were too many to keep."""
-        if all(p.data is not None for p in span.packets):
-            return (p.data for p in span.packets)
-        if span.seek_pts is None:
+    def _read_again(self) -> Iterator[Any]:
+        """The packets of a new run from its first on, which were too many to keep."""
+        if self._seek_pts is None:
             self._source.rewind()
         else:
-            self._source.seek(self._source.video, span.seek_pts)
-        return itertools.islice(self._times.packets(), len(span.packets))
+            self._source.seek(self._source.video, self._seek_pts)
+        self._moves = -1  # the file does not stand at the end of the queue any more
+        return self._times.packets()

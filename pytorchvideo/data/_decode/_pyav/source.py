@@ -68,6 +68,7 @@ class Source:
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
+        self.moves += 1
         if self._container is not None:
             self._container.close()
 

@@ -11,7 +11,7 @@ from av.bitstream import BitStreamFilterContext
 
 from pytorchvideo.data._decode._frame_index import FrameIndex
 from pytorchvideo.data._decode._pyav.order import PictureOrder, order_of
-from pytorchvideo.data._decode._pyav.packets import UnknownOrderError
+from pytorchvideo.data._decode._pyav.packets import UnknownOrderError, with_times
 from pytorchvideo.data._decode._pyav.source import Source
 from pytorchvideo.data._decode._types import VideoError
 
@@ -61,15 +61,13 @@ class PacketTimes:
         self._keeper = None
 
     def packets(self) -> Iterator[Any]:
-        """Packets from where the file stands.
+        """Packets from where the file stands, each with a ``pts``. What was asked for before is not gone on with.
 
         Raises:
             UnknownOrderError: see :meth:`give_up`.
         """
         packets = self._source.packets(self._source.video)
-        return (
-            packets if self._keeper is None else self._keeper.packets(packets, self._source.moves)
-        )
+        return with_times(packets) if self._keeper is None else self._keeper.packets(packets)
 
     def _are_shown(self, times: list[int]) -> bool:
         """Whether packet times are presentation times: told without decoding wherever that is possible."""
@@ -104,7 +102,7 @@ class PacketTimes:
 class Timekeeper:
     """Gives packets, in decoding order, the times at which their frames are shown.
 
-    It looks some packets ahead, and keeps those for the next call.
+    It looks some packets ahead.
 
     Args:
         order: of the pictures.
@@ -118,14 +116,12 @@ class Timekeeper:
         self._order = order
         self._shift = shift
         self._unpack = unpack
-        self._moves = -1
-        self._restart(self._moves)
+        self._restart()
 
-    def _restart(self, moves: int) -> None:
+    def _restart(self) -> None:
         self._order.reset()
         if self._unpack is not None:
             self._unpack.flush()
-        self._moves = moves
         self._held: deque[tuple[int, Any]] = deque()  # (number in decoding order, packet)
         self._waiting: list[tuple[tuple[int, int], int]] = []  # heap of (key, number)
         self._times: deque[int] = deque()  # of the file, not given to a frame yet
@@ -133,18 +129,16 @@ class Timekeeper:
         self._latest: tuple[tuple[int, int], int] | None = None  # (key, time) given last
         self._count = 0
 
-    def packets(self, packets: Iterable[Any], moves: int) -> Iterator[Any]:
+    def packets(self, packets: Iterable[Any]) -> Iterator[Any]:
         """The packets with ``pts`` set, and ``dts`` to a time that nothing from here on is shown before.
 
         Args:
-            packets: what comes next in the file.
-            moves: seeks so far; after another one, what was kept is given up.
+            packets: what comes after a seek.
 
         Raises:
             UnknownOrderError: the order cannot be told.
         """
-        if moves != self._moves:
-            self._restart(moves)
+        self._restart()
         unpacked = packets if self._unpack is None else _filtered(packets, self._unpack)
         for packet in unpacked:
             self._take(packet)

@@ -12,29 +12,22 @@ k-th frame that the decoder shows gets the k-th smallest time.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from fractions import Fraction
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
 
 import av
 import torch
 from av.video.reformatter import VideoReformatter
 
 from pytorchvideo.data._decode._frame_index import FrameIndex
-from pytorchvideo.data._decode._pyav.packets import (
-    Packet,
-    Span,
-    UnknownOrderError,
-    flags_of_frames,
-    time_of,
-)
+from pytorchvideo.data._decode._pyav.packets import UnknownOrderError, flags_of_frames
 from pytorchvideo.data._decode._pyav.pictures import Pictures
 from pytorchvideo.data._decode._pyav.references import reference_test
 from pytorchvideo.data._decode._pyav.run import Run
 from pytorchvideo.data._decode._pyav.source import Source, reason
-from pytorchvideo.data._decode._pyav.times import PROBE_PACKETS, PacketTimes
+from pytorchvideo.data._decode._pyav.times import PacketTimes
+from pytorchvideo.data._decode._pyav.whole import SLACK_SEC
 from pytorchvideo.data._decode._types import (
     FrameFilter,
     FrameResize,
@@ -46,8 +39,6 @@ from pytorchvideo.data._decode._types import (
 )
 
 _TAIL_SEC = Fraction(1, 2)
-_READ_ON_SEC = 10  # rather than seek, which gives up what the decoder has
-_KEPT_BYTES = 64 << 20  # of packets; those of a longer stretch are read twice
 TIME_LIMIT_SEC = 600.0
 
 
@@ -112,37 +103,31 @@ class FrameReader:
         stream ends before it.
 
         Raises:
-            VideoError: if the file is damaged there, takes longer than the time limit, or ends although its header
-                says otherwise.
+            VideoError: if the file is damaged there, takes longer than the time limit, ends although its header
+                says otherwise, or a frame does not come out of the decoder.
         """
         base = self._base
         low = ceil_ticks(start_sec, base) + self._times.start
         high = ceil_ticks(end_sec, base) + self._times.start
+        if not low < high:
+            return None
         window = f"{self._source.name}, clip [{float(start_sec):.3f}, {float(end_sec):.3f}) s"
         self._deadline = time.monotonic() + self._time_limit_sec
-        try:
-            clip = None
-            while clip is None:  # what the decoder had from the clip before may not be enough
-                try:
-                    clip = self._clip(low, high, frame_filter, dtype, resize)
-                except UnknownOrderError:
-                    self._run = None
-                    self._times.give_up()
-        except (av.error.FFmpegError, EOFError, VideoError) as error:
-            self._run = None
-            why = str(error) if isinstance(error, VideoError) else f"damaged: {reason(error)}."
-            raise VideoError(f"{window}: the video is {why}") from error
-        data, shown, indices = clip
-        if data is None:
-            self._check_end(start_sec, end_sec, window)
-            return None
-        times = [float((shown[i] - self._times.start) * base) for i in indices]
-        return Frames(data, torch.tensor(times, dtype=torch.float64), indices)
+        choose = partial(select_frames, frame_filter, name=self._source.name)
+        sparse = frame_filter is not None
+        while True:
+            try:
+                return self._clip(low, high, choose, sparse, dtype, resize)
+            except UnknownOrderError:
+                self._run = None
+                self._times.give_up()
+            except (av.error.FFmpegError, EOFError, VideoError) as error:
+                why = str(error) if isinstance(error, VideoError) else f"damaged: {reason(error)}."
+                raise VideoError(f"{window}: the video is {why}") from error
 
     @cached_property
     def index(self) -> FrameIndex:
         """What one pass over the packets of the file tells of all frames; nothing is decoded."""
-        self._run = None
         self._deadline = time.monotonic() + self._time_limit_sec
         is_reference, flags = reference_test(self._source.video), None
         try:
@@ -167,129 +152,98 @@ class FrameReader:
         self,
         low: float,
         high: float,
-        frame_filter: FrameFilter | None,
+        choose: Callable[[int], list[int]],
+        sparse: bool,
         dtype: torch.dtype,
         resize: FrameResize | None,
-    ) -> tuple[torch.Tensor | None, list[int], list[int]] | None:
-        """(pictures, all times of the window, indices); None where a decoder that went on should have started anew."""
-        name = self._source.name
-        span = self._read_on(low, high)
-        goes_on = span is not None
-        span = span or self._span(low, high)
-        indices = select_frames(frame_filter, len(span.shown), name)
-        pictures = Pictures(self._converter, len(indices), dtype, resize)
-        try:
-            sparse = self._times.are_known and frame_filter is not None
-            complete = self._fill(pictures, span, indices, sparse)
-        except (av.error.FFmpegError, EOFError):
-            if not goes_on:
+    ) -> Frames | None:
+        """Tries one decoder after the other until all chosen frames come."""
+        shown: list[int] = []
+        indices: list[int] = []
+        missing = low
+        for run, goes_on, may_skip in self._runs(low):
+            self._run = None  # until it is known to be as good as a new one
+            try:
+                run.read(high)
+                if goes_on and not run.keeps_all:
+                    continue
+                self._run = (
+                    run  # what it has read is kept for the next clip, whatever the filter does
+                )
+                found = run.shown(low, high)
+                if not found:
+                    self._check_end(run, low)
+                if found != shown:
+                    shown, indices = found, choose(len(found))
+                if not indices:
+                    return None
+                self._run = None
+                pictures = Pictures(self._converter, len(indices), dtype, resize)
+                places = [shown[i] for i in indices]
+                lost = self._fill(run, pictures, places, sparse and may_skip)
+            except (av.error.FFmpegError, EOFError):
+                if goes_on:
+                    continue
                 raise
-            complete = False
-        if not complete:
-            self._run = None
-            if goes_on:
-                return None
-            # a packet without a picture: count what there really is
-            there = {pts for pts, _ in self._decode(span, span.shown, sparse=False)}
-            span = replace(span, shown=sorted(there.intersection(span.shown)))
-            indices = select_frames(frame_filter, len(span.shown), name)
-            pictures = Pictures(self._converter, len(indices), dtype, resize)
-            self._run = None
-            self._fill(pictures, span, indices, sparse=False)
-        return pictures.data, span.shown, indices
+            if not lost and pictures.data is not None:
+                self._run = run
+                times = [float((t - self._times.start) * self._base) for t in places]
+                return Frames(pictures.data, torch.tensor(times, dtype=torch.float64), indices)
+            missing = min(lost)
+        seconds = float((missing - self._times.start) * self._base)
+        raise VideoError(f"damaged: its frame at {seconds:.3f} s cannot be decoded.")
 
-    def _fill(self, pictures: Pictures, span: Span, indices: list[int], sparse: bool) -> bool:
-        """Second pass: decodes the frames of some indices into their places; False if one does not come."""
+    def _runs(self, low: float) -> Iterator[tuple[Run, bool, bool]]:
+        """Decoders that may show all frames from a time on, the cheapest first: (run, whether it goes on, may skip).
+
+        Frames right after a key frame may not come: with periodic intra refresh a decoder shows nothing until all
+        parts of the picture have been renewed. Then it starts one key frame further back, and at last at the start.
+        """
+        if self._run is not None and self._run.reaches(low):
+            yield self._run, True, self._times.are_known
+        target, step = int(low), max(1, int(1 / self._base))
+        may_skip = self._times.are_known
+        while self._times.are_known and self._may_seek and target > self._times.start:
+            self._source.seek(self._source.video, target)
+            run = Run(self._source, self._times, self._check_time, low, target)
+            first = run.first
+            if first is not None and first.is_keyframe and first.pts <= target:
+                yield run, False, may_skip
+                if may_skip:
+                    may_skip, target = False, first.pts - 1
+                    continue
+                target = first.pts
+            target, step = target - step, 2 * step
+        self._source.rewind()
+        yield Run(self._source, self._times, self._check_time, low, None), False, may_skip
+        if may_skip:
+            self._source.rewind()
+            yield Run(self._source, self._times, self._check_time, low, None), False, False
+
+    def _fill(self, run: Run, pictures: Pictures, wanted: list[int], sparse: bool) -> set[int]:
+        """Second pass: decodes the frames of some times into their places; returns the times that do not come."""
         places: dict[int, list[int]] = {}
-        for place, index in enumerate(indices):
-            places.setdefault(span.shown[index], []).append(place)
+        for place, pts in enumerate(wanted):
+            places.setdefault(pts, []).append(place)
         missing = set(places)
-        for pts, frame in self._decode(span, sorted(places), sparse):
+        for pts, frame in run.frames(sorted(places), sparse):
             if pts in missing:
                 pictures.put(frame, places[pts])
                 missing.remove(pts)
-        return not missing
+        return missing
 
-    def _check_end(self, start_sec: Time, end_sec: Time, window: str) -> None:
-        """Raises a VideoError where a window that the header promises frames for has none."""
-        promised = self.duration
-        frame = (
-            1 / self._source.video.average_rate if self._source.video.average_rate else Fraction(0)
-        )
-        if end_sec > start_sec and start_sec + 2 * frame < promised:
+    def _check_end(self, run: Run, low: float) -> None:
+        """Raises a VideoError where a file ends before a window for which its header promises frames.
+
+        That no frame begins in a window is no damage: pictures of a screen, or one a second, are shown for long.
+        """
+        promised = self._times.start + self.duration / self._base
+        slack = SLACK_SEC / self._base
+        if run.end is not None and run.end <= low < promised and run.end + slack < promised:
+            there = float((run.end - self._times.start) * self._base)
             raise VideoError(
-                f"{window}: no frame there although the video should last {float(promised):.3f} s. "
-                "The file is cut off."
+                f"cut off: its pictures end at {there:.3f} s, but its header promises {float(self.duration):.3f} s."
             )
-
-    def _decode(self, span: Span, wanted: list[int], sparse: bool) -> Iterator[tuple[int, Any]]:
-        """See :meth:`Run.frames`; where the last wanted frame comes, the next clip may go on after it."""
-        if not wanted:
-            return
-        run = self._run or Run(self._source, self._times, self._check_time)
-        self._run = None
-        for pts, frame in run.frames(span, wanted, sparse):
-            yield pts, frame
-            if pts == wanted[-1]:
-                self._run = run
-
-    def _read_on(self, low: float, high: float) -> Span | None:
-        """First pass of a clip that follows the one before, whose decoder goes on; None for any other."""
-        run, self._run = self._run, None
-        if run is None or run.last_shown is None or not run.can_go_on or not run.last_shown < low:
-            return None
-        unfed = run.unfed
-        latest = max([run.last_shown, *(p.pts for p in unfed)])
-        if self._times.are_known and (low - latest) * self._base > _READ_ON_SEC:
-            return None
-        span = self._read_span(None, low, high, unfed)
-        if span is None or any(p.data is None for p in span.packets):
-            return None
-        coming = {t for t in run.coming() if low <= t < high}
-        self._run = run
-        return replace(span, shown=sorted(coming.union(span.shown)))
-
-    def _span(self, low: float, high: float) -> Span:
-        """First pass: the packets that the frames of ``low <= pts < high`` need, without decoding."""
-        target, step = int(low), max(1, int(1 / self._base))
-        while self._times.are_known and self._may_seek and target > self._times.start:
-            self._source.seek(self._source.video, target)
-            span = self._read_span(target, low, high)
-            if span is not None:
-                return span
-            target, step = target - step, 2 * step
-        self._source.rewind()
-        return self._read_span(None, low, high) or Span(None, [], [])
-
-    def _read_span(
-        self, seek_pts: int | None, low: float, high: float, read: Sequence[Packet] = ()
-    ) -> Span | None:
-        """Reads packets up to the end of a window; None if a seek did not land on a key frame shown before it."""
-        packets = list(read)
-        past_key, room = False, _KEPT_BYTES
-        for packet in self._times.packets():
-            pts = time_of(packet, packets[-1].pts if packets else None)
-            if not packets and seek_pts is not None and not (packet.is_keyframe and pts <= low):
-                return None
-            room -= packet.size
-            data = packet if room >= 0 else None
-            packets.append(Packet(pts, packet.is_keyframe, data, packet.is_discard))
-            self._check_time()
-            # Nothing after a packet is shown before its decoding time. Without one: a key frame past the end,
-            # and a packet that no longer leads it.
-            if packet.dts is not None and self._times.are_known:
-                if packet.dts >= high:
-                    break
-            elif past_key and pts > high and len(packets) > PROBE_PACKETS:
-                break
-            past_key = past_key or (packet.is_keyframe and pts >= high)
-        else:
-            if self._source.is_cut_off(self._source.video):
-                raise VideoError("cut off before the end of the clip.")
-        if not packets and seek_pts is not None:
-            return None
-        shown = sorted({p.pts for p in packets if low <= p.pts < high and not p.is_hidden})
-        return Span(seek_pts, packets, shown)
 
     def _check_time(self) -> None:
         if time.monotonic() > self._deadline:
