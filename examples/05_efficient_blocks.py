@@ -74,7 +74,7 @@ def train(model: nn.Module, generator: torch.Generator, steps: int = 40) -> None
 
 def quantize(model: nn.Module, clips: torch.Tensor) -> nn.Module:
     """An int8 copy of a model, whose ranges are those that it has on ``clips``."""
-    quantizable = convert_to_deployable_form(model, clips[:1], convert_for_quantize=True)
+    quantizable = convert_to_deployable_form(model, clips[:1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchao continues it, in another way
         quantizable.qconfig = quantization.get_default_qconfig(torch.backends.quantized.engine)

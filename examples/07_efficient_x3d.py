@@ -45,9 +45,7 @@ def to_int8(model: nn.Module, clips: torch.Tensor) -> nn.Module:
         warnings.simplefilter(
             "ignore"
         )  # of eager quantisation, which torchao continues in another way
-        wrapped = quantization.QuantWrapper(
-            convert_to_deployable_form(model, clips[:1], convert_for_quantize=True)
-        )
+        wrapped = quantization.QuantWrapper(convert_to_deployable_form(model, clips[:1]))
         wrapped.qconfig = quantization.get_default_qconfig(torch.backends.quantized.engine)
         prepared = quantization.prepare(wrapped)
         prepared(clips)

@@ -22,5 +22,5 @@ Then it is converted with a sample of its input, and exported:
 >>> torch.allclose(exported.module()(clip), model(clip), atol=1e-4)
 True
 
-For int8, convert with ``convert_for_quantize=True`` and quantise the result.
+The result can be quantised to int8 as it is.
 """

@@ -50,6 +50,22 @@ class Wrapper(Chain):
         return self.kernel(x)
 
 
+class Activation(Chain):
+    """The same of a layer ``act``."""
+
+    def __init__(self, act: nn.Module) -> None:
+        super().__init__()
+        self.act = act
+
+    def chain(self) -> Layers:
+        return (self.act,)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not torch.jit.is_scripting():
+            return run_chain((self.act,), x)
+        return self.act(x)
+
+
 def run_chain(layers: Layers, x: torch.Tensor) -> torch.Tensor:
     """Returns ``x`` (B, C, T, H, W) after all layers; None is no layer.
 
@@ -78,6 +94,7 @@ def run_chain(layers: Layers, x: torch.Tensor) -> torch.Tensor:
 
 # Up to this size (C * T * H) PyTorch takes dilated convolutions of one clip through a kernel that is slower yet.
 _LEAST_DILATED = 20_480
+_FORWARDS = (Chain.forward, Wrapper.forward, Activation.forward)
 _IN_PLACE = {nn.ReLU: F.relu, nn.SiLU: F.silu, Swish: F.silu}
 
 
@@ -101,7 +118,7 @@ def _flat(layers: Iterable[nn.Module | None]) -> Iterator[nn.Module]:
             continue
         if not _is_unobserved(layer):
             yield layer
-        elif isinstance(layer, Chain) and type(layer).forward in (Chain.forward, Wrapper.forward):
+        elif isinstance(layer, Chain) and type(layer).forward in _FORWARDS:
             yield from _flat(layer.chain())
         elif type(layer) is nn.Sequential:
             yield from _flat(layer)

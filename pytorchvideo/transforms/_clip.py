@@ -132,17 +132,23 @@ class Normalize(torchvision.transforms.Normalize):
     is time in a clip; here they are on the fourth.
 
     Args:
-        mean: one value per channel, in the range of the clip: 0..1 after :class:`Div255`.
-        std: one value per channel, not 0.
+        mean: one value per channel or one for all, in the range of the clip: 0..1 after :class:`Div255`;
+            numbers or tensors.
+        std: likewise, not 0.
         inplace: change the clip itself.
 
     Raises:
         ValueError: integers, another number of channels, or a standard deviation of 0.
     """
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], inplace: bool = False) -> None:
+    def __init__(
+        self,
+        mean: float | torch.Tensor | Sequence[float | torch.Tensor],
+        std: float | torch.Tensor | Sequence[float | torch.Tensor],
+        inplace: bool = False,
+    ) -> None:
         super().__init__(mean, std, inplace)
-        if not all(std):
+        if not bool(torch.as_tensor(std).all()):
             raise ValueError(expected("std", "different from 0 in every channel", std))
 
     def forward(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -152,14 +158,14 @@ class Normalize(torchvision.transforms.Normalize):
                 f"Expected a float clip (C, T, H, W), but got {tensor.dtype} of shape "
                 f"{tuple(tensor.shape)}. Convert uint8 with ConvertUint8ToFloat or Div255 first."
             )
-        if not {len(self.mean), len(self.std)} <= {1, tensor.shape[-4]}:
-            raise ValueError(
-                f"Expected a clip with {max(len(self.mean), len(self.std))} channels, but got shape "
-                f"{tuple(tensor.shape)}. Use a mean and std for every channel of (C, T, H, W)."
-            )
         mean = torch.as_tensor(self.mean, dtype=tensor.dtype, device=tensor.device)
         std = torch.as_tensor(self.std, dtype=tensor.dtype, device=tensor.device)
-        mean, std = mean.view(-1, 1, 1, 1), std.view(-1, 1, 1, 1)
+        mean, std = mean.reshape(-1, 1, 1, 1), std.reshape(-1, 1, 1, 1)
+        if not {len(mean), len(std)} <= {1, tensor.shape[-4]}:
+            raise ValueError(
+                f"Expected a clip with {max(len(mean), len(std))} channels, but got shape "
+                f"{tuple(tensor.shape)}. Use a mean and std for every channel of (C, T, H, W)."
+            )
         if self.inplace:
             return tensor.sub_(mean).div_(std)
         if tensor.stride(-1) == 1:

@@ -59,8 +59,8 @@ def random_resized_crop(
             and rounded.
         target_height: pixels of the result.
         target_width: pixels of the result.
-        scale: smallest and largest share of the area to cut out.
-        aspect_ratio: smallest and largest width / height of the part.
+        scale: smallest and largest share of the area to cut out, in either order.
+        aspect_ratio: smallest and largest width / height of the part, in either order.
         shift: draw two parts, and move from the first to the second over time.
         log_uniform_ratio: draw the ratio uniformly on a log scale.
         interpolation: see :func:`short_side_scale`.
@@ -68,21 +68,20 @@ def random_resized_crop(
         generator: where random numbers come from; None is torch's global generator.
 
     Raises:
-        ValueError: not such a clip, or limits that are not ``0 < low <= high``.
+        ValueError: not such a clip, or limits that are not two numbers > 0.
     """
     check_clip(frames, interpolation)
     for name, limits in (("scale", scale), ("aspect_ratio", aspect_ratio)):
-        if len(limits) != 2 or not 0 < limits[0] <= limits[1]:
-            raise ValueError(expected(name, "(low, high) with 0 < low <= high", limits))
+        if len(limits) != 2 or not min(limits) > 0:
+            raise ValueError(expected(name, "(low, high), both > 0", limits))
     if target_height < 1 or target_width < 1:
         got = (target_height, target_width)
         raise ValueError(expected("target_height, target_width", ">= 1 pixel", got))
     num_frames, height, width = frames.shape[-3:]
+    shares, ratios = (min(scale), max(scale)), (min(aspect_ratio), max(aspect_ratio))
 
     def box() -> tuple[int, int, int, int]:
-        return random_box(
-            height, width, scale, aspect_ratio, log_uniform_ratio, num_tries, generator
-        )
+        return random_box(height, width, shares, ratios, log_uniform_ratio, num_tries, generator)
 
     y, x, h, w = box()
     if not shift:

@@ -145,7 +145,7 @@ def _check_channels(step: Any, x: torch.Tensor, is_clip: bool) -> None:
     name = type(step).__name__
     if name not in _OF_COLOURS or not type(step).__module__.startswith("torchvision.transforms."):
         return
-    if len(getattr(step, "mean", (0, 0, 0))) == 1:
+    if torch.as_tensor(getattr(step, "mean", (0, 0, 0))).numel() == 1:
         return  # Normalize with one value for all channels: any axis will do
     channels, third_from_end = x.shape[-4], x.shape[-3]
     if channels in (1, 3) and (is_clip or third_from_end not in (1, 3)):

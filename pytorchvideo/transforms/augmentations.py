@@ -15,7 +15,7 @@ from torchvision.transforms.v2 import functional as TVF
 from pytorchvideo._checks import check_choice, expected, near_names
 from pytorchvideo.transforms._random import RandomTransform, happens, integer, uniform
 
-__all__ = ["AugmentTransform", "affine"]
+__all__ = ["SAMPLING_DEFAULT_HPARAS", "TRANSFORM_DEFAULT_HPARAS", "AugmentTransform", "affine"]
 
 # Magnitudes of all operations are on this scale.
 _MAX_LEVEL = 10.0
@@ -175,9 +175,16 @@ _OPERATIONS = {
 }
 OPERATION_NAMES = tuple(_OPERATIONS)
 
-_SAMPLING_HPARAS: dict[str, dict[str, Any]] = {
-    "gaussian": {"sampling_std": 0.5},
-    "uniform": {"sampling_data_type": "int", "sampling_min": 0},
+# What a law does not use is of no effect on it.
+SAMPLING_DEFAULT_HPARAS: dict[str, Any] = {
+    "sampling_std": 0.5,
+    "sampling_data_type": "int",
+    "sampling_min": 0,
+}
+TRANSFORM_DEFAULT_HPARAS: dict[str, Any] = {"fill": (0.5, 0.5, 0.5)}
+_USED_HPARAS = {
+    "gaussian": ("sampling_std",),
+    "uniform": ("sampling_data_type", "sampling_min"),
 }
 
 
@@ -305,12 +312,13 @@ class AugmentTransform(RandomTransform):
             level_to_arg or {},
             transform_max_paras or {},
         )
-        self.transform_hparas = {"fill": (0.5, 0.5, 0.5), **(transform_hparas or {})}
-        check_choice("sampling_type", sampling_type, _SAMPLING_HPARAS)
+        self.transform_hparas = {**TRANSFORM_DEFAULT_HPARAS, **(transform_hparas or {})}
+        check_choice("sampling_type", sampling_type, _USED_HPARAS)
         self.sampling_type = sampling_type
-        self.sampling_hparas = {**_SAMPLING_HPARAS[sampling_type], **(sampling_hparas or {})}
-        for name in self.sampling_hparas:
-            check_choice("sampling_hparas", name, _SAMPLING_HPARAS[sampling_type])
+        hparas = {**SAMPLING_DEFAULT_HPARAS, **(sampling_hparas or {})}
+        for name in hparas:
+            check_choice("sampling_hparas", name, SAMPLING_DEFAULT_HPARAS)
+        self.sampling_hparas = {name: hparas[name] for name in _USED_HPARAS[sampling_type]}
 
     def _level(self) -> float:
         hparas, generator = self.sampling_hparas, self.generator

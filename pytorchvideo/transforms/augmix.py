@@ -16,9 +16,13 @@ from pytorchvideo.transforms.augmentations import (
     to_unit,
 )
 
-__all__ = ["AugMix"]
+__all__ = ["SAMPLING_AUGMIX_DEFAULT_HPARAS", "AugMix"]
 
 _ENHANCEMENTS = ("AdjustBrightness", "AdjustContrast", "AdjustSaturation", "AdjustSharpness")
+SAMPLING_AUGMIX_DEFAULT_HPARAS: dict[str, Any] = {
+    "sampling_data_type": "float",
+    "sampling_min": 0.1,
+}
 _NAMES = tuple(name for name in OPERATION_NAMES if name != "Invert")
 # Unlike in RandAugment the factor of an enhancement grows with the level, from 0.1 to 1.9.
 _MAX_PARAS = {
@@ -86,11 +90,7 @@ class AugMix(RandomTransform):
                 transform_max_paras=_MAX_PARAS,
                 transform_hparas=transform_hparas,
                 sampling_type="uniform",
-                sampling_hparas={
-                    "sampling_data_type": "float",
-                    "sampling_min": 0.1,
-                    **(sampling_hparas or {}),
-                },
+                sampling_hparas={**SAMPLING_AUGMIX_DEFAULT_HPARAS, **(sampling_hparas or {})},
                 max_value=max_value,
                 generator=generator,
             )

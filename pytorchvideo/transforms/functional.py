@@ -126,7 +126,10 @@ def convert_to_one_hot(
     hard = F.one_hot(targets.reshape(-1).long(), num_class)
     if label_smooth == 0:
         return hard
-    return hard.float() * (1 - label_smooth) + label_smooth / num_class
+    # each value is rounded once, as a user's own arithmetic rounds it
+    off = label_smooth / num_class
+    soft = torch.full(hard.shape, off, dtype=torch.float32, device=hard.device)
+    return soft.masked_fill_(hard.bool(), 1 - label_smooth + off)
 
 
 def div_255(x: torch.Tensor) -> torch.Tensor:

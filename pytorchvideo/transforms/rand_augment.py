@@ -10,12 +10,15 @@ from pytorchvideo._checks import expected
 from pytorchvideo.transforms._random import RandomTransform
 from pytorchvideo.transforms.augmentations import (
     OPERATION_NAMES,
+    SAMPLING_DEFAULT_HPARAS,
     AugmentTransform,
     from_unit,
     to_unit,
 )
 
-__all__ = ["RandAugment"]
+__all__ = ["SAMPLING_RANDAUG_DEFAULT_HPARAS", "RandAugment"]
+
+SAMPLING_RANDAUG_DEFAULT_HPARAS = SAMPLING_DEFAULT_HPARAS
 
 
 class RandAugment(RandomTransform):

@@ -94,6 +94,7 @@ def create_video_transform(
         ValueError: a mode that does not exist, a crop that is larger than ``min_size``, or arguments that
             would have no effect.
         NotImplementedError: there is no augmentation of this name.
+        TypeError: ``crop_size`` is neither a number nor a pair.
 
     >>> transform = create_video_transform("val", num_samples=4, min_size=32, crop_size=24)
     >>> transform(torch.zeros(3, 16, 48, 64)).shape
@@ -107,6 +108,8 @@ def create_video_transform(
         raise ValueError(expected("aug_paras", "None without an aug_type", dict(aug_paras)))
     if video_key is None and remove_key is not None:
         raise ValueError(expected("remove_key", "None without a video_key", remove_key))
+    if not isinstance(crop_size, int | Sequence) or isinstance(crop_size, str):
+        raise TypeError(expected("crop_size", "pixels, or (height, width)", crop_size))
     crop = (crop_size, crop_size) if isinstance(crop_size, int) else tuple(crop_size)
     if len(crop) != 2 or not 1 <= min(crop) <= max(crop) <= min_size:
         raise ValueError(expected("crop_size", f"in 1..{min_size} (min_size)", crop_size))

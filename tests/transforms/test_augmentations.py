@@ -11,7 +11,11 @@ import torch
 from torchvision.transforms.v2 import functional as TVF
 
 from pytorchvideo.transforms import AugmentTransform
-from pytorchvideo.transforms.augmentations import OPERATION_NAMES, affine
+from pytorchvideo.transforms.augmentations import (
+    OPERATION_NAMES,
+    SAMPLING_DEFAULT_HPARAS,
+    affine,
+)
 
 GREY = 128  # half of white in uint8
 FULL = {"sampling_std": 0.0}
@@ -254,6 +258,13 @@ def test_wrong_arguments() -> None:
         AugmentTransform("Invert", sampling_type="normal")
     with pytest.raises(ValueError, match="`sampling_hparas` to be one of sampling_std"):
         AugmentTransform("Invert", sampling_hparas={"std": 1})
+    assert AugmentTransform("Invert", sampling_hparas=SAMPLING_DEFAULT_HPARAS).sampling_hparas == {
+        "sampling_std": 0.5
+    }
+    both = AugmentTransform(
+        "Invert", sampling_type="uniform", sampling_hparas={"sampling_std": 2, "sampling_min": 3}
+    )
+    assert both.sampling_hparas == {"sampling_data_type": "int", "sampling_min": 3}
     with pytest.raises(ValueError, match="six numbers a, b, c, d, e, f"):
         affine(torch.zeros(3, 4, 4), [1, 0, 0])
     with pytest.raises(ValueError, match="`interpolation` to be one of nearest, bilinear"):

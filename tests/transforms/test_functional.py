@@ -217,6 +217,16 @@ def test_random_resized_crop_falls_back_to_the_centre() -> None:
     assert torch.equal(got[0, 0, 0], torch.tensor([4.0, 5.0]))
 
 
+@pytest.mark.parametrize("shift", [False, True])
+def test_random_resized_crop_takes_ranges_in_either_order(shift: bool) -> None:
+    video, orders = clip(3, 4, 30, 40), []
+    for turn in (1, -1):
+        torch.manual_seed(5)
+        scale, ratio = (0.08, 1.8)[::turn], (3 / 4, 4 / 3)[::turn]
+        orders.append(TF.random_resized_crop(video, 29, 29, scale, ratio, shift))
+    assert torch.equal(*orders)
+
+
 def test_random_resized_crop_with_shift_moves_over_time() -> None:
     ramp = torch.arange(100.0).expand(1, 20, 100, 100)
     starts = TF.random_resized_crop(ramp, 4, 4, (0.01, 0.02), (1, 1), shift=True)[0, :, 0, 0]
@@ -262,6 +272,14 @@ def test_one_hot_rows_sum_to_one(ids: list[int], smooth: float) -> None:
     assert out.argmax(1).tolist() == ids
 
 
+@pytest.mark.parametrize(("smooth", "count"), [(0.1, 5), (0.2, 5), (0.1, 400), (0.3, 7)])
+def test_smoothed_labels_are_exact_to_the_last_bit(smooth: float, count: int) -> None:
+    out = TF.convert_to_one_hot(torch.arange(count), count, smooth)
+    on = torch.eye(count, dtype=torch.bool)
+    assert out[on].unique().tolist() == torch.tensor([1 - smooth + smooth / count]).tolist()
+    assert out[~on].unique().tolist() == torch.tensor([smooth / count]).tolist()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -292,8 +310,8 @@ def test_one_hot_rows_sum_to_one(ids: list[int], smooth: float) -> None:
             r"`prob` to be in \[0, 1\]",
         ),
         (
-            lambda: TF.random_resized_crop(clip(3, 1, 4, 6), 2, 2, (0.9, 0.1), (1, 1)),
-            r"`scale` to be \(low, high\)",
+            lambda: TF.random_resized_crop(clip(3, 1, 4, 6), 2, 2, (0.9, 0.0), (1, 1)),
+            r"`scale` to be \(low, high\), both > 0",
         ),
         (
             lambda: TF.random_resized_crop(clip(3, 1, 4, 6), 0, 2, (0.1, 1), (1, 1)),

@@ -79,6 +79,8 @@ def test_mixvideo_takes_either() -> None:
 def test_smoothing(mix: type[MixUp]) -> None:
     _, soft = mix(label_smoothing=0.2, num_classes=CLASSES)(batch(), torch.zeros(4).long())
     torch.testing.assert_close(soft, torch.tensor([[0.84, 0.04, 0.04, 0.04, 0.04]]).expand(4, 5))
+    _, soft = mix(label_smoothing=0.2, num_classes=CLASSES)(batch(), torch.arange(4))
+    assert soft[:, 4].tolist() == torch.full((4,), 0.2 / CLASSES).tolist()  # to the last bit
 
 
 @pytest.mark.parametrize("mix", MIXES)

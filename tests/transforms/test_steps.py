@@ -162,7 +162,8 @@ def test_normalize_of_pictures_after_a_permutation(transform: Any, video: torch.
 
 def test_normalize_with_one_value_and_other_entries() -> None:
     video = clip(3, 8, 4, 6)
-    assert torch.equal(on_video(tv.Normalize([0.5], [0.2]), video), (video - 0.5) / 0.2)
+    for mean, std in [([0.5], [0.2]), (torch.tensor(0.5), torch.tensor(0.2)), (0.5, 0.2)]:
+        assert torch.equal(on_video(tv.Normalize(mean, std), video), (video - 0.5) / 0.2)
     pictures = {"pictures": clip(1, 3, 4, 6)}
     T.ApplyTransformToKey("pictures", tv.Normalize(MEAN, STD))(pictures)
     assert pictures["pictures"].shape == (1, 3, 4, 6)

@@ -148,6 +148,10 @@ def test_normalize_in_place_batches_and_one_value_for_all() -> None:
     batch = clip(2, 3, 4, 5, 6) / 255
     wanted = (batch - 0.45) / 0.225
     torch.testing.assert_close(T.Normalize((0.45,), (0.225,))(batch), wanted)
+    for mean, std in [(0.45, 0.225), (torch.tensor(0.45), torch.tensor(0.225))]:
+        torch.testing.assert_close(T.Normalize(mean, std)(batch), wanted)
+        per_channel = [torch.as_tensor(mean)] * 3, [torch.as_tensor(std)] * 3
+        torch.testing.assert_close(T.Normalize(*per_channel)(batch), wanted)
     out = T.Normalize((0.45,), (0.225,), inplace=True)(batch)
     assert out is batch
     torch.testing.assert_close(batch, wanted)
@@ -202,6 +206,7 @@ UINT8 = torch.zeros(3, 1, 4, 4, dtype=torch.uint8)
         (lambda: T.UniformTemporalSubsample(0), "`num_samples` to be >= 1 frame"),
         (lambda: T.RandomShortSideScale(9, 8), r"1 <= min <= max, but got \(9, 8\)"),
         (lambda: T.Normalize((0.5,), (0.0,)), "`std` to be different from 0"),
+        (lambda: T.Normalize(0.5, torch.tensor(0.0)), "`std` to be different from 0"),
         (lambda: T.Normalize((0.5,), (0.2,))(UINT8), "Expected a float clip .* torch.uint8"),
         (lambda: T.Normalize((0.5,) * 3, (0.2,) * 3)(clip(4, 2, 3, 3)), "clip with 3 channels"),
         (lambda: T.ConvertUint8ToFloat()(clip(3, 1, 4, 4)), "`x` to be uint8"),

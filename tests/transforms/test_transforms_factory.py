@@ -217,6 +217,7 @@ def test_own_generator_is_the_only_one() -> None:
         ({"mode": "trian"}, "`mode` to be one of train, val, test, but got 'trian'"),
         ({"aug_paras": {}}, "`aug_paras` to be None without an aug_type"),
         ({"remove_key": ["audio"]}, "`remove_key` to be None without a video_key"),
+        ({"crop_size": (9,)}, r"`crop_size` to be in 1\.\.24 \(min_size\), but got \(9,\)"),
         ({"crop_size": 25}, r"`crop_size` to be in 1\.\.24 \(min_size\), but got 25"),
         ({"crop_size": (20, 25)}, r"`crop_size` to be in 1\.\.24 \(min_size\), but got \(20, 25\)"),
         ({"max_size": 20}, "`min_size, max_size` to be 1 <= min <= max"),
@@ -230,3 +231,8 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
 def test_unknown_augmentation() -> None:
     with pytest.raises(NotImplementedError, match="one of default, randaug, augmix, but got 'ra'"):
         create_video_transform("train", aug_type="ra")
+
+
+def test_crop_size_of_another_type() -> None:
+    with pytest.raises(TypeError, match=r"`crop_size` to be pixels, or .*, but got 's'"):
+        create_video_transform("val", crop_size="s")  # type: ignore[arg-type]

@@ -19,13 +19,13 @@ class Arithmetic(nn.Module):
         return x * y
 
 
-def make_arithmetic(quantizable: bool) -> Any:
-    """Returns an :class:`Arithmetic`, or PyTorch's module with these methods that eager quantisation replaces."""
-    if not quantizable:
+def make_arithmetic() -> Any:
+    """Returns PyTorch's module with the methods of :class:`Arithmetic`, which eager quantisation replaces."""
+    try:
+        # imported on use: this part of PyTorch is deprecated, and without it nothing is quantised
+        from torch.ao.nn.quantized import FloatFunctional
+    except ImportError:
         return Arithmetic()
-    # imported on use: this part of PyTorch is deprecated
-    from torch.ao.nn.quantized import FloatFunctional
-
     return FloatFunctional()
 
 
@@ -35,7 +35,7 @@ class QuantizableSwish(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.gate = nn.Sigmoid()
-        self.arithmetic = make_arithmetic(quantizable=True)
+        self.arithmetic = make_arithmetic()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.arithmetic.mul(x, self.gate(x))

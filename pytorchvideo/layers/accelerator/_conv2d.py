@@ -13,15 +13,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from pytorchvideo._checks import expected
-from pytorchvideo.layers.accelerator._arithmetic import make_arithmetic
+from pytorchvideo.layers.accelerator._arithmetic import Arithmetic, make_arithmetic
 
 
-def as_conv2d(conv: nn.Conv3d, quantizable: bool = False) -> nn.Module:
+def as_conv2d(conv: nn.Conv3d) -> nn.Module:
     """Returns a module that computes ``conv`` with 2-D convolutions, for clips of any size.
 
     Args:
         conv: any 3-D convolution that pads with zeros; it is not modified.
-        quantizable: whether sums are made by modules that eager quantisation replaces.
 
     Raises:
         ValueError: the padding is not one of zeros, given in numbers.
@@ -38,7 +37,7 @@ def as_conv2d(conv: nn.Conv3d, quantizable: bool = False) -> nn.Module:
         (1, 1),
         (0, 0),
     )
-    return TimeConv2d(conv) if pointwise else FramesConv2d(conv, quantizable)
+    return TimeConv2d(conv) if pointwise else FramesConv2d(conv)
 
 
 class TimeConv2d(nn.Module):
@@ -64,7 +63,7 @@ class TimeConv2d(nn.Module):
 class FramesConv2d(nn.Module):
     """A convolution of any kernel, as the sum of those of its frames."""
 
-    def __init__(self, conv: nn.Conv3d, quantizable: bool) -> None:
+    def __init__(self, conv: nn.Conv3d) -> None:
         super().__init__()
         padding = cast(tuple[int, ...], conv.padding)
         self.stride, self.padding, self.dilation = conv.stride[0], padding[0], conv.dilation[0]
@@ -80,7 +79,7 @@ class FramesConv2d(nn.Module):
             )
             for i, weight in enumerate(frames)
         )
-        self.arithmetic = make_arithmetic(quantizable and len(frames) > 1)
+        self.arithmetic = make_arithmetic() if len(frames) > 1 else Arithmetic()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.padding > 0:

@@ -18,7 +18,7 @@ from pytorchvideo._checks import expected
 class EfficientBlockBase(nn.Module):
     """A module with two forms; a subclass writes :meth:`convert` and ``forward``.
 
-    ``convert_flag`` says whether the block is in its deployable form.
+    ``convert_flag`` says whether the block is in its deployable form; :meth:`convert` sets it.
     """
 
     convert_flag = False
@@ -59,7 +59,8 @@ class NoOpConvertBlock(EfficientBlockBase):
         self.model = model
 
     def convert(self, *args: Any, **kwargs: Any) -> None:
-        """Leaves the block as it is, however often."""
+        """Sets ``convert_flag``; however often it is called, the block computes the same."""
+        self.convert_flag = True
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.model(x)

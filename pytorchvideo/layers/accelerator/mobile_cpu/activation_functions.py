@@ -8,18 +8,19 @@ from torch import nn
 
 from pytorchvideo._checks import check_choice
 from pytorchvideo.layers import swish
-from pytorchvideo.layers._chain import Wrapper
+from pytorchvideo.layers._chain import Activation
 from pytorchvideo.layers.accelerator._arithmetic import QuantizableSwish
 from pytorchvideo.layers.accelerator.efficient_block import EfficientBlockBase
 
-__all__ = ["HardSwish", "Identity", "ReLU", "Swish", "make_activation"]
+__all__ = ["HardSwish", "Identity", "ReLU", "Swish", "make_activation", "supported_act_functions"]
 
 
-class _Activation(Wrapper, EfficientBlockBase):
-    """An activation of tensors of any shape."""
+class _Activation(Activation, EfficientBlockBase):
+    """An activation of tensors of any shape; the module that computes it is ``act``."""
 
     def convert(self, *args: Any, **kwarg: Any) -> None:
-        """Leaves the activation as it is: inputs of all shapes have the same two forms."""
+        """Sets ``convert_flag``: inputs of all shapes have the same two forms."""
+        self.convert_flag = True
 
 
 class Swish(_Activation):
@@ -28,10 +29,10 @@ class Swish(_Activation):
     def __init__(self) -> None:
         super().__init__(swish.Swish())
 
-    def convert(self, *args: Any, convert_for_quantize: bool = False, **kwarg: Any) -> None:
-        """With ``convert_for_quantize``, puts a sigmoid and a product, which int8 has, in Swish's place."""
-        if convert_for_quantize:
-            self.kernel = QuantizableSwish()
+    def convert(self, *args: Any, **kwarg: Any) -> None:
+        """Puts a sigmoid and a product, which int8 has, in Swish's place."""
+        self.act = QuantizableSwish()
+        self.convert_flag = True
 
 
 class HardSwish(_Activation):
@@ -55,7 +56,8 @@ class Identity(_Activation):
         super().__init__(nn.Identity())
 
 
-_ACTIVATIONS: dict[str, Callable[[], EfficientBlockBase]] = {
+# Activations by name, to which a user may add.
+supported_act_functions: dict[str, Callable[[], EfficientBlockBase]] = {
     "relu": ReLU,
     "swish": Swish,
     "hswish": HardSwish,
@@ -67,12 +69,12 @@ def make_activation(name: str) -> EfficientBlockBase:
     """Returns an activation.
 
     Raises:
-        ValueError: the name is none of relu, swish, hswish, identity.
+        ValueError: the name is not in ``supported_act_functions``.
 
     >>> make_activation("hswish")
     HardSwish(
-      (kernel): Hardswish()
+      (act): Hardswish()
     )
     """
-    check_choice("activation", name, _ACTIVATIONS)
-    return _ACTIVATIONS[name]()
+    check_choice("activation", name, supported_act_functions)
+    return supported_act_functions[name]()

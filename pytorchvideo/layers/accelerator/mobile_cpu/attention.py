@@ -43,14 +43,11 @@ class SqueezeExcitation(EfficientBlockBase):
             activation=activation or nn.ReLU,
         )
 
-    def convert(
-        self, input_blob_size: Sequence[int], convert_for_quantize: bool = False, **kwargs: Any
-    ) -> None:
+    def convert(self, input_blob_size: Sequence[int], **kwargs: Any) -> None:
         """Makes linear layers of the gate's convolutions, in place.
 
         Args:
             input_blob_size: shape of the input.
-            convert_for_quantize: make the product a module that eager quantisation replaces.
             kwargs: of no effect.
 
         Raises:
@@ -61,7 +58,7 @@ class SqueezeExcitation(EfficientBlockBase):
         block = cast(squeeze_excitation.SqueezeExcitation, self.se).block
         channels = cast(nn.Conv2d | nn.Conv3d, block[0]).in_channels
         check_blob_size(input_blob_size, 5 if self.is_3d else 4, channels)
-        self.se = _LinearExcitation(block, convert_for_quantize)
+        self.se = _LinearExcitation(block)
         self.convert_flag = True
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -71,10 +68,10 @@ class SqueezeExcitation(EfficientBlockBase):
 class _LinearExcitation(nn.Module):
     """The same computation on vectors (B, C)."""
 
-    def __init__(self, block: nn.Sequential, quantizable: bool) -> None:
+    def __init__(self, block: nn.Sequential) -> None:
         super().__init__()
         self.block = nn.Sequential(*(_as_linear(layer) for layer in block))
-        self.arithmetic = make_arithmetic(quantizable)
+        self.arithmetic = make_arithmetic()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         # (B, C, ...) -> (B, C)

@@ -5,18 +5,32 @@ All take clips (B, C, T, H, W) and share these arguments: ``bias``, ``activation
 ``use_bn``, ``norm_eps`` and ``norm_momentum``. State-dict keys are ``kernel.conv`` and ``kernel.bn``.
 
 In the deployable form the norm, as it is in evaluation mode, is part of the convolution, and convolutions of
-pictures, which every processor has, do the work of those of clips. It takes clips of any size.
+pictures, which every processor has, do the work of those of clips. It takes clips of any size, and all of its
+operators can be replaced by those of int8 (eager quantisation).
 """
 
 from collections.abc import Sequence
 from typing import Any, cast
 
+import torch
 from torch import nn
 
 from pytorchvideo.layers._chain import Wrapper
 from pytorchvideo.layers.accelerator._conv2d import as_conv2d
 from pytorchvideo.layers.accelerator.efficient_block import EfficientBlockBase, check_blob_size
 from pytorchvideo.layers.accelerator.mobile_cpu.activation_functions import make_activation
+
+__all__ = [
+    "TORCH_VERSION",
+    "Conv3d3x1x1BnAct",
+    "Conv3d3x3x3DwBnAct",
+    "Conv3d5x1x1BnAct",
+    "Conv3dPwBnAct",
+    "Conv3dTemporalKernel1BnAct",
+]
+
+# (major, minor)
+TORCH_VERSION: tuple[int, ...] = tuple(map(int, torch.__version__.split(".")[:2]))
 
 
 class _ConvBnAct(Wrapper, EfficientBlockBase):
@@ -44,7 +58,7 @@ class _ConvBnAct(Wrapper, EfficientBlockBase):
 
         Args:
             input_blob_size: shape (B, C, T, H, W) of the input; the deployable form takes others, too.
-            convert_for_quantize: use operators that eager quantisation can replace by those of int8.
+            convert_for_quantize: of no effect, the deployable form can always be quantised.
             native_conv3d_op_qnnpack: the processor has convolutions of clips: keep them.
             kwargs: of no effect.
 
@@ -61,11 +75,9 @@ class _ConvBnAct(Wrapper, EfficientBlockBase):
             norm = cast(nn.BatchNorm3d, layers["bn"]).eval()
             conv = nn.utils.fuse_conv_bn_eval(conv.eval(), norm)
         act = cast(EfficientBlockBase, layers["act"])
-        act.convert(input_blob_size, convert_for_quantize=convert_for_quantize)
+        act.convert(input_blob_size)
         kernel = nn.Sequential()
-        kernel.add_module(
-            "conv", conv if native_conv3d_op_qnnpack else as_conv2d(conv, convert_for_quantize)
-        )
+        kernel.add_module("conv", conv if native_conv3d_op_qnnpack else as_conv2d(conv))
         kernel.add_module("act", act)
         self.kernel = kernel.train(self.training)
         self.convert_flag = True

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pytorchvideo.layers._chain import run_chain
-from pytorchvideo.layers.accelerator._arithmetic import make_arithmetic
+from pytorchvideo.layers.accelerator._arithmetic import Arithmetic, make_arithmetic
 from pytorchvideo.layers.accelerator.efficient_block import EfficientBlockBase, check_blob_size
 from pytorchvideo.layers.accelerator.mobile_cpu.activation_functions import make_activation
 from pytorchvideo.layers.accelerator.mobile_cpu.attention import SqueezeExcitation
@@ -84,7 +84,7 @@ class X3dBottleneckBlock(EfficientBlockBase):
                 **norms,
             )
         self.final_act = make_activation(act_functions[2])
-        self.arithmetic = make_arithmetic(quantizable=False)
+        self.arithmetic: Any = Arithmetic()
 
     def convert(
         self,
@@ -99,7 +99,7 @@ class X3dBottleneckBlock(EfficientBlockBase):
         Args:
             input_blob_size: shape (B, C, T, H, W) of the input; the deployable form takes others, too.
             args: of no effect.
-            convert_for_quantize: use operators that eager quantisation can replace by those of int8.
+            convert_for_quantize: of no effect on these layers; blocks of your own may look at it.
             native_conv3d_op_qnnpack: the processor has convolutions of clips: keep them.
             kwargs: of no effect.
 
@@ -124,7 +124,8 @@ class X3dBottleneckBlock(EfficientBlockBase):
         if self._res_proj is not None:
             self._res_proj.convert(input_blob_size, **switches)
         self.final_act.convert(input_blob_size, **switches)
-        self.arithmetic = make_arithmetic(quantizable=convert_for_quantize and self.use_residual)
+        if self.use_residual:
+            self.arithmetic = make_arithmetic()
         self.convert_flag = True
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -64,6 +64,8 @@ def check_conversion(block: nn.Module, x: torch.Tensor, **switches: Any) -> nn.M
         torch.testing.assert_close(scripted(made)(x), wanted, rtol=1e-4, atol=1e-4)
         other = torch.cat([x, x])[..., :-1]
         torch.testing.assert_close(made(other), block(other), rtol=1e-4, atol=1e-4)
+    blocks = [m for m in (block, made) for m in m.modules() if isinstance(m, EfficientBlockBase)]
+    assert [m.convert_flag for m in blocks] == [m in set(made.modules()) for m in blocks]
     return made
 
 
@@ -99,13 +101,14 @@ def test_pools_and_what_has_one_form() -> None:
         wanted = block(x)
         block.convert(x.shape)
         block.convert()
+        assert block.convert_flag
         assert torch.equal(block(x), wanted)
 
 
 @pytest.mark.parametrize("name", ["relu", "swish", "hswish", "identity"])
 def test_activations(name: str) -> None:
     for switches in SWITCHES:
-        block = activation_functions.make_activation(name)
+        block = activation_functions.supported_act_functions[name]()
         check_conversion(block, X, **switches)
         block.convert()
         block.convert()

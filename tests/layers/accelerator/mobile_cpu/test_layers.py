@@ -44,6 +44,10 @@ def test_convolution_without_norm() -> None:
 
 def test_activations() -> None:
     make = activation_functions.make_activation
+    assert {
+        name: type(make().act).__name__
+        for name, make in activation_functions.supported_act_functions.items()
+    } == {"relu": "ReLU", "swish": "Swish", "hswish": "Hardswish", "identity": "Identity"}
     assert torch.equal(make("identity")(X), X)
     torch.testing.assert_close(make("hswish")(X), X * (X + 3).clamp(0, 6) / 6)
     with pytest.raises(ValueError, match="one of relu, swish, hswish, identity, but got 'gelu'"):

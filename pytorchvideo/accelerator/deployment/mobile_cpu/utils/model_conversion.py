@@ -22,13 +22,15 @@ def convert_to_deployable_form(
 ) -> nn.Module:
     """Returns a copy of a model, in evaluation mode, with all of its efficient blocks converted.
 
-    The copy computes what the model does in evaluation mode. The model is left as it is.
+    The copy computes what the model does in evaluation mode. The model is left as it is. All operators of the copy
+    can be replaced by those of int8: put it between ``QuantStub`` and ``DeQuantStub``, and it is ready for ``prepare``
+    and ``convert`` of ``torch.ao.quantization``.
 
     Args:
         model: with :class:`EfficientBlockBase` among its modules, or one itself. A block converts what is in it.
         input_tensor: what the model takes: a batch of clips, or a list with one a pathway. A block learns the
             shape of its input from it; blocks that this input does not reach stay in their original form.
-        convert_for_quantize: use operators that eager quantisation can replace by those of int8.
+        convert_for_quantize: told to the blocks; of no effect on those of this library, which can all be quantised.
         native_conv3d_op_qnnpack: the processor has convolutions of clips: keep them.
 
     Raises:

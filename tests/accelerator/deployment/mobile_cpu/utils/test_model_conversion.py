@@ -55,6 +55,9 @@ def test_efficient_x3d(x3d_xs: EfficientX3d, switches: dict[str, bool]) -> None:
         other = torch.cat([clip, clip.flip(2)])[:, :, :3, :37]
         torch.testing.assert_close(made(other), x3d_xs(other), rtol=1e-4, atol=1e-4)
     assert torch.equal(clip, CLIP)
+    blocks = [m for m in made.modules() if isinstance(m, EfficientBlockBase)]
+    assert len(blocks) == sum(isinstance(m, EfficientBlockBase) for m in x3d_xs.modules())
+    assert all(m.convert_flag for m in blocks)
     kinds = {type(m) for m in made.modules()}
     assert (nn.Conv3d in kinds) == ("native_conv3d_op_qnnpack" in switches)
     assert nn.BatchNorm3d not in kinds
@@ -90,7 +93,7 @@ def test_the_model_is_left_alone() -> None:
 def test_int8(x3d_xs: EfficientX3d) -> None:
     quantization = pytest.importorskip("torch.ao.quantization")
     clips = torch.cat([CLIP, CLIP.flip(3), CLIP.abs(), CLIP.flip(1) * 0.7])
-    made = convert_to_deployable_form(x3d_xs, CLIP, convert_for_quantize=True)
+    made = convert_to_deployable_form(x3d_xs, CLIP)
     wrapped = quantization.QuantWrapper(made)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
