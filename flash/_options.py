@@ -79,6 +79,14 @@ Labels = Annotated[
 Artefact = Annotated[
     Path | None, _option("--artefact", help="Folder that `export` wrote.", panel=_FROM)
 ]
+Trust = Annotated[
+    bool,
+    _option(
+        "--trust",
+        help="Load an artefact whose file can run code: of torch-export or aoti.",
+        panel=_FROM,
+    ),
+]
 Clips = Annotated[
     int, _option("--clips", min=1, help="Clips of each video, spread evenly.", panel=_CLIPS)
 ]

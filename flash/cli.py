@@ -157,6 +157,7 @@ def evaluate(
     weights: opt.Weights = None,
     labels: opt.Labels = None,
     artefact: opt.Artefact = None,
+    trust: opt.Trust = False,
     clips: opt.Clips = 4,
     views: opt.Views = 1,
     top_k: opt.TopK = 5,
@@ -173,6 +174,7 @@ def evaluate(
         weights=weights,
         labels=labels,
         artefact=artefact,
+        trust=trust,
         clips=clips,
         views=views,
         out=out,
@@ -194,6 +196,7 @@ def predict(
     weights: opt.Weights = None,
     labels: opt.Labels = None,
     artefact: opt.Artefact = None,
+    trust: opt.Trust = False,
     top: opt.Top = 5,
     clips: opt.Protocol = "4",
     views: opt.Views = 1,
@@ -208,7 +211,13 @@ def predict(
 
     classes = opt.classes_of(zero_shot)
     predictor = load_predictor(
-        run=run, model=model, weights=weights, labels=labels, zero_shot=classes, artefact=artefact
+        run=run,
+        model=model,
+        weights=weights,
+        labels=labels,
+        zero_shot=classes,
+        artefact=artefact,
+        trust=trust,
     )
     answers, bad = [], []
     for video in videos:

@@ -130,6 +130,7 @@ def stream(
     weights: opt.Weights = None,
     labels: opt.Labels = None,
     artefact: opt.Artefact = None,
+    trust: opt.Trust = False,
     size: _Size = None,
     rate: _Rate = None,
     pixel_format: _PixelFormat = "rgb24",
@@ -157,7 +158,7 @@ def stream(
     raw = _raw_format(size, rate, pixel_format)
     drawn = None if out is None else DrawnVideo(_other_file(out, source))
     predictor = load_predictor(
-        run=run, model=model, weights=weights, labels=labels, artefact=artefact
+        run=run, model=model, weights=weights, labels=labels, artefact=artefact, trust=trust
     )
     streamed = StreamPredictor(
         predictor, every=every, smooth=smooth, top=top, incremental=incremental

@@ -47,6 +47,7 @@ def timeline(
     weights: opt.Weights = None,
     labels: opt.Labels = None,
     artefact: opt.Artefact = None,
+    trust: opt.Trust = False,
     zero_shot: opt.ZeroShot = None,
     every: _Every = None,
     batch_size: _BatchSize = 4,
@@ -69,6 +70,7 @@ def timeline(
         labels=labels,
         zero_shot=opt.classes_of(zero_shot),
         artefact=artefact,
+        trust=trust,
     )
     predictor.batch_size = batch_size
     try:

@@ -121,6 +121,7 @@ def evaluate_data(
     weights: Path | None = None,
     labels: Path | None = None,
     artefact: Path | None = None,
+    trust: bool = False,
     clips: int = 4,
     views: int = 1,
     out: Path | None = None,
@@ -130,7 +131,7 @@ def evaluate_data(
 
     Args:
         data: a folder per class, its held-out part if it is split, or a list file.
-        run, model, weights, labels, artefact: the model.
+        run, model, weights, labels, artefact, trust: the model.
         clips: clips of each video.
         views: crops of each clip.
         out: folder for ``predictions.json`` and ``report.html``; None writes neither.
@@ -139,7 +140,7 @@ def evaluate_data(
     from flash.doctor import environment
 
     predictor = load_predictor(
-        run=run, model=model, weights=weights, labels=labels, artefact=artefact
+        run=run, model=model, weights=weights, labels=labels, artefact=artefact, trust=trust
     )
     files = read_labelled(data, predictor.labels)
     if out is not None:

@@ -24,6 +24,7 @@ def load_predictor(
     labels: Path | None = None,
     zero_shot: Sequence[str] = (),
     artefact: Path | None = None,
+    trust: bool = False,
 ) -> VideoPredictor:
     """Returns the predictor of a finished run, a model file, a model of the zoo or of Hugging Face, or an artefact.
 
@@ -35,6 +36,7 @@ def load_predictor(
         labels: file of class names for weights whose classes are not the published ones.
         zero_shot: names of classes for CLIP or SigLIP, which need no training; ``model`` says which of these.
         artefact: folder that ``export`` wrote, alone.
+        trust: whether to load an artefact that can run code.
 
     Raises:
         ValueError: neither or both of ``run`` and ``model``, an unknown model, or weights or labels that do not
@@ -46,7 +48,7 @@ def load_predictor(
     if artefact is not None:
         if any(given is not None for given in (run, model, weights, labels)) or zero_shot:
             raise ValueError("Expected --artefact alone: it has its own weights and labels.")
-        return _of_artefact(artefact)
+        return _of_artefact(artefact, trust)
     if zero_shot:
         if run is not None or weights is not None or labels is not None:
             raise ValueError(
@@ -89,10 +91,10 @@ def load_predictor(
     return predictor
 
 
-def _of_artefact(folder: Path) -> VideoPredictor:
+def _of_artefact(folder: Path, trust: bool) -> VideoPredictor:
     from pytorchvideo.accelerator.deployment.artefact import load_artefact
 
-    network = load_artefact(folder)
+    network = load_artefact(folder, trust=trust)
     about = network.info
     return VideoPredictor(
         network,

@@ -16,7 +16,7 @@
 >>> with tempfile.TemporaryDirectory() as folder:
 ...     about = ArtefactInfo("torch-export", "x3d_xs", recipe, ("a", "b", "c"))
 ...     about = write_artefact(model, about, folder)
-...     loaded = load_artefact(folder)
+...     loaded = load_artefact(folder, trust=True)  # this runtime's files can hold code
 >>> clips = torch.rand(2, 3, 4, 64, 64)
 >>> torch.allclose(loaded(clips), model(clips), atol=1e-5)
 True
@@ -41,6 +41,8 @@ FORMAT = "pytorchvideo.artefact"
 VERSION = 1
 #: The file that says what an artefact is.
 INFO = "artefact.json"
+_MODEL = "model."  # what the names of all other files begin with
+_MOST_BYTES = 16 << 20  # of the description
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,13 @@ class ArtefactInfo:
         """Makes one from the content of ``artefact.json``; names that it does not know are of no effect."""
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         known["recipe"] = ClipRecipe.from_dict(values["recipe"])
-        known["labels"] = tuple(values["labels"])
-        known["input_shapes"] = tuple(tuple(shape) for shape in values["input_shapes"])
+        known["labels"] = tuple(str(label) for label in values["labels"])
+        known["input_shapes"] = tuple(
+            tuple(int(size) for size in shape) for shape in values["input_shapes"]
+        )
+        file = known.get("file")
+        if not isinstance(file, str) or not file.startswith(_MODEL) or Path(file).name != file:
+            raise ValueError(expected("file", "the name of a file model.*", file))
         return cls(**known)
 
 
@@ -138,7 +145,7 @@ def write_artefact(
     runtime = RUNTIMES[info.runtime]
     example = example_inputs(info.recipe)
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"model{runtime.suffix}"
+    file = folder / f"{_MODEL.rstrip('.')}{runtime.suffix}"
     pathways = None if info.recipe.pathway_ratio is None else len(example)
     runtime.export(
         Positional(model, pathways),
@@ -156,7 +163,7 @@ def write_artefact(
 
 def _sha256(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("model.*")):
+    for path in sorted(folder.glob(f"{_MODEL}*")):
         with path.open("rb") as file:
             while piece := file.read(1 << 20):
                 digest.update(piece)
@@ -184,13 +191,15 @@ def read_info(folder: str | os.PathLike[str]) -> ArtefactInfo:
             f"{os.fspath(folder)} holds no artefact: there is no {INFO} in it. pytorchvideo export makes one."
         )
     try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it is larger than {_MOST_BYTES} bytes")
         values = json.loads(file.read_text(encoding="utf-8"))
         if values.get("format") != FORMAT:
             raise ValueError(f"its format is {values.get('format')!r}, not {FORMAT!r}")
         if values["version"] > VERSION:
             raise ValueError(f"this release reads up to version {VERSION}: update pytorchvideo")
         return ArtefactInfo.from_dict(values)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{file} is not the description of an artefact: {error}.") from error
 
 
@@ -200,18 +209,35 @@ class ArtefactModel(nn.Module):
     Args:
         folder: of the artefact.
         threads: see ``Runtime.load``.
+        trust: see :func:`load_artefact`.
 
     Attributes:
         info: what it is.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        trust: bool = False,
+    ) -> None:
         super().__init__()
         self.info = read_info(folder)
+        runtime = RUNTIMES[self.info.runtime]
+        if runtime.runs_code and not trust:
+            raise ValueError(
+                f"Refused to load {os.fspath(folder)}: a file of {runtime.name} can run any code. If you made it, or "
+                "trust who did, give trust=True (--trust); artefacts of onnx, openvino and executorch need no trust."
+            )
         file = Path(folder) / self.info.file
         if not file.is_file():
             raise FileNotFoundError(f"There is no file {file}, which the artefact needs.")
-        runtime = RUNTIMES[self.info.runtime]
+        if _sha256(Path(folder)) != self.info.sha256:
+            raise ValueError(
+                f"The files of {os.fspath(folder)} are not those that {INFO} was written for: their SHA-256 differs. "
+                "Copy the artefact again, or export it again."
+            )
         self._run = runtime.load(file, precision=self.info.precision, threads=threads)
 
     def forward(self, x: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
@@ -238,16 +264,20 @@ class ArtefactModel(nn.Module):
         return f"{about}, sha256={self.info.sha256[:12]}"
 
 
-def load_artefact(folder: str | os.PathLike[str], *, threads: int | None = None) -> ArtefactModel:
+def load_artefact(
+    folder: str | os.PathLike[str], *, threads: int | None = None, trust: bool = False
+) -> ArtefactModel:
     """Returns the network of an artefact; no weights of the zoo and no code of its family are loaded.
 
     Args:
         folder: what :func:`write_artefact` wrote.
         threads: processors to use; None is the runtime's own choice.
+        trust: whether to load files that can run code, of ``torch-export`` (pickles) and ``aoti`` (a native library).
 
     Raises:
         ExportError: the runtime's package is not installed, or it cannot load the file.
         FileNotFoundError: there is no artefact in the folder.
-        ValueError: its description cannot be read.
+        ValueError: its description cannot be read, its files are others than those that it was written for, or they
+            can run code and ``trust`` is not given.
     """
-    return ArtefactModel(folder, threads=threads)
+    return ArtefactModel(folder, threads=threads, trust=trust)

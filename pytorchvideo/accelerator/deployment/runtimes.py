@@ -49,6 +49,7 @@ class Runtime:
         precisions: that it computes in; the first is what it does unless asked.
         dynamic_batch: whether an artefact can take batches of any size.
         about: a line for users: where it runs.
+        runs_code: whether a file of it can run any code when it is loaded.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Runtime:
     precisions: tuple[Precision, ...]
     dynamic_batch: bool
     about: str
+    runs_code: bool = False
 
     def check(self, precision: str, dynamic_batch: bool) -> None:
         """Raises a ValueError for what the runtime does not have, with the runtimes that do."""
@@ -170,6 +172,7 @@ RUNTIMES: dict[str, Runtime] = {
             precisions=("fp32",),
             dynamic_batch=True,
             about="PyTorch without this library",
+            runs_code=True,  # pickled constants, and formulas that sympy evaluates
         ),
         Runtime(
             name="aoti",
@@ -179,6 +182,7 @@ RUNTIMES: dict[str, Runtime] = {
             precisions=("fp32",),
             dynamic_batch=True,
             about="a library compiled for this processor, from C++ or Python",
+            runs_code=True,
         ),
     )
 }

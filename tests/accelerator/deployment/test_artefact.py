@@ -51,7 +51,7 @@ def test_example_has_the_shapes_of_the_recipe() -> None:
 def test_a_list_of_pathways_in_and_scores_out(dynamic: bool, tmp_path: Path) -> None:
     model = Pathways()
     written = write_artefact(model, about(dynamic_batch=dynamic), tmp_path / "a")
-    loaded = load_artefact(tmp_path / "a")
+    loaded = load_artefact(tmp_path / "a", trust=True)
     assert loaded.info == written == read_info(tmp_path / "a")
     assert written.input_shapes == ((1, 3, 2, 12, 12), (1, 3, 8, 12, 12))
     x = [torch.rand(3, 3, 2, 12, 12), torch.rand(3, 3, 8, 12, 12)]
@@ -71,7 +71,7 @@ def test_the_description_needs_no_library(tmp_path: Path) -> None:
 def test_other_weights_have_another_name(tmp_path: Path) -> None:
     for name in "ab":
         write_artefact(Pathways(), about(), tmp_path / name)
-    first, second = (repr(load_artefact(tmp_path / name)) for name in "ab")
+    first, second = (repr(load_artefact(tmp_path / name, trust=True)) for name in "ab")
     assert "runtime=torch-export, precision=fp32, sha256=" in first and first != second
 
 
@@ -98,12 +98,66 @@ def test_folders_that_hold_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"its format is None, not 'pytorchvideo.artefact'"):
         load_artefact(tmp_path)
     told = about().to_dict()
+    told["file"] = "model.pt2"
     (tmp_path / INFO).write_text(json.dumps(told | {"version": 99}))
     with pytest.raises(ValueError, match="reads up to version 1: update"):
         load_artefact(tmp_path)
-    (tmp_path / INFO).write_text(json.dumps(told | {"file": "gone.pt2"}))
-    with pytest.raises(FileNotFoundError, match=r"no file .*gone.pt2, which the artefact needs"):
+    (tmp_path / INFO).write_text(json.dumps(told))
+    with pytest.raises(FileNotFoundError, match=r"no file .*model.pt2, which the artefact needs"):
+        load_artefact(tmp_path, trust=True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(
+            {"file": file}
+            for file in (None, 3, "", "/etc/passwd", "../model.pt2", "model./../a", "artefact.json")
+        ),
+        {"labels": None},
+        {"labels": 3},
+        {"input_shapes": "ab"},
+        {"input_shapes": [["a"]]},
+        {"recipe": {"num_frames": 8}},
+        {"recipe": [1]},
+        {"runtime": "os"},
+        {"runtime": None},
+        {"precision": ["fp32"]},
+        {"version": "1"},
+    ],
+)
+def test_descriptions_that_make_no_sense(wrong: dict[str, object], tmp_path: Path) -> None:
+    write_artefact(Pathways(), about(), tmp_path)
+    told = json.loads((tmp_path / INFO).read_text())
+    (tmp_path / INFO).write_text(json.dumps(told | wrong))
+    with pytest.raises(ValueError, match=r"artefact.json is not the description of an artefact: "):
+        load_artefact(tmp_path, trust=True)
+
+
+def test_a_deep_or_large_description(tmp_path: Path) -> None:
+    for text in ("[" * 100_000 + "]" * 100_000, " " * (17 << 20), "\xff"):
+        (tmp_path / INFO).write_text(text, encoding="latin-1")
+        with pytest.raises(ValueError, match="is not the description of an artefact"):
+            load_artefact(tmp_path)
+
+
+def test_what_can_run_code_needs_trust(tmp_path: Path) -> None:
+    write_artefact(Pathways(), about(), tmp_path)
+    with pytest.raises(ValueError, match=r"a file of torch-export can run any code\. .*--trust"):
         load_artefact(tmp_path)
+    told = json.loads((tmp_path / INFO).read_text()) | {"runtime": "aoti"}
+    (tmp_path / INFO).write_text(json.dumps(told))
+    with pytest.raises(ValueError, match="a file of aoti can run any code"):
+        load_artefact(tmp_path)
+
+
+def test_files_that_have_changed(tmp_path: Path) -> None:
+    write_artefact(Pathways(), about(), tmp_path)
+    data = bytearray((tmp_path / "model.pt2").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "model.pt2").write_bytes(data)
+    with pytest.raises(ValueError, match="their SHA-256 differs"):
+        load_artefact(tmp_path, trust=True)
 
 
 def test_an_artefact_is_not_overwritten(tmp_path: Path) -> None:
