@@ -211,7 +211,7 @@ class EncodedVideo(Video):
 
         Args:
             start_sec: where it begins: a number of any kind, or an array or tensor of one.
-            end_sec: where it ends, the frame at this very time, to a microsecond, not included.
+            end_sec: where it ends, the frame at this very time, to half a nanosecond, not included.
             frame_filter: gets the list ``[0, ..., T-1]`` of the clip's frames and returns the indices to load; only
                 those are converted, and frames that no other depends on are not decoded at all.
             resize: gets the (height, width) of an upright frame and returns those wanted: FFmpeg then scales while it

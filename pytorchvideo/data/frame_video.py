@@ -147,7 +147,7 @@ class FrameVideo(Video):
 
         Args:
             start_sec: where it begins: a number of any kind, or an array or tensor of one.
-            end_sec: where it ends, the frame at this very time, to a microsecond, not included.
+            end_sec: where it ends, the frame at this very time, to half a nanosecond, not included.
             frame_filter: gets the indices of the clip's frames and returns those to load.
 
         Returns:

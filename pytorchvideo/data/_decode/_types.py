@@ -25,7 +25,9 @@ FrameFilter = Callable[[list[int]], Sequence[int]]
 FrameResize = Callable[[int, int], tuple[int, int]]
 """Gets the (height, width) of an upright frame and returns those to scale it to."""
 
-_TIME_SLACK_SEC = Fraction(1, 1_000_000)  # far more than arithmetic is off, far less than a frame
+_TIME_SLACK_SEC = Fraction(
+    1, 2_000_000_000
+)  # more than floats are off, less than the nanosecond that people add
 _TICK_SLACK = Fraction(1, 4)  # so that times that are whole ticks stay exact
 
 
@@ -120,18 +122,21 @@ def as_time(value: Any, name: str) -> Time:
 
     >>> import numpy as np
     >>> as_time(np.float32(0.1), "start_sec"), as_time(2, "start_sec"), as_time(torch.tensor(0.5), "start_sec")
-    (0.1, Fraction(2, 1), 0.5)
+    (Fraction(1, 10), Fraction(2, 1), Fraction(1, 2))
     """
     if isinstance(value, (torch.Tensor, np.ndarray)) and math.prod(value.shape) == 1:
         value = np.asarray(value).reshape(())[()]
     if isinstance(value, (Rational, Decimal)) and value == value:
         return Fraction(int(value)) if isinstance(value, Integral) else Fraction(value)
     try:
-        seconds = float(str(value) if isinstance(value, np.floating) else value)
+        seconds = float(value)
     except (TypeError, ValueError) as error:
         raise ValueError(expected(name, "seconds, a number", value)) from error
     if math.isnan(seconds):
         raise ValueError(expected(name, "seconds, a number", seconds))
+    if isinstance(value, (np.float16, np.float32)) and math.isfinite(seconds):
+        simple = (Fraction(seconds).limit_denominator(10**digits) for digits in range(1, 10))
+        return next((f for f in simple if type(value)(float(f)) == value), seconds)
     return seconds
 
 
@@ -150,7 +155,7 @@ def as_window(start_sec: Any, end_sec: Any, duration: Fraction | float) -> tuple
 
 
 def ceil_ticks(time_sec: Time, time_base: Fraction) -> float:
-    """Returns the first tick of a clock at or after a time, to a microsecond or a quarter of a tick if that is less.
+    """Returns the first tick at or after a time, to half a nanosecond or a quarter of a tick if that is less.
 
     13/30 as a float, or as a Fraction that was made of one, is a little off the frame time that is meant. A window up
     to it does not take that frame in, and one from it on does not lose it.
