@@ -39,8 +39,8 @@ from decode import CLIPS, FRAMES, SECONDS, eight, windows
 
 from pytorchvideo.data import ConstantClipsPerVideoSampler, LabeledVideoDataset
 from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data._video_files import VIDEO_SUFFIXES
 from pytorchvideo.data.encoded_video import EncodedVideo
-from pytorchvideo.data.labeled_video_paths import VIDEO_SUFFIXES
 from pytorchvideo.transforms import ApplyTransformToKey, UniformTemporalSubsample
 
 try:

@@ -25,8 +25,8 @@ from torchvision.transforms import Compose
 from pytorchvideo.data import ConstantClipsPerVideoSampler, LabeledVideoDataset, TrainingFormat
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.transcode import transcode
+from pytorchvideo.data._video_files import VIDEO_SUFFIXES
 from pytorchvideo.data.encoded_video import EncodedVideo
-from pytorchvideo.data.labeled_video_paths import VIDEO_SUFFIXES
 from pytorchvideo.transforms import ApplyTransformToKey, ShortSideScale, UniformTemporalSubsample
 
 TRANSFORM = Compose([UniformTemporalSubsample(FRAMES), ShortSideScale(256)])

@@ -158,7 +158,7 @@ def probe(
     if data is None:
         classes = labels_by_folder(known.videos)
     else:
-        classes = {path: str(info["label"]) for path, info in from_path(data).items}
+        classes = {path: str(info["label"]) for path, info in from_path(data, split="all").items}
     result = run_probe(
         known, classes, kind=kind.value, splits=splits, val_split=val_split, seed=seed
     )

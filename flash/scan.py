@@ -14,7 +14,8 @@ from flash.evaluation import write_json
 from flash.progress import progress_bar
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.whole import read_whole
-from pytorchvideo.data.labeled_video_paths import VIDEO_SUFFIXES, LabeledVideoPaths
+from pytorchvideo.data._video_files import find_videos, is_video
+from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
 
 
 @dataclass(frozen=True)
@@ -126,18 +127,10 @@ def videos_of(data: str) -> Iterator[str]:
     """Yields the paths of the videos of a folder at any depth, of a list file, or of one video."""
     root = Path(data)
     if root.is_dir():
-        paths = sorted(
-            str(path)
-            for path in root.rglob("*")
-            if path.suffix.lower() in VIDEO_SUFFIXES and path.name[0] != "." and path.is_file()
-        )
-        if not paths:
-            endings = ", ".join(VIDEO_SUFFIXES)
-            raise ValueError(f"{root} has no video. Expected files that end in {endings}.")
-        yield from paths
-    elif root.suffix.lower() in VIDEO_SUFFIXES and root.is_file():
+        yield from find_videos(root)
+    elif is_video(data) and root.is_file():
         yield data
     else:
-        listed = LabeledVideoPaths.from_path(data)
+        listed = LabeledVideoPaths.from_path(data, split="all")
         listed.check_any_exists()
         yield from (listed[index][0] for index in range(len(listed)))

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the DATA of a command to labelled files, split into those to train on and those held out."""
 
-import csv
 import os
 import re
 from collections import Counter
@@ -13,9 +12,10 @@ from typing import Any
 
 from flash.data.split import Item, split_items
 from flash.data.targets import SingleLabelTargetFormatter
-from flash.video._files import StageFiles, format_targets, from_path
+from flash.video._files import StageFiles, format_targets, from_path, splits_of
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data._video_lists import LABEL_COLUMNS, read_list
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
 
@@ -23,6 +23,7 @@ Labelled = tuple[str, str]
 Skipped = tuple[str, str]
 
 _VAL_FOLDERS = ("val", "valid", "validation", "test")
+_SOURCE_COLUMNS = {"group", "recording", "source", "subject", *LABEL_COLUMNS}
 
 
 @dataclass
@@ -61,7 +62,8 @@ def read_labelled(data: str, labels: Sequence[str] | None = None) -> StageFiles:
     """Reads DATA as one list of labelled videos: a folder per class, its split folders, or a list file.
 
     Args:
-        data: of a folder with ``val`` (``valid``, ``validation``, ``test``) inside, that part is read.
+        data: of a folder with ``val`` (``valid``, ``validation``, ``test``) inside, or a list file with such a
+            split, that part is read.
         labels: class names that a model knows; a class beyond them is an error, and the classes get the model's
             numbers. None takes those of the data.
 
@@ -70,7 +72,8 @@ def read_labelled(data: str, labels: Sequence[str] | None = None) -> StageFiles:
         ValueError: a line or folder that cannot be understood, or a class that the model does not know.
     """
     folder = _split_folder(data)
-    files = from_path(data if folder is None else folder)
+    files = from_path(data if folder is None else folder, split=_held_out_split(data))
+    _check_single(data, files)
     check_any_exists(data, files)
     known = None if labels is None else SingleLabelTargetFormatter(labels)
     format_targets({"given": files}, known, owner="the model")
@@ -90,7 +93,7 @@ def read_sources(
 
     Args:
         data: a folder with ``train`` and perhaps ``val`` (``valid``, ``validation``, ``test``) in it, each a
-            folder per class; one folder per class; or a list file.
+            folder per class; one folder per class; or a list file, whose column ``split`` counts.
         val_split: share of each class to hold out where the data is not split already.
         seed: of that split.
         group_by: a regular expression that is searched in each path below DATA; what it matches (its
@@ -106,11 +109,15 @@ def read_sources(
     if group_by is not None and groups is not None:
         raise ValueError("Expected either --group-by or --groups, but got both.")
     root, held_out = Path(data), _split_folder(data)
+    held_out_split = _held_out_split(data)
     is_split = root.is_dir() and (root / "train").is_dir()
-    stages = {"train": from_path(root / "train" if is_split else root)}
+    stages = {"train": from_path(root / "train" if is_split else root, split="train")}
     if is_split and held_out is not None:
         stages["val"] = from_path(held_out)
+    elif held_out_split is not None:
+        stages["val"] = from_path(root, split=held_out_split)
     for files in stages.values():
+        _check_single(data, files)
         check_any_exists(data, files)
     classes = format_targets(stages)
     count = 0 if classes is None else classes.num_classes or 0
@@ -123,7 +130,11 @@ def read_sources(
     how: dict[str, Any] = {"data": data}
     if "val" in stages:
         train, val = stages["train"].items, stages["val"].items
-        how["split"] = f"as given: the folders train and {held_out.name if held_out else 'val'}"
+        how["split"] = (
+            f"as given: the folders train and {held_out.name}"
+            if held_out
+            else f"as given: train and {held_out_split} of the list"
+        )
     else:
         group = _grouping(root, group_by, groups)
         train, val = split_items(stages["train"].items, val_split, seed=seed, group=group)
@@ -160,6 +171,28 @@ def _split_folder(data: str) -> Path | None:
     if not (Path(data) / "train").is_dir():
         return None
     return next((p for name in _VAL_FOLDERS if (p := Path(data) / name).is_dir()), None)
+
+
+def _held_out_split(data: str) -> str | None:
+    """The held-out part of a list file with several splits."""
+    splits = splits_of(data)
+    if not splits:
+        return None
+    found = next((name for name in ("val", "test") if name in splits), None)
+    if found is None:
+        raise ValueError(
+            f"{data}: expected the splits train and val, or train and test, but it has {', '.join(splits)}."
+        )
+    return found
+
+
+def _check_single(data: str, files: StageFiles) -> None:
+    """Raises a ValueError if videos have several classes, which the commands do not know."""
+    if files.formatter is not None and files.formatter.multi_label:
+        raise ValueError(
+            f"{data} has videos of several classes. Expected one class a video; for several, make the data with "
+            "VideoClassificationData.from_folders and train a VideoClassifier(multi_label=True)."
+        )
 
 
 def _named(items: Sequence[Item], labels: Sequence[str]) -> list[Labelled]:
@@ -232,18 +265,15 @@ def _by_expression(root: Path, group_by: str) -> Callable[[str], str]:
 
 
 def _by_file(root: Path, file: Path) -> Callable[[str], str]:
-    """Sources from ``path source`` lines, split as list files are: at a comma, else at the last space."""
+    """Sources from a list file with ``path source`` lines."""
     if not file.is_file():
         raise FileNotFoundError(f"There is no file {file} to read the groups from.")
     sources: dict[str, str] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        parts = next(csv.reader([line])) if "," in line else line.rsplit(None, 1)
-        if len(parts) != 2:
+    for row in read_list(file, _SOURCE_COLUMNS).rows:
+        if not row.label:
             wanted = "a path and the name of its source"
-            raise ValueError(f"{file}, line {number}: " + expected("line", wanted, line))
-        sources[Path(parts[0].strip()).as_posix()] = parts[1].strip()
+            raise ValueError(f"{file}, line {row.line}: " + expected("line", wanted, row.path))
+        sources[Path(row.path).as_posix()] = row.label
 
     def source(path: str) -> str:
         below = Path(_below(path, root))

@@ -298,6 +298,8 @@ def _plain(target: Any) -> Any:
 
 def _class_number(target: Any) -> int:
     target = _plain(target)
+    if isinstance(target, float) and target.is_integer():
+        target = int(target)  # a data frame's column of numbers with a gap is one of floats
     if isinstance(target, bool) or not isinstance(target, int):
         raise TypeError(expected("target", "class names or class numbers", target, _ALL_ALIKE))
     if target < 0:

@@ -12,7 +12,7 @@ from flash.video._files import PathLike, StageFiles, find_video, from_targets, t
 from flash.video._options import one_of
 from pytorchvideo._checks import expected
 from pytorchvideo.data._tables import read_json
-from pytorchvideo.data.labeled_video_paths import VIDEO_SUFFIXES
+from pytorchvideo.data._video_files import is_video
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -234,7 +234,7 @@ def _video(file: PathLike, task: dict[str, Any], folder: PathLike | None) -> str
         # files of a local storage are asked for as /data/local-files/?d=FOLDER/FILE
         urls = [urlsplit(text) for text in texts]
         names = [parse_qs(u.query).get("d", [unquote(u.path)])[0].lstrip("/") for u in urls]
-        name = next((n for n in names if n.lower().endswith(VIDEO_SUFFIXES)), names[0])
+        name = next((n for n in names if is_video(n)), names[0])
     root = Path(file).parent if folder is None else Path(folder)
     whole = find_video(str(root), str(name))
     return whole if os.path.exists(whole) else str(root / PurePosixPath(str(name)).name)

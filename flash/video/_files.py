@@ -10,13 +10,16 @@ from typing import Any
 
 from flash.data.split import Item
 from flash.data.targets import (
+    MultiNumericTargetFormatter,
     SingleLabelTargetFormatter,
     SingleNumericTargetFormatter,
     TargetFormatter,
     infer_formatter,
 )
 from pytorchvideo._checks import expected
-from pytorchvideo.data.labeled_video_paths import VIDEO_SUFFIXES, LabeledVideoPaths
+from pytorchvideo.data._video_files import VIDEO_SUFFIXES, find_videos
+from pytorchvideo.data._video_lists import read_list
+from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
 
 PathLike = str | os.PathLike[str]
 Resolver = Callable[[str, str], PathLike]
@@ -38,31 +41,45 @@ class StageFiles:
     target_name: str = "target"
 
 
-def from_path(path: PathLike, prefix: str = "", name: str = "path") -> StageFiles:
-    """A folder with one subfolder a class, or a list file of ``path label`` lines.
+def splits_of(path: PathLike) -> tuple[str, ...]:
+    """The splits of a list file, if it has several; none of a folder."""
+    splits = read_list(os.fspath(path)).splits if os.path.isfile(path) else ()
+    return splits if len(splits) > 1 else ()
+
+
+def from_path(
+    path: PathLike, prefix: str = "", name: str = "path", split: str | None = None
+) -> StageFiles:
+    """A folder with one subfolder a class, or a list file, see :meth:`LabeledVideoPaths.from_csv`.
 
     Args:
         path: of the folder or file.
         prefix: folder that the paths of a list file are relative to.
         name: of the argument, for errors.
+        split: which videos of a list with several splits; of no effect on others.
+
+    Raises:
+        FileNotFoundError: there is no such path, or none of the videos.
+        ValueError: a line that cannot be understood, or has no label; no such split.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(expected(name, "the path of a folder or list file", path))
-    paths = LabeledVideoPaths.from_path(os.fspath(path))
+    paths = LabeledVideoPaths.from_path(os.fspath(path), split=split if splits_of(path) else None)
     if prefix:
         paths.path_prefix = prefix
     paths.check_any_exists()
     names = paths.class_names
     items: list[Item] = []
-    for name, info in (paths[index] for index in range(len(paths))):
-        label = info["label"]
-        if label < 0:
-            raise ValueError(
-                f"Expected a label >= 0 for every file of {os.fspath(path)}, but {name} has none."
-            )
-        items.append((str(name), {"label": label if names is None else names[label]}))
+    for index, target in enumerate(paths.targets()):
+        video = paths[index][0]
+        if isinstance(target, list):
+            items.append((video, {"label": target}))
+        elif target is None or target < 0:
+            raise ValueError(f"{paths.line(index)}: expected a label >= 0, but {video} has none.")
+        else:
+            items.append((video, {"label": target if names is None else names[target]}))
     kind = SingleNumericTargetFormatter if names is None else SingleLabelTargetFormatter
-    return StageFiles(items, kind())
+    return StageFiles(items, MultiNumericTargetFormatter() if paths.multi_label else kind())
 
 
 def from_targets(
@@ -130,9 +147,7 @@ def to_predict(source: PathLike | Sequence[PathLike]) -> StageFiles:
     """
     if isinstance(source, (str, os.PathLike)):
         root = Path(source)
-        found = root.rglob("*") if root.is_dir() else ()
-        videos = [p for p in found if p.suffix.lower() in VIDEO_SUFFIXES and p.name[0] != "."]
-        files = [str(path) for path in sorted(videos)] if root.is_dir() else [os.fspath(source)]
+        files = find_videos(root) if root.is_dir() else [os.fspath(source)]
     else:
         if not isinstance(source, Iterable):
             raise TypeError(expected("predict data", "a file, a list of files or a folder", source))

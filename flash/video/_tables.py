@@ -202,13 +202,21 @@ class Columns:
 
 
 def rows_of_csv(file: PathLike) -> Rows:
-    """The lines of a csv file with a header, as texts.
+    """The lines of a csv file with a header, as texts; commas, semicolons or tabs are between them.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is empty, or a line does not fit the header.
     """
-    return [dict(row) for _, row in read_table(os.fspath(file), ())]
+    return [_Line(row, number) for number, row in read_table(os.fspath(file), (), delimiter=None)]
+
+
+class _Line(dict[str, Any]):
+    """The fields of a line of a file, which knows its number."""
+
+    def __init__(self, fields: Mapping[str, Any], number: int) -> None:
+        super().__init__(fields)
+        self.number = number
 
 
 def texts_to_numbers(tables: Iterable[Rows], fields: Sequence[str]) -> None:
@@ -346,7 +354,8 @@ def _column(rows: Rows, field: str, source: str) -> list[Any]:
         value = row[field]
         # NaN, which data frames put where nothing is, differs from itself
         if value is None or (isinstance(value, str) and not value) or _is_nan(value):
-            raise ValueError(f"{source}, row {number}: the column {field!r} is empty.")
+            where = f"line {row.number}" if isinstance(row, _Line) else f"row {number}"
+            raise ValueError(f"{source}, {where}: the column {field!r} is empty.")
         values.append(value)
     return values
 

@@ -101,8 +101,9 @@ class VideoClassificationData(FromTables, FromAnnotations):
     ) -> "Self":
         """Videos in one subfolder a class; the names of the classes are those of the subfolders, sorted.
 
-        A list file of ``path label`` lines is accepted in the place of a folder. ``predict_folder`` is
-        searched with all its subfolders; it may also be a file or a list of files.
+        A list file is accepted in the place of a folder, see
+        :meth:`pytorchvideo.data.LabeledVideoPaths.from_csv`; of one with several splits a stage takes its own.
+        ``predict_folder`` is searched with all its subfolders; it may also be a file or a list of files.
 
         Raises:
             FileNotFoundError: if a path does not exist.
@@ -149,7 +150,7 @@ class VideoClassificationData(FromTables, FromAnnotations):
         stages = {
             stage: _files.to_predict(path)
             if stage == "predict"
-            else _files.from_path(path, video_path_prefix, f"{stage}_folder")
+            else _files.from_path(path, video_path_prefix, f"{stage}_folder", split=stage)
             for stage, path in given.items()
             if path is not None
         }

@@ -58,12 +58,15 @@ def write_shards(
         each video, when it is packed; one that cannot be read has a reason.
 
     Raises:
-        ValueError: the folder holds shards, or a limit is not positive.
+        ValueError: the folder holds shards, a limit is not positive, or videos have several classes.
     """
     for name, limit in (("max_bytes", max_bytes), ("max_count", max_count)):
         if limit < 1:
             raise ValueError(expected(name, ">= 1", limit))
     check_no_shards(folder)
+    if videos.multi_label:
+        wanted = "of one class each, which is all that a shard says"
+        raise ValueError(expected("videos", wanted, "several classes of a video"))
     return _pack(videos, Path(folder), max_bytes, max_count)
 
 

@@ -26,9 +26,12 @@ def read_text(file: str | Path, wanted: str) -> str:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}. Expected {wanted}.")
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a text file in UTF-8. Expected {wanted}.") from error
+    if "\0" in text:  # UTF-16 without a mark, or no text at all
+        raise ValueError(f"{path} is not a text file in UTF-8. Expected {wanted}.")
+    return text
 
 
 def bad_line(file: str | Path, number: int, line: str, wanted: str) -> ValueError:
@@ -36,24 +39,35 @@ def bad_line(file: str | Path, number: int, line: str, wanted: str) -> ValueErro
     return ValueError(f"{file}, line {number}: " + expected("line", wanted, line))
 
 
-def read_rows(file: str | Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """Yields the line number and the fields of every line that is not blank."""
-    text = read_text(file, f"lines with fields separated by {delimiter!r}")
-    reader = csv.reader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
+def read_rows(file: str | Path, delimiter: str | None = ",") -> Iterator[tuple[int, list[str]]]:
+    """Yields the line number and the fields of every line that is not blank; a delimiter of None is found."""
+    text = read_text(file, f"lines with fields separated by {delimiter or ','!r}")
+    if delimiter is None:
+        delimiter = delimiter_of(text.lstrip().partition("\n")[0])
+    reader = csv.reader(text.split("\n"), delimiter=delimiter, skipinitialspace=True)
     for fields in reader:
         if any(field.strip() for field in fields):
             yield reader.line_num, [field.strip() for field in fields]
 
 
+def delimiter_of(header: str) -> str:
+    """What separates the names in the header of a table: a tab, a semicolon, or a comma.
+
+    >>> delimiter_of("file;labels, all of them"), delimiter_of("file,label")
+    (';', ',')
+    """
+    return next((sign for sign in "\t;" if sign in header), ",")
+
+
 def read_table(
-    file: str | Path, columns: Collection[str], delimiter: str = ","
+    file: str | Path, columns: Collection[str], delimiter: str | None = ","
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yields the line number and the named fields of every row below a header.
 
     Args:
         file: its path.
         columns: names that the header must have; it may have others, too.
-        delimiter: between two fields.
+        delimiter: between two fields; None is found in the header.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -66,11 +80,11 @@ def read_table(
         raise ValueError(f"{file} is empty. Expected {wanted}.")
     number, header = first
     if not set(columns) <= set(header):
-        raise bad_line(file, number, delimiter.join(header), wanted)
+        raise bad_line(file, number, (delimiter or ",").join(header), wanted)
     for number, fields in rows:
         if len(fields) != len(header):
             wanted = f"{len(header)} fields, as the header has"
-            raise bad_line(file, number, delimiter.join(fields), wanted)
+            raise bad_line(file, number, (delimiter or ",").join(fields), wanted)
         yield number, dict(zip(header, fields, strict=True))
 
 

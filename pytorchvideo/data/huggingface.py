@@ -146,6 +146,8 @@ def to_hugging_face(videos: LabeledVideos, *, embed: bool = True) -> "Dataset":
     if missing is not None:
         raise FileNotFoundError(f"There is no file {missing}, whose content is to be embedded.")
     labels = [info.get("label", NO_LABEL) for _, info in pairs]
+    if not all(isinstance(label, int) for label in labels):
+        raise ValueError(expected("videos", "labelled with one class number each", labels[0]))
     names = getattr(videos, "class_names", None)
     # as Video stores it: cast afterwards, since Video itself drops the content of files that it finds
     stored = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}

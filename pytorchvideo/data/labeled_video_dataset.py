@@ -254,6 +254,8 @@ def labeled_video_dataset(
     video_path_prefix: str = "",
     decode_audio: bool = True,
     decoder: str = "pyav",
+    *,
+    split: str | None = None,
     **options: Any,
 ) -> LabeledVideoDataset:
     """Makes a :class:`LabeledVideoDataset` from a list file or a folder.
@@ -266,13 +268,14 @@ def labeled_video_dataset(
         video_path_prefix: put before every path.
         decode_audio: whether samples have ``audio``.
         decoder: see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`.
+        split: which videos of a list file with a column ``split``.
         options: the keyword-only arguments of :class:`LabeledVideoDataset`.
 
     Raises:
         FileNotFoundError: no such path, or a list in which no video exists.
         ValueError: a bad line, an empty list, or a class folder without videos.
     """
-    videos = LabeledVideoPaths.from_path(data_path)
+    videos = LabeledVideoPaths.from_path(data_path, split=split)
     videos.path_prefix = video_path_prefix
     videos.check_any_exists()
     return LabeledVideoDataset(

@@ -1,37 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists of labelled videos: from a text file, a csv file, or a folder with one subfolder per class."""
 
-import csv
 import os
 import re
-from collections.abc import Iterator
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from pytorchvideo.data._tables import bad_line, read_text
+import torch
 
-VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+from pytorchvideo._checks import expected
+from pytorchvideo.data._skipped import SkippedClip
+from pytorchvideo.data._tables import bad_line
+from pytorchvideo.data._video_files import expected_endings, videos_below, warn_of_others
+from pytorchvideo.data._video_lists import WHOLE_NUMBER, Row, VideoList, read_list
 
 NO_LABEL = -1
 """The label of a video whose line has none."""
 
-_PATH_COLUMNS = {"file", "file_name", "filename", "filepath", "path", "video", "video_path"}
-_LABEL_COLUMNS = {"action", "category", "class", "class_id", "class_name", "label", "label_id"}
-
-
-class _Row(NamedTuple):
-    line: int
-    path: str
-    label: str
+Target = int | list[int] | None
+"""The class of a video; several, where a list has such; or none."""
 
 
 class LabeledVideoPaths:
     """A sequence of ``(path, {"label": int})``.
 
     Args:
-        paths_and_labels: pairs of a path and a class id; None is no label and becomes -1.
+        paths_and_labels: pairs of a path and a class id; None is no label and becomes -1. Where any of the videos
+            has a list of ids, all get a float32 vector (num_classes,) with a 1 for each class.
         path_prefix: put before every path, as ``os.path.join`` does.
         class_names: names of the classes 0, 1, 2..., if they are known.
+
+    Attributes:
+        splits: the splits of the list file, none where it has no such column.
+        num_classes: one more than the largest id.
 
     >>> videos = LabeledVideoPaths([("a.mp4", 3), ("b.mp4", None)], path_prefix="clips")
     >>> len(videos), videos[1]
@@ -40,25 +45,47 @@ class LabeledVideoPaths:
 
     def __init__(
         self,
-        paths_and_labels: list[tuple[str, int | None]],
+        paths_and_labels: Sequence[tuple[str, Target]],
         path_prefix: str = "",
         class_names: list[str] | None = None,
     ) -> None:
-        self._paths_and_labels = paths_and_labels
-        self.path_prefix = path_prefix
+        self._paths_and_labels = list(paths_and_labels)
+        self._path_prefix = path_prefix
         self.class_names = class_names
-        self._list_file: Path | None = None
+        self.splits: tuple[str, ...] = ()
+        targets = [label for _, label in self._paths_and_labels]
+        self.multi_label = any(isinstance(label, list) for label in targets)
+        self.num_classes = 1 + max((max(_ids(label), default=-1) for label in targets), default=-1)
+        self._list: VideoList | None = None
+        self._lines: list[int] = []
+        self._clips: _Clips | None = None
+
+    @property
+    def path_prefix(self) -> str:
+        """Put before every path; the folder of the clips of a list of Kinetics."""
+        return self._path_prefix
+
+    @path_prefix.setter
+    def path_prefix(self, prefix: str | os.PathLike[str]) -> None:
+        self._path_prefix = os.fspath(prefix)
+        self._clips = None  # they are looked for anew
 
     @classmethod
-    def from_path(cls, data_path: str | os.PathLike[str]) -> "LabeledVideoPaths":
+    def from_path(
+        cls, data_path: str | os.PathLike[str], *, split: str | None = None
+    ) -> "LabeledVideoPaths":
         """Reads a list file (:meth:`from_csv`) or a folder (:meth:`from_directory`).
 
         Raises:
             FileNotFoundError: there is neither.
+            ValueError: ``split`` for a folder.
         """
         if os.path.isfile(data_path):
-            return cls.from_csv(data_path)
+            return cls.from_csv(data_path, split=split)
         if os.path.isdir(data_path):
+            if split not in (None, "all"):
+                advice = "Give the folder of that split."
+                raise ValueError(expected("split", "None for a folder", split, advice))
             return cls.from_directory(data_path)
         raise FileNotFoundError(
             f"There is no file and no folder {os.fspath(data_path)!r}. Expected a list file with "
@@ -66,38 +93,47 @@ class LabeledVideoPaths:
         )
 
     @classmethod
-    def from_csv(cls, file_path: str | os.PathLike[str]) -> "LabeledVideoPaths":
-        """Reads one video per line: ``path label``, or columns separated by commas.
+    def from_csv(
+        cls, file_path: str | os.PathLike[str], *, split: str | None = None
+    ) -> "LabeledVideoPaths":
+        """Reads one video per line: ``path label``, or columns separated by commas, semicolons or tabs.
 
-        The first line decides which. Blank lines are skipped, and so is a header that names its
-        columns (``path,label``). Without commas the label comes after the last space, or after the
-        last tab, so that paths may contain spaces. A line without a label gets -1. Labels are class
-        ids, or names, which get ids in alphabetical order (``class_names``).
+        Labels are class ids, or names, which get ids in alphabetical order (``class_names``), the same in all splits.
+        Several numbers are several classes. A line without a label gets -1. docs/datasets.md has all that is read.
 
         A relative path is looked for where the program runs; without a ``path_prefix``, if it is
-        not there, in the folder of the list file.
+        not there, in the folder of the list file. The clips of a list of Kinetics (``label,youtube_id,time_start,
+        time_end,split``) are looked for in the folder ``path_prefix``, or that of the list, at any depth; those that
+        are not there are left out with one warning.
+
+        Args:
+            file_path: the list.
+            split: which videos of a list with a column ``split``; ``"all"`` takes all. May be left out where all
+                have the same.
 
         Raises:
-            ValueError: a line that cannot be read, named with the file and its number; or no video.
+            ValueError: a line that cannot be read, named with the file and its number; no video; or several splits,
+                and none was asked for.
         """
-        file = Path(file_path)
-        rows = list(rows_of(file))
-        if not rows:
-            raise ValueError(f"{file} lists no video. Expected one `path label` line per video.")
-        labels, class_names = _class_ids(file, rows)
-        pairs: list[tuple[str, int | None]] = [
-            (row.path, label) for row, label in zip(rows, labels, strict=True)
-        ]
-        videos = cls(pairs, class_names=class_names)
-        videos._list_file = file
+        found = read_list(file_path)
+        labels, class_names = _class_ids(found.file, found.rows)
+        rows = found.rows_of(split)
+        by_line = dict(zip((row.line for row in found.rows), labels, strict=True))
+        videos = cls([(row.path, by_line[row.line]) for row in rows], class_names=class_names)
+        # those of the whole list, as the names are
+        videos.multi_label = any(isinstance(label, list) for label in labels)
+        videos.num_classes = 1 + max(max(_ids(label), default=-1) for label in labels)
+        videos.splits = found.splits
+        videos._list = found
+        videos._lines = [row.line for row in rows]
         return videos
 
     @classmethod
     def from_directory(cls, dir_path: str | os.PathLike[str]) -> "LabeledVideoPaths":
         """Lists ``<folder>/<class>/**/<video>``; class ids follow the sorted names of the classes.
 
-        Hidden files and folders are left out, and so is everything that is not a video by its
-        ending (:data:`VIDEO_SUFFIXES`).
+        Hidden files and folders are left out; so is, with one warning, everything that is not a video by its
+        ending.
 
         Raises:
             NotADirectoryError: ``dir_path`` is no folder.
@@ -111,16 +147,36 @@ class LabeledVideoPaths:
             raise ValueError(
                 f"The folder {root} has no subfolder. Expected one subfolder of videos per class."
             )
-        pairs: list[tuple[str, int | None]] = []
+        pairs: list[tuple[str, Target]] = []
+        others: Counter[str] = Counter()
         for label, name in enumerate(names):
-            found = list(videos_below(root / name))
+            in_class: Counter[str] = Counter()
+            found = list(videos_below(root / name, in_class))
             if not found:
                 raise ValueError(
-                    f"The class folder {root / name} has no video. Remove it, or add files that "
-                    f"end in {', '.join(VIDEO_SUFFIXES)}."
+                    f"The class folder {root / name} has no video. {expected_endings(in_class)} Remove it, or add some."
                 )
             pairs.extend((path, label) for path in found)
+            others += in_class
+        warn_of_others(root, others)
         return cls(pairs, class_names=names)
+
+    def targets(self) -> list[Target]:
+        """Returns the class id of each video, its list of ids, or None, as they were given."""
+        return [label for _, label in self._items()]
+
+    def line(self, index: int) -> str:
+        """Returns where a video stands, for an error: the list file and the number of its line."""
+        if self._list is None:
+            return self[index][0]
+        lines = self._lines if self._clips is None else self._clips.lines
+        return f"{self._list.file}, line {lines[index]}"
+
+    @property
+    def left_out(self) -> list[SkippedClip]:
+        """The clips of a list of Kinetics that are not in the folder."""
+        self._items()
+        return [] if self._clips is None else self._clips.left_out
 
     def check_any_exists(self) -> None:
         """Raises a FileNotFoundError if no video of the list exists; URLs count as existing."""
@@ -128,121 +184,139 @@ class LabeledVideoPaths:
             path = self[index][0]
             if "://" in path or os.path.exists(path):
                 return
-        source = "the list" if self._list_file is None else str(self._list_file)
-        raise FileNotFoundError(
-            f"None of the {len(self)} videos of {source} exists; the first is {self[0][0]!r}. "
+        source = "the list" if self._list is None else str(self._list.file)
+        advice = (
             "Check the paths, or give the folder that they are relative to as `video_path_prefix`."
         )
+        if self._list is not None and all(
+            re.search(r"\s\d+$", row.path) for row in self._list.rows
+        ):
+            advice = (
+                "If the lines are `folder frames label`, as TSN and MMAction2 have them for folders of frames, leave "
+                "out the number of frames."
+            )
+        raise FileNotFoundError(
+            f"None of the {len(self)} videos of {source} exists; the first is {self[0][0]!r}. {advice}"
+        )
+
+    def _items(self) -> list[tuple[str, Target]]:
+        if self._list is None or not self._list.has_clip_names:
+            return self._paths_and_labels
+        if self._clips is None:
+            folder = self.path_prefix or self._list.file.parent
+            self._clips = _Clips.find(self._list.file, folder, self._paths_and_labels, self._lines)
+        return self._clips.items
 
     def _located(self, path: str) -> str:
+        if self._clips is not None:
+            return path
         joined = os.path.join(self.path_prefix, path)
-        if self.path_prefix or self._list_file is None or os.path.exists(joined):
+        if self.path_prefix or self._list is None or os.path.exists(joined):
             return joined
-        beside_list = os.path.join(self._list_file.parent, path)
+        beside_list = os.path.join(self._list.file.parent, path)
         return beside_list if os.path.exists(beside_list) else joined
 
     def __getitem__(self, index: int) -> tuple[str, dict[str, Any]]:
-        path, label = self._paths_and_labels[index]
-        return self._located(path), {"label": NO_LABEL if label is None else label}
+        path, target = self._items()[index]
+        if not self.multi_label:
+            return self._located(path), {"label": NO_LABEL if target is None else target}
+        vector = torch.zeros(self.num_classes)
+        vector[_ids(target)] = 1.0
+        return self._located(path), {"label": vector}
 
     def __len__(self) -> int:
-        return len(self._paths_and_labels)
+        return len(self._items())
 
     def __repr__(self) -> str:
         classes = "" if self.class_names is None else f", {len(self.class_names)} classes"
         return f"{type(self).__name__}({len(self)} videos{classes})"
 
 
-def videos_below(folder: Path) -> Iterator[str]:
-    """Yields the paths of the videos of a folder at any depth, sorted, without hidden ones."""
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        for name in sorted(files):
-            if name[0] != "." and name.lower().endswith(VIDEO_SUFFIXES):
-                yield os.path.join(parent, name)
+@dataclass
+class _Clips:
+    """The clips of a list of Kinetics as they were found in a folder."""
+
+    items: list[tuple[str, Target]]
+    lines: list[int]
+    left_out: list[SkippedClip]
+
+    @classmethod
+    def find(
+        cls,
+        file: Path,
+        folder: str | Path,
+        named: Sequence[tuple[str, Target]],
+        lines: Sequence[int],
+    ) -> "_Clips":
+        files = {Path(path).stem: path for path in videos_below(folder)}
+        items, kept = [], []
+        left_out = []
+        for (name, label), line in zip(named, lines, strict=True):
+            if name in files:
+                items.append((files[name], label))
+                kept.append(line)
+            else:
+                left_out.append(SkippedClip(name, f"there is no such video in {folder}"))
+        if not items:
+            raise FileNotFoundError(
+                f"None of the {len(named)} clips of {file} is in the folder {folder}; the first would be "
+                f"{named[0][0]}.mp4. Give the folder of the videos as `video_path_prefix`."
+            )
+        if left_out:
+            warnings.warn(
+                f"{len(left_out)} of the {len(named)} clips of {file} are left out, since they are not in {folder}. "
+                f"The first: {left_out[0].path}.",
+                UserWarning,
+                stacklevel=4,
+            )
+        return cls(items, kept, left_out)
 
 
-def rows_of(file: Path) -> Iterator[_Row]:
-    """The lines of a list file as text; blank ones and a header are skipped."""
-    text = read_text(file, "a list with one `path label` per line")
-    lines = [(n, line.strip()) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if not lines:
-        return
-    if _has_commas(lines[0][1]):
-        yield from _comma_rows(file, lines)
-        return
-    for position, (number, line) in enumerate(lines):
-        row = _Row(number, *_split_at_last_space(line))
-        if position == 0 and _is_header([row.path.lower(), row.label.lower()]):
-            continue
-        if re.search(r",\s*-?\d+$", line):
-            raise bad_line(file, number, line, "a path and a label without a comma, as before")
-        yield row
+def _ids(target: Target) -> list[int]:
+    return target if isinstance(target, list) else [] if target is None else [target]
 
 
-def _has_commas(line: str) -> bool:
-    """Whether the first line of a list is comma separated; its paths may contain commas, too."""
-    if re.search(r",\s*-?\d+$", line):
-        return True
-    if "," not in line or re.search(r"\s-?\d+$", line):
-        return False
-    return _is_video(_fields(line)[0]) or not _is_video(_split_at_last_space(line)[0])
-
-
-def _is_header(names: list[str]) -> bool:
-    return not _PATH_COLUMNS.isdisjoint(names) and not _LABEL_COLUMNS.isdisjoint(names)
-
-
-def _fields(line: str) -> list[str]:
-    return [field.strip() for field in next(csv.reader([line], skipinitialspace=True))]
-
-
-def _comma_rows(file: Path, lines: list[tuple[int, str]]) -> Iterator[_Row]:
-    header = [name.lower() for name in _fields(lines[0][1])]
-    columns, path_at, label_at = len(header), 0, 1
-    if _is_header(header):
-        path_at = next(i for i, name in enumerate(header) if name in _PATH_COLUMNS)
-        label_at = next(i for i, name in enumerate(header) if name in _LABEL_COLUMNS)
-        lines = lines[1:]
-    elif columns != 2:
-        raise bad_line(file, lines[0][0], lines[0][1], "two columns, or a header `path,label`")
-    for number, line in lines:
-        fields = _fields(line)
-        if len(fields) != columns or not fields[path_at]:
-            raise bad_line(file, number, line, f"{columns} columns with a path")
-        yield _Row(number, fields[path_at], fields[label_at])
-
-
-def _split_at_last_space(line: str) -> tuple[str, str]:
-    """``path label``; a line that ends like a video, or is one word, has no label."""
-    parts = line.rsplit("\t", 1) if "\t" in line else line.rsplit(None, 1)
-    if len(parts) == 1 or _is_video(parts[1]):
-        return line, ""
-    return parts[0].strip(), parts[1].strip()
-
-
-def _is_video(text: str) -> bool:
-    return text.lower().endswith(VIDEO_SUFFIXES)
-
-
-def _class_ids(file: Path, rows: list[_Row]) -> tuple[list[int], list[str] | None]:
+def _class_ids(file: Path, rows: Sequence[Row]) -> tuple[list[Target], list[str] | None]:
     """Labels as ids, and the names behind them where the file has names."""
     labelled = [row for row in rows if row.label]
-    numeric = bool(labelled) and _is_integer(labelled[0].label)
+    numeric = bool(labelled) and _numbers(labelled[0].label) is not None
     for row in labelled:
-        if _is_integer(row.label) != numeric or _is_number(row.label) != numeric:
+        is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", row.label) is not None
+        if (_numbers(row.label) is not None) != numeric or (is_number and not numeric):
             wanted = "a class number, as before" if numeric else "a class name, as before"
+            if row is labelled[0]:
+                wanted = "a class number or a class name"
+            raise bad_line(file, row.line, f"{row.path} {row.label}", wanted)
+        if not numeric and not row.is_sure:
+            wanted = (
+                "one with a tab or a comma before the label, since either of them may have a space"
+            )
             raise bad_line(file, row.line, f"{row.path} {row.label}", wanted)
     if numeric or not labelled:
-        return [int(row.label) if row.label else NO_LABEL for row in rows], None
+        return _numeric_targets(file, rows), None
     names = sorted({row.label for row in labelled})
-    ids = {name: label for label, name in enumerate(names)} | {"": NO_LABEL}
-    return [ids[row.label] for row in rows], names
+    ids: dict[str, Target] = {name: label for label, name in enumerate(names)}
+    return [ids[row.label] if row.label else None for row in rows], names
 
 
-def _is_integer(text: str) -> bool:
-    return re.fullmatch(r"[+-]?\d+", text) is not None
+def _numeric_targets(file: Path, rows: Sequence[Row]) -> list[Target]:
+    numbers = [_numbers(row.label) or [] for row in rows]
+    if all(len(some) < 2 for some in numbers):
+        return [some[0] if some else None for some in numbers]
+    for row, some in zip(rows, numbers, strict=True):
+        if min(some, default=0) < 0:
+            wanted = "one with class numbers >= 0, as others have several"
+            raise bad_line(file, row.line, f"{row.path} {row.label}", wanted)
+    return list(numbers)
 
 
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", text) is not None
+def _numbers(label: str) -> list[int] | None:
+    """The class ids of a label, None if it is another text.
+
+    >>> _numbers("3"), _numbers("3.0"), _numbers("1 3"), _numbers("1.5"), _numbers("run")
+    ([3], [3], [1, 3], None, None)
+    """
+    texts = [text for text in re.split(r"[\s,;]+", label) if text]
+    if not texts or not all(re.fullmatch(WHOLE_NUMBER, text) for text in texts):
+        return None
+    return [int(text.split(".")[0]) for text in texts]

@@ -21,7 +21,8 @@ from typing import Any
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.transcode import TrainingFormat, transcode
 from pytorchvideo.data._tables import write_whole
-from pytorchvideo.data.labeled_video_paths import VIDEO_SUFFIXES, rows_of, videos_below
+from pytorchvideo.data._video_files import expected_endings, videos_below, warn_of_others
+from pytorchvideo.data._video_lists import read_list
 
 __all__ = ["Preparation", "PreparedVideo", "TrainingFormat"]
 
@@ -96,11 +97,13 @@ class Preparation:
                 f"The new videos cannot go to {self.target}, since one of the folders {self.source} and "
                 f"{self.target} holds the other. Choose a folder beside it."
             )
-        paths = [os.path.relpath(path, self.source) for path in videos_below(self.source)]
+        others: Counter[str] = Counter()
+        paths = [os.path.relpath(path, self.source) for path in videos_below(self.source, others)]
         if not paths:
-            raise ValueError(
-                f"{self.source} has no video. Expected files that end in {', '.join(VIDEO_SUFFIXES)}."
-            )
+            raise ValueError(f"{self.source} has no video. {expected_endings(others)}")
+        for ending in _LISTS:  # these are copied
+            del others[ending]
+        warn_of_others(self.source, others)
         self.videos = _new_names(paths)
         earlier = self._read_log()
         self.changed = _difference(earlier, asdict(self.training_format))
@@ -234,7 +237,7 @@ class Preparation:
         text = (self.source / below).read_bytes().decode("utf-8", "surrogateescape")
         lines: dict[int, str] = dict(enumerate(text.split("\n"), 1))
         try:
-            rows = list(rows_of(self.source / below))
+            rows = read_list(self.source / below).rows
         except ValueError:  # a text of another kind
             rows = []
         bad = {done.source for done in self.finished if done.reason}

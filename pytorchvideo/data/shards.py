@@ -33,8 +33,9 @@ from pytorchvideo.data._shard_writing import (
     opened,
     write_shards,
 )
+from pytorchvideo.data._video_files import is_video
 from pytorchvideo.data.encoded_video import EncodedVideo
-from pytorchvideo.data.labeled_video_paths import NO_LABEL, VIDEO_SUFFIXES
+from pytorchvideo.data.labeled_video_paths import NO_LABEL
 
 __all__ = ["PackedVideo", "ShardedVideos", "check_no_shards", "write_shards"]
 
@@ -96,8 +97,8 @@ class ShardedVideos:
         self._paths = list(self.video_path_handler.places)
         if not self._paths:
             raise ValueError(
-                f"The shards {', '.join(found[:3])} hold no video. Expected members that end in "
-                f"{', '.join(VIDEO_SUFFIXES)}."
+                f"The shards {', '.join(found[:3])} hold no video. Expected members with the ending of a video, such "
+                "as .mp4."
             )
         if names and sorted(names) == list(range(len(names))):
             self.class_names = [names[i] for i in range(len(names))]
@@ -278,7 +279,7 @@ def _scan(shard: str, names: dict[int, str]) -> Iterator[_Place]:
                 folder, _, name = member.name.rpartition("/")
                 key, _, ending = name.partition(".")
                 sample = samples.setdefault(f"{folder}/{key}", {})
-                if f".{ending.lower()}".endswith(VIDEO_SUFFIXES):
+                if is_video(f".{ending}"):
                     sample["video"] = member
                 elif ending.lower() in ("cls", "json"):
                     content = tar.extractfile(member)

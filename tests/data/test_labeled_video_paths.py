@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,7 +39,28 @@ def pairs(videos: LabeledVideoPaths) -> Pairs:
         ("a.mp4,0\nb c.mp4,1\n", [("a.mp4", 0), ("b c.mp4", 1)]),
         ("a.mp4, 0\nb.mp4 , 1\n", [("a.mp4", 0), ("b.mp4", 1)]),
         ("path,label\na.mp4,5\n", [("a.mp4", 5)]),
-        ("Label,Split,Path\n5,train,a.mp4\n7,val,b.mp4", [("a.mp4", 5), ("b.mp4", 7)]),
+        ("Label,Split,Path\n5,train,a.mp4\n7,training,b.mp4", [("a.mp4", 5), ("b.mp4", 7)]),
+        # as strangers write them: a German Excel, pandas with its index, quotes, comments, an old Mac, TSN's spaces
+        ("\ufeffpath;label\r\na b.mp4;1\r\nc.mp4;2\r\n", [("a b.mp4", 1), ("c.mp4", 2)]),
+        ("path;label;;\na.mp4;1;;\nb.mp4;;;\n", [("a.mp4", 1), ("b.mp4", -1)]),
+        ('a.mp4;0\n"b;c.mp4";1', [("a.mp4", 0), ("b;c.mp4", 1)]),
+        (",path,label\n0,a.mp4,3\n1,b.mp4,4\n", [("a.mp4", 3), ("b.mp4", 4)]),
+        ("Unnamed: 0,video path,label\n0,a.mp4,3\n", [("a.mp4", 3)]),
+        ("path,label\na.mp4,0.0\nb.mp4,1.0\nc.mp4,\n", [("a.mp4", 0), ("b.mp4", 1), ("c.mp4", -1)]),
+        ("a.mp4 0.0\nb.mp4 1.\n", [("a.mp4", 0), ("b.mp4", 1)]),
+        ('"a b.mp4" 0\n"c.mp4"\t1\n', [("a b.mp4", 0), ("c.mp4", 1)]),
+        ("# videos of May\n#\na.mp4 0\n# b.mp4 1\n#c.mp4 2", [("a.mp4", 0), ("#c.mp4", 2)]),
+        ("# a comment\npath,label\na.mp4,5\n", [("a.mp4", 5)]),
+        ("a.mp4 0\rb.mp4 1\r", [("a.mp4", 0), ("b.mp4", 1)]),
+        ("a.mp4 0   \nb.mp4   1\t\n", [("a.mp4", 0), ("b.mp4", 1)]),
+        ("path\tlabel\na b.mp4\t1\n", [("a b.mp4", 1)]),
+        ("a.mp4\t0\nb c.mp4 1", [("a.mp4", 0), ("b c.mp4", 1)]),
+        ("C:\\clips\\a b.MP4 7", [("C:\\clips\\a b.MP4", 7)]),
+        ("clips/a;b.ts 1\nclips/c.MTS 2", [("clips/a;b.ts", 1), ("clips/c.MTS", 2)]),
+        ("a.mp4\nb.mp4,1", [("a.mp4", -1), ("b.mp4", 1)]),
+        ("v_1.mp4 v_2.mp4 3", [("v_1.mp4 v_2.mp4", 3)]),
+        ("my frames/run 12 3\n", [("my frames/run 12", 3)]),
+        ("a 1,2\nb 3, 4\n", [("a 1", 2), ("b 3", 4)]),
         ('"a, b.mp4",2\nc.mp4,3\n', [("a, b.mp4", 2), ("c.mp4", 3)]),
         ("a.mp4,3\nb.mp4,\n", [("a.mp4", 3), ("b.mp4", -1)]),
         ("\ufeffa.mp4 1", [("a.mp4", 1)]),
@@ -67,7 +89,16 @@ def test_names_get_sorted_ids(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a.mp4,arm wrestling\nb.mp4,cooking", "a.mp4\tarm wrestling\nb.mp4\tcooking"]
+    "text",
+    [
+        "a.mp4,arm wrestling\nb.mp4,cooking",
+        "a.mp4\tarm wrestling\nb.mp4\tcooking",
+        "a.mp4 arm wrestling\nb.mp4 cooking",
+        'a b.mp4 "arm wrestling"\nb.mp4 cooking',
+        "frames/a;arm wrestling\nframes/b;cooking",
+        "frames/a,arm wrestling\nframes/b,cooking",
+        '"a, b.mp4";"arm wrestling"\nb.mp4;cooking',
+    ],
 )
 def test_names_with_spaces(tmp_path: Path, text: str) -> None:
     assert read(tmp_path, text).class_names == ["arm wrestling", "cooking"]
@@ -84,14 +115,140 @@ def test_names_with_spaces(tmp_path: Path, text: str) -> None:
         ("a.mp4 1.5\n", r"list.csv, line 1: .*'a.mp4 1.5'"),
         ("a.mp4 0\nb.mp4,1\n", r"list.csv, line 2: .*without a comma.*'b.mp4,1'"),
         ("a.mp4,0\nbroken\n", r"list.csv, line 2: .*2 columns with a path.*'broken'"),
-        ("a.mp4,0\nb.mp4,1,2\n", r"list.csv, line 2: .*2 columns"),
+        ("a.mp4,0\nb.mp4,1,2\n", r"list.csv, line 2: .*two columns"),
         ("a.mp4,0\n,1\n", r"list.csv, line 2: .*with a path, but got ',1'"),
         ("a.mp4,0,train\n", r"list.csv, line 1: .*a header `path,label`"),
+        (
+            "path,label,fps\na.mp4,0,25\n",
+            r"list.csv, line 1: .*a split, but got 'fps'.*Leave it out",
+        ),
+        ("clip_id,label\na.mp4,0\n", r"list.csv, line 1: .*but got 'clip_id'"),
+        ("label,split\n0,train\n", r"list.csv, line 1: .*a column `path`.*'label,split'"),
+        (
+            "path,class_id,class\na.mp4,0,run\n",
+            r"line 1: .*one column with the label.*'class_id' and 'class'",
+        ),
+        ("path label split\na.mp4 0 train\n", r"list.csv, line 1: .*commas or tabs"),
+        ("path,label,split\na.mp4,0,train\nb.mp4,1,\n", r"line 3: .*a split, such as train"),
+        ("path;label\na.mp4;0\nb.mp4\n", r"list.csv, line 3: .*2 columns with a path.*'b.mp4'"),
+        ('a.mp4,"0\nb.mp4,1\n', r"list.csv, line 1: .*quotes are closed.*'a.mp4,\"0'"),
+        ("a.mp4 run\nb.mp4,walk\n", r"list.csv, line 2: .*without a comma"),
+        ("# May\nframes/a ice skating\n", r"list.csv, line 2: .*a tab or a comma before the label"),
+        ("a.mp4 0 1\nb.mp4 -1\n", r"list.csv, line 2: .*class numbers >= 0"),
+        ("youtube_id,time_start\nabc,0\n", r"list.csv, line 1: .*youtube_id, time_start, time_end"),
+        (
+            "label,youtube_id,time_start,time_end,split\nrun,abc,0,ten,train\n",
+            r"list.csv, line 2: .*times in whole seconds.*'run,abc,0,ten,train'",
+        ),
+        ("a.mp4\x000\n", r"list.csv is not a text file"),
     ],
 )
 def test_bad_lines_are_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.mp4 1 3\nb.mp4 0\nc.mp4\n",
+        "a.mp4,1 3\nb.mp4,0\nc.mp4,\n",
+        'a.mp4,"1,3"\nb.mp4,0\nc.mp4,\n',
+        "path;labels\na.mp4;1,3\nb.mp4;0\nc.mp4;\n",
+        "a.mp4\t1 3\nb.mp4\t0\nc.mp4\n",
+    ],
+)
+def test_several_numbers_are_several_classes(tmp_path: Path, text: str) -> None:
+    videos = read(tmp_path, text)
+    assert (videos.multi_label, videos.num_classes) == (True, 4)
+    assert videos.targets() == [[1, 3], [0], []]
+    labels = [videos[i][1]["label"] for i in range(3)]
+    assert [videos[i][0] for i in range(3)] == ["a.mp4", "b.mp4", "c.mp4"]
+    assert torch.stack(labels).equal(torch.tensor([[0.0, 1, 0, 1], [1, 0, 0, 0], [0, 0, 0, 0]]))
+
+
+SPLIT = (
+    "path,label,split\na.mp4,walk,train\nb.mp4,run,validation\nc.mp4,walk,val\nd.mp4,jump,fold1\n"
+)
+
+
+def test_a_split_is_honoured_or_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"list.csv has .* splits \(train, val, fold1\). Say"):
+        read(tmp_path, SPLIT)
+    file = tmp_path / "list.csv"
+    val = LabeledVideoPaths.from_path(file, split="valid")
+    # the numbers are those of the whole list, whose first class is jump
+    assert pairs(val) == [("b.mp4", 1), ("c.mp4", 2)]
+    assert (val.class_names, val.splits) == (["jump", "run", "walk"], ("train", "val", "fold1"))
+    assert pairs(LabeledVideoPaths.from_path(file, split="fold1")) == [("d.mp4", 0)]
+    assert len(LabeledVideoPaths.from_csv(file, split="all")) == 4
+    assert val.line(1) == f"{file}, line 4"
+    with pytest.raises(ValueError, match=r"`split` to be one of train, val, fold1, but got 'test'"):
+        LabeledVideoPaths.from_csv(file, split="test")
+    file.write_text("a.mp4 0\n")
+    with pytest.raises(ValueError, match="`split` to be None, since it has no column"):
+        LabeledVideoPaths.from_csv(file, split="train")
+    with pytest.raises(ValueError, match="None for a folder"):
+        LabeledVideoPaths.from_path(tmp_path, split="train")
+
+
+KINETICS = """label,youtube_id,time_start,time_end,split
+"playing ""air"" guitar",-abc_DEF123,12,22,train
+ice skating,0wR5jVB-WPk,417,427,train
+ice skating,gone0000000,5,15,train
+"""
+
+
+def test_official_lists_of_kinetics(tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    make_files(
+        folder,
+        "-abc_DEF123_000012_000022.mp4",
+        "ice skating/0wR5jVB-WPk_000417_000427.mkv",
+        "ice skating/unlisted.mp4",
+    )
+    videos = read(tmp_path, KINETICS)
+    videos.path_prefix = folder
+    with pytest.warns(
+        UserWarning, match=r"1 of the 3 clips .* left out.*gone0000000_000005_000015"
+    ):
+        videos.check_any_exists()
+    assert pairs(videos) == [
+        (str(folder / "-abc_DEF123_000012_000022.mp4"), 1),
+        (str(folder / "ice skating" / "0wR5jVB-WPk_000417_000427.mkv"), 0),
+    ]
+    assert videos.class_names == ["ice skating", 'playing "air" guitar']
+    assert [clip.path for clip in videos.left_out] == ["gone0000000_000005_000015"]
+    # without a folder it is that of the list
+    with pytest.warns(UserWarning, match="1 of the 3 clips"):
+        assert len(read(tmp_path, KINETICS)) == 2
+    videos.path_prefix = tmp_path / "elsewhere"
+    with pytest.raises(FileNotFoundError, match=r"None of the 3 clips .*-abc_DEF123_000012_000022"):
+        len(videos)
+
+
+def test_the_test_list_of_kinetics_has_no_labels(tmp_path: Path) -> None:
+    make_files(tmp_path, "a_000001_000011.mp4")
+    videos = read(tmp_path, "youtube_id,time_start,time_end,split,is_cc\na,1.0,11.0,test,0\n")
+    assert pairs(videos) == [(str(tmp_path / "a_000001_000011.mp4"), -1)]
+
+
+def test_lists_of_frames_with_their_number_are_recognised(tmp_path: Path) -> None:
+    make_files(tmp_path, "some/directory-1/img_00001.jpg")
+    videos = read(tmp_path, "some/directory-1 163 1\nsome/directory-2 122 1\n")
+    with pytest.raises(FileNotFoundError, match=r"folder frames label.*leave out the number"):
+        videos.check_any_exists()
+
+
+def test_other_files_are_no_lists(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('[{"id": "1", "template": "Pushing [something]"}]')
+    with pytest.raises(ValueError, match=r"a\.json is json.*from_json"):
+        LabeledVideoPaths.from_csv(tmp_path / "a.json")
+    (tmp_path / "a.csv").write_bytes(
+        "a.mp4\t1\n".encode("utf-16")
+    )  # "Unicode text" of a spreadsheet
+    with pytest.raises(ValueError, match=r"a\.csv is not a text file in UTF-8"):
+        LabeledVideoPaths.from_csv(tmp_path / "a.csv")
 
 
 def test_a_video_is_not_a_list(tmp_path: Path) -> None:
@@ -177,7 +334,9 @@ def test_folder_per_class(tmp_path: Path) -> None:
         ".cache/x.mp4",
         "readme.mp4",
     )
-    videos = LabeledVideoPaths.from_path(tmp_path)
+    # hidden files and what lies beside the classes do not count
+    with pytest.warns(UserWarning, match=r": 1 file is left out, since .* 1 x \.txt\."):
+        videos = LabeledVideoPaths.from_path(tmp_path)
     assert videos.class_names == ["run", "walk"]
     got = [(str(Path(path).relative_to(tmp_path)), label) for path, label in pairs(videos)]
     assert got == [
@@ -199,8 +358,8 @@ def test_one_class_is_enough(tmp_path: Path) -> None:
 
 
 def test_class_without_videos_is_named(tmp_path: Path) -> None:
-    make_files(tmp_path, "walk/a.mp4", "run/notes.txt")
-    with pytest.raises(ValueError, match=r"class folder .*run has no video"):
+    make_files(tmp_path, "walk/a.mp4", "run/notes.txt", "run/b.jpg", "run/c.JPG")
+    with pytest.raises(ValueError, match=r"class folder .*run has no video.*2 x \.jpg, 1 x \.txt"):
         LabeledVideoPaths.from_directory(tmp_path)
 
 

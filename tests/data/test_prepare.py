@@ -69,7 +69,9 @@ def test_the_new_folder_is_the_old_one_in_another_format(source: Path, tmp_path:
     )
     assert (target / "run" / "val.txt").read_text() == "../walk/0.mp4 1\n\n../walk/1.mp4 1\n"
     assert (target / "notes.txt").read_text() == (source / "notes.txt").read_text()
-    samples = list(Kinetics(str(target), make_clip_sampler("uniform", 0.3), SequentialSampler))
+    with pytest.warns(UserWarning, match="1 file is left out"):  # run/val.txt
+        dataset = Kinetics(str(target), make_clip_sampler("uniform", 0.3), SequentialSampler)
+    samples = list(dataset)
     assert [(s["video_name"], s["label"]) for s in samples] == [
         ("0.mp4", 0),
         ("1.mp4", 0),
@@ -144,7 +146,7 @@ def test_wrong_folders(source: Path, tmp_path: Path) -> None:
     with pytest.raises(NotADirectoryError, match="Expected a folder of videos"):
         Preparation(tmp_path / "nowhere", tmp_path / "new")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"empty has no video\. Expected files that end in \.avi"):
+    with pytest.raises(ValueError, match=r"empty has no video\. Expected files with the ending"):
         Preparation(tmp_path / "empty", tmp_path / "new")
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "prepared.jsonl").write_text(json.dumps({"what": 1}) + "\n")

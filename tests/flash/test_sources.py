@@ -82,6 +82,54 @@ def test_folders_that_are_split_already(folder: Path, tmp_path: Path) -> None:
     assert len(read_labelled(str(tmp_path)).items) == 2
 
 
+def listed(folder: Path, file: Path, split: str, columns: str = "path,label,split") -> Path:
+    """A list of all videos, of which the fifth and sixth of each class are in ``split``."""
+    lines = [columns]
+    for label in MOTIONS[:2]:
+        for number, path in enumerate(sorted((folder / label).iterdir())):
+            part = split if number > 3 else "train"
+            lines.append(f"{path},{label},{part}")
+    file.write_text("\n".join(lines), encoding="utf-8-sig")
+    return file
+
+
+@pytest.mark.parametrize(("split", "name"), [("val", "val"), ("testing", "test")])
+def test_lists_that_are_split_already(folder: Path, tmp_path: Path, split: str, name: str) -> None:
+    file = listed(folder, tmp_path / "list.csv", split)
+    found = read_sources(str(file))
+    assert (len(found.train), len(found.val)) == (8, 4)
+    assert found.how["split"] == f"as given: train and {name} of the list"
+    assert {path for path, _ in found.train}.isdisjoint(path for path, _ in found.val)
+    assert [path for path, _ in read_labelled(str(file)).items] == [path for path, _ in found.val]
+
+
+def test_lists_that_commands_cannot_use(folder: Path, tmp_path: Path) -> None:
+    file = listed(folder, tmp_path / "list.csv", "fold2")
+    with pytest.raises(ValueError, match=r"list.csv: expected the splits .* it has train, fold2"):
+        read_sources(str(file))
+    with pytest.raises(ValueError, match=r"list.csv, line 1: .*but got 'part'"):
+        read_sources(str(listed(folder, file, "val", columns="path,label,part")))
+    video = next(folder.rglob("*.mp4"))
+    file.write_text(f"{video} 0 1\n{video} 1\n")
+    with pytest.raises(ValueError, match=r"list.csv has videos of several classes"):
+        read_sources(str(file))
+    file.write_text(f"{video} 0\n\n{video}\n")
+    with pytest.raises(
+        ValueError, match=r"list.csv, line 3: expected a label >= 0, but .* has none"
+    ):
+        read_sources(str(file))
+
+
+@pytest.mark.parametrize("text", ["{path};{source}", "{path},{source}", '"{path}" {source}'])
+def test_sources_stand_in_a_list_of_any_form(folder: Path, tmp_path: Path, text: str) -> None:
+    names = tmp_path / "groups.txt"
+    paths = [f"{p.parent.name}/{p.name}" for p in folder.rglob("*.mp4")]
+    lines = [text.format(path=path, source=source_of(path)) for path in paths]
+    names.write_text("\r\n".join(lines), encoding="utf-8-sig")
+    found = read_sources(str(folder), val_split=0.34, groups=str(names))
+    assert "6 sources" in found.how["sources kept together"]
+
+
 def test_list_with_missing_and_bad_files(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     lines = [f"{path},{path.parent.name}" for path in sorted(folder.rglob("*.mp4"))]

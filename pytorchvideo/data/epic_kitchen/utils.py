@@ -6,8 +6,8 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+from pytorchvideo.data._video_files import is_video
 from pytorchvideo.data.dataset_manifest_utils import EncodedVideoInfo, VideoFrameInfo
-from pytorchvideo.data.labeled_video_paths import VIDEO_SUFFIXES
 from pytorchvideo.data.utils import optional_threaded_foreach
 
 _FRAME = re.compile(r"(?P<stem>.*?)(?P<number>\d+)\.(?P<extension>\w+)")
@@ -81,7 +81,7 @@ def build_encoded_manifest_from_nested_directory(
     found: dict[str, EncodedVideoInfo] = {}
     for folder in _folders(data_directory_path):
         for file in sorted(folder.iterdir()):
-            if file.suffix.lower() not in VIDEO_SUFFIXES or file.name.startswith("."):
+            if not is_video(file.name) or file.name.startswith("."):
                 continue
             official = _VIDEO_ID.match(file.stem)
             video_id = file.stem if official is None else official[0]

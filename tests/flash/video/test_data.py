@@ -55,6 +55,44 @@ def data(root: Path, **options: Any) -> VideoClassificationData:
     )
 
 
+def videos(root: Path) -> list[Path]:
+    return sorted((root / "train").rglob("*.*"))
+
+
+def test_stages_take_their_splits_of_a_list(root: Path, tmp_path: Path) -> None:
+    lines = [
+        f"{path};{path.parent.name};{'train' if i % 3 else 'Validation'}"
+        for i, path in enumerate(videos(root))
+    ]
+    file = tmp_path / "all.csv"
+    file.write_text("video;class;split\r\n" + "\r\n".join(lines), encoding="utf-8-sig")
+    module = VideoClassificationData.from_folders(file, file, recipe=SMALL)
+    assert module.labels == ["cat", "dog"]
+    names = [
+        [name for batch in loader for name in batch["video_name"]]
+        for loader in (module.train_dataloader(), module.val_dataloader())
+    ]
+    assert sorted(names[0]) == ["cat1.avi", "cat2.mp4", "dog1.avi", "dog2.mp4"]
+    assert names[1] == ["cat0.mp4", "dog0.mp4"]
+    with pytest.raises(
+        ValueError, match=r"all.csv: .*`split` to be one of val, train, but got 'test'"
+    ):
+        VideoClassificationData.from_folders(file, test_folder=file)
+
+
+def test_lists_with_several_classes_a_video(root: Path, tmp_path: Path) -> None:
+    classes = ["0 2", "1", "0", "1 2", "2", "0 1 2"]
+    file = tmp_path / "several.txt"
+    file.write_text("\n".join(f"{p} {c}" for p, c in zip(videos(root), classes, strict=True)))
+    module = VideoClassificationData.from_folders(
+        file, recipe=SMALL, video_sampler=SequentialSampler, batch_size=6
+    )
+    assert (module.multi_label, module.num_classes) == (True, 3)
+    (batch,) = batches(module.train_dataloader())
+    wanted = [[1, 0, 1], [0, 1, 0], [1, 0, 0], [0, 1, 1], [0, 0, 1], [1, 1, 1]]
+    assert batch["label"].tolist() == wanted
+
+
 def test_folders_give_batches_labels_and_skipped(root: Path) -> None:
     module = data(root, val_folder=root / "val", test_folder=root / "val")
     assert (module.num_classes, module.labels, module.multi_label) == (2, ["cat", "dog"], False)
@@ -176,13 +214,15 @@ def test_unknown_option_and_missing_paths(root: Path, tmp_path: Path) -> None:
         VideoClassificationData.from_folders(predict_folder=3)
     with pytest.raises(FileNotFoundError, match=r"no video .*none.mp4 to predict"):
         VideoClassificationData.from_files(predict_files=[tmp_path / "none.mp4"])
-    with pytest.raises(ValueError, match="Expected videos to predict"):
+    with pytest.raises(ValueError, match=r"has no video\. Expected files"):
         VideoClassificationData.from_folders(predict_folder=tmp_path)
     (tmp_path / "list.txt").write_text("a.mp4 0\nb.mp4 1\n")
     with pytest.raises(FileNotFoundError, match=r"None of the 2 videos of .*list.txt exists"):
         VideoClassificationData.from_paths(tmp_path / "list.txt")
     (tmp_path / "list.txt").write_text(f"{root}/train/cat/cat0.mp4\n{root}/train/dog/dog0.mp4 1\n")
-    with pytest.raises(ValueError, match=r"label >= 0 for every file .*cat0.mp4 has none"):
+    with pytest.raises(
+        ValueError, match=r"list.txt, line 1: .*a label >= 0, but .*cat0.mp4 has none"
+    ):
         VideoClassificationData.from_paths(tmp_path / "list.txt")
 
 

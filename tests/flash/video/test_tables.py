@@ -88,6 +88,25 @@ def test_numbers_and_several_classes(kind: str, root: Path) -> None:
     assert labels_by_name(data) == {"a.mp4": [1, 1], "b.mkv": [0, 1], "c.avi": [1, 0]}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufefffile;id;note\r\na;0;one, two\r\nb.mkv;1;\r\n",
+        "file\tid\na\t0\nb.mkv\t1\n",
+        ",file,id\n0,a,0.0\n1,b.mkv,1.0\n",
+    ],
+)
+def test_tables_of_spreadsheets_and_data_frames(text: str, root: Path) -> None:
+    (root / "sheet.csv").write_bytes(text.encode())
+    data = VideoClassificationData.from_csv(
+        "file", "id", train_file=root / "sheet.csv", train_transform=lambda sample: sample
+    )
+    assert labels_by_name(data) == {"a.mp4": 0, "b.mkv": 1}
+    (root / "sheet.csv").write_bytes(text.replace("b.mkv", "").encode())
+    with pytest.raises(ValueError, match=r"sheet\.csv, line 3: the column 'file' is empty"):
+        VideoClassificationData.from_csv("file", "id", train_file=root / "sheet.csv")
+
+
 def test_columns_with_a_single_one_each(root: Path) -> None:
     rows = [{**row, "jump": 1 - row["run"]} for row in ROWS]
     data = make("list", root, ["run", "jump"], rows)
@@ -227,7 +246,7 @@ def test_bad_frames(change: dict[str, Any], error: type[Exception], match: str, 
         ("", ValueError, "bad.csv is empty"),
         ("file,id\n", ValueError, "bad.csv to have a row for each video, but it has none"),
         ("file,id\na.mp4\n", ValueError, "bad.csv, line 2: .*2 fields"),
-        ("file,id\na.mp4,\n", ValueError, "bad.csv, row 1: the column 'id' is empty"),
+        ("file,id\na.mp4,\n", ValueError, "bad.csv, line 2: the column 'id' is empty"),
         ("path,id\na.mp4,1\n", ValueError, "the column 'file'. Known names: id, path"),
         ("file,id\na.mp4,-1\n", ValueError, "bad.csv: id` to be class numbers >= 0, but got -1"),
     ],
