@@ -85,6 +85,15 @@ class MultiScaleAttention(nn.Module):
     """
 
     _version = 3
+    # branches on these are decided when TorchScript compiles the module, which has only the layers of one side
+    __constants__ = (
+        "has_cls_embed",
+        "norm_after_pool",
+        "norm_before_pool",
+        "pool_first",
+        "residual_pool",
+        "separate_qkv",
+    )
 
     def __init__(
         self,
@@ -127,6 +136,12 @@ class MultiScaleAttention(nn.Module):
         self.proj = nn.Linear(dim_out, dim_out, bias=bias_on)
         self.proj_drop = nn.Dropout(dropout_rate) if dropout_rate > 0 else None
 
+        self.pool_q: Any
+        self.pool_k: Any
+        self.pool_v: Any
+        self.norm_q: Any
+        self.norm_k: Any
+        self.norm_v: Any
         head_dim = (dim if pool_first else dim_out) // num_heads
         groups = head_dim if depthwise_conv else 1
         for name, kernel, stride in (
@@ -140,46 +155,64 @@ class MultiScaleAttention(nn.Module):
             setattr(self, f"norm_{name}", norm_layer(head_dim) if has_norm else None)
         norms = (self.norm_q, self.norm_k, self.norm_v)
         self.norm_before_pool = any(isinstance(norm, nn.BatchNorm3d) for norm in norms)
+        self.norm_after_pool = pool_mode == "conv" and not self.norm_before_pool
         self.pool_act = nn.GELU()
 
-    def forward(self, x: torch.Tensor, thw_shape: Sequence[int]) -> tuple[torch.Tensor, list[int]]:
-        """Returns the tokens (B, N', dim_out) and their grid, which is that of the pooled queries."""
+    def forward(self, x: torch.Tensor, thw_shape: list[int]) -> tuple[torch.Tensor, list[int]]:
+        """Returns the tokens (B, N', dim_out) and their grid: that of the pooled queries, else ``thw_shape`` itself."""
         if self.pool_first:
             heads = self._heads(x)
-            q, grid = self._pooled("q", heads, thw_shape)
-            k, _ = self._pooled("k", heads, thw_shape)
-            v, _ = self._pooled("v", heads, thw_shape)
-            q, k, v = (
-                self._heads(layer(_joined(pooled)))
-                for layer, pooled in ((self.q, q), (self.k, k), (self.v, v))
-            )
+            q, grid = self._pooled_q(heads, thw_shape)
+            k = self._pooled_k(heads, thw_shape)
+            v = self._pooled_v(heads, thw_shape)
+            q = self._heads(self.q(_joined(q)))
+            k = self._heads(self.k(_joined(k)))
+            v = self._heads(self.v(_joined(v)))
         else:
-            parts = (
-                (self.q(x), self.k(x), self.v(x))
-                if self.separate_qkv
-                else self.qkv(x).chunk(3, dim=2)
-            )
-            q, grid = self._pooled("q", self._heads(parts[0]), thw_shape)
-            k, _ = self._pooled("k", self._heads(parts[1]), thw_shape)
-            v, _ = self._pooled("v", self._heads(parts[2]), thw_shape)
+            if self.separate_qkv:
+                q, k, v = self.q(x), self.k(x), self.v(x)
+            else:
+                q, k, v = self.qkv(x).chunk(3, dim=2)
+            q, grid = self._pooled_q(self._heads(q), thw_shape)
+            k = self._pooled_k(self._heads(k), thw_shape)
+            v = self._pooled_v(self._heads(v), thw_shape)
         out = F.scaled_dot_product_attention(q, k, v)
         out = self.proj(_joined(out + q if self.residual_pool else out))
         return (out if self.proj_drop is None else self.proj_drop(out)), grid
 
     def _heads(self, x: torch.Tensor) -> torch.Tensor:
         # (B, N, C) -> (B, heads, N, C / heads)
-        return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        return x.unflatten(2, [self.num_heads, -1]).transpose(1, 2)
 
-    def _pooled(
-        self, name: str, x: torch.Tensor, thw_shape: Sequence[int]
-    ) -> tuple[torch.Tensor, list[int]]:
-        pool, norm = getattr(self, f"pool_{name}"), getattr(self, f"norm_{name}")
-        if pool is None:
-            return x, list(thw_shape)
+    # One method for each of q, k, v: TorchScript knows neither modules as arguments nor computed names.
+    def _pooled_q(self, x: torch.Tensor, thw: list[int]) -> tuple[torch.Tensor, list[int]]:
+        if self.pool_q is None:
+            return x, thw
+        grid = to_grid(x, thw, self.has_cls_embed)
         if self.norm_before_pool:
-            return pool_tokens(x, thw_shape, (norm, self.pool_act, pool), self.has_cls_embed)
-        x, grid = pool_tokens(x, thw_shape, (pool,), self.has_cls_embed)
-        return (x if norm is None else norm(x)), grid
+            grid = self.pool_act(self.norm_q(grid))
+        out, thw = from_grid(self.pool_q(grid), x, self.has_cls_embed)
+        if self.norm_after_pool:
+            out = self.norm_q(out)
+        return out, thw
+
+    def _pooled_k(self, x: torch.Tensor, thw: list[int]) -> torch.Tensor:
+        if self.pool_k is None:
+            return x
+        grid = to_grid(x, thw, self.has_cls_embed)
+        if self.norm_before_pool:
+            grid = self.pool_act(self.norm_k(grid))
+        out, _ = from_grid(self.pool_k(grid), x, self.has_cls_embed)
+        return self.norm_k(out) if self.norm_after_pool else out
+
+    def _pooled_v(self, x: torch.Tensor, thw: list[int]) -> torch.Tensor:
+        if self.pool_v is None:
+            return x
+        grid = to_grid(x, thw, self.has_cls_embed)
+        if self.norm_before_pool:
+            grid = self.pool_act(self.norm_v(grid))
+        out, _ = from_grid(self.pool_v(grid), x, self.has_cls_embed)
+        return self.norm_v(out) if self.norm_after_pool else out
 
     def canonicalize_state(self, state: dict[str, Any], prefix: str) -> None:
         """Gives every tensor of this module in a state dict its one name, in place."""
@@ -224,26 +257,26 @@ def _make_pool(
     )
 
 
-def pool_tokens(
-    x: torch.Tensor, thw_shape: Sequence[int], layers: Sequence[nn.Module], has_cls: bool
-) -> tuple[torch.Tensor, list[int]]:
-    """Pools tokens (B, heads, N, C) on their grid; returns them with the new grid.
+def to_grid(x: torch.Tensor, thw_shape: list[int], has_cls: bool) -> torch.Tensor:
+    """Tokens (B, heads, T * H * W, C), without the class token that comes first where ``has_cls``, as a grid.
 
     Args:
-        x: the tokens, the class token first where ``has_cls``; that one stays as it is.
+        x: the tokens.
         thw_shape: the grid (T, H, W).
-        layers: called one after the other with (B * heads, C, T, H, W).
         has_cls: whether there is a class token.
+
+    Returns:
+        (B * heads, C, T, H, W).
     """
-    batch, heads = x.shape[:2]
-    cls_token, tokens = (x[:, :, :1], x[:, :, 1:]) if has_cls else (None, x)
-    # (B, heads, T * H * W, C) -> (B * heads, C, T, H, W)
-    grid = tokens.flatten(0, 1).transpose(1, 2).unflatten(2, list(thw_shape))
-    for layer in layers:
-        grid = layer(grid)
-    tokens = grid.flatten(2).transpose(1, 2).unflatten(0, (batch, heads))
-    out = tokens if cls_token is None else torch.cat((cls_token, tokens), dim=2)
-    return out, list(grid.shape[2:])
+    tokens = x[:, :, 1:] if has_cls else x
+    return tokens.flatten(0, 1).transpose(1, 2).unflatten(2, thw_shape)
+
+
+def from_grid(grid: torch.Tensor, x: torch.Tensor, has_cls: bool) -> tuple[torch.Tensor, list[int]]:
+    """The inverse of :func:`to_grid`, after the class token of the tokens ``x``; returns the new grid, too."""
+    tokens = grid.flatten(2).transpose(1, 2).unflatten(0, [x.shape[0], x.shape[1]])
+    out = torch.cat((x[:, :, :1], tokens), dim=2) if has_cls else tokens
+    return out, [grid.shape[2], grid.shape[3], grid.shape[4]]
 
 
 class MultiScaleBlock(nn.Module):
@@ -273,6 +306,13 @@ class MultiScaleBlock(nn.Module):
         bias_on: whether all linear layers but those of ``qkv_bias`` have a bias.
         separate_qkv: likewise.
     """
+
+    __constants__ = (
+        "dim_mul_in_att",
+        "has_cls_embed",
+        "norm1_takes_channels_second",
+        "norm2_takes_channels_second",
+    )
 
     def __init__(
         self,
@@ -330,26 +370,32 @@ class MultiScaleBlock(nn.Module):
         stride = tuple(stride_q or (1, 1, 1))
         kernel = [s + 1 if s > 1 else 1 for s in stride]
         self.pool_skip = _make_pool("max", dim, kernel, stride, groups=1)
+        self.norm1_takes_channels_second = isinstance(self.norm1, nn.BatchNorm1d)
+        self.norm2_takes_channels_second = isinstance(self.norm2, nn.BatchNorm1d)
 
-    def forward(self, x: torch.Tensor, thw_shape: Sequence[int]) -> tuple[torch.Tensor, list[int]]:
-        """Returns the tokens (B, N', dim_out) and their grid."""
-        normed = _normed(self.norm1, x)
+    def forward(self, x: torch.Tensor, thw_shape: list[int]) -> tuple[torch.Tensor, list[int]]:
+        """Returns the tokens (B, N', dim_out) and their grid: a new list, or ``thw_shape`` where no query is pooled."""
+        normed = (
+            self.norm1(x.transpose(1, 2)).transpose(1, 2)
+            if self.norm1_takes_channels_second
+            else self.norm1(x)
+        )
         attended, grid = self.attn(normed, thw_shape)
-        shortcut = self.proj(normed) if self.proj is not None and self.dim_mul_in_att else x
+        shortcut = x
+        if self.dim_mul_in_att and self.proj is not None:
+            shortcut = self.proj(normed)
         if self.pool_skip is not None:
-            pooled, _ = pool_tokens(
-                shortcut[:, None], thw_shape, (self.pool_skip,), self.has_cls_embed
-            )
-            shortcut = pooled[:, 0]
+            tokens = shortcut[:, None]
+            pooled = self.pool_skip(to_grid(tokens, thw_shape, self.has_cls_embed))
+            tokens, _ = from_grid(pooled, tokens, self.has_cls_embed)
+            shortcut = tokens[:, 0]
         x = shortcut + self.drop_path(attended)
-        normed = _normed(self.norm2, x)
-        shortcut = self.proj(normed) if self.proj is not None and not self.dim_mul_in_att else x
+        normed = (
+            self.norm2(x.transpose(1, 2)).transpose(1, 2)
+            if self.norm2_takes_channels_second
+            else self.norm2(x)
+        )
+        shortcut = x
+        if not self.dim_mul_in_att and self.proj is not None:
+            shortcut = self.proj(normed)
         return shortcut + self.drop_path(self.mlp(normed)), grid
-
-
-def _normed(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """A norm of tokens (B, N, C); batch norms take their channels second."""
-    if isinstance(norm, nn.BatchNorm1d):
-        return norm(x.transpose(1, 2)).transpose(1, 2)
-    normed: torch.Tensor = norm(x)
-    return normed

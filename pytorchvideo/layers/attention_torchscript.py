@@ -3,7 +3,10 @@
 
 from typing import Any
 
+from torch import nn
+
 from pytorchvideo.layers import attention
+from pytorchvideo.layers._build import ModuleFactory
 from pytorchvideo.layers.attention import Mlp, MultiScaleBlock
 
 __all__ = ["Mlp", "MultiScaleAttention", "ScriptableMultiScaleBlock"]
@@ -19,5 +22,37 @@ class MultiScaleAttention(attention.MultiScaleAttention):
 class ScriptableMultiScaleBlock(MultiScaleBlock):
     """:class:`pytorchvideo.layers.attention.MultiScaleBlock`, whose MLP changes the channels.
 
-    Its arguments are those of that class without ``dim_mul_in_att``; the first ten may be given by position.
+    Its arguments are those of that class without ``dim_mul_in_att``, in that order.
     """
+
+    def __init__(
+        self,
+        dim: int,
+        dim_out: int,
+        num_heads: int,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = False,
+        dropout_rate: float = 0.0,
+        droppath_rate: float = 0.0,
+        act_layer: ModuleFactory = nn.GELU,
+        norm_layer: ModuleFactory = nn.LayerNorm,
+        attn_norm_layer: ModuleFactory = nn.LayerNorm,
+        *pools: Any,
+        **options: Any,
+    ) -> None:
+        dim_mul_in_att = False
+        super().__init__(
+            dim,
+            dim_out,
+            num_heads,
+            mlp_ratio,
+            qkv_bias,
+            dropout_rate,
+            droppath_rate,
+            act_layer,
+            norm_layer,
+            attn_norm_layer,
+            dim_mul_in_att,
+            *pools,
+            **options,
+        )

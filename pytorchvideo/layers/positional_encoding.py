@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from pytorchvideo._checks import expected
 from pytorchvideo.layers._build import size3
@@ -34,14 +35,19 @@ class PositionalEncoding(nn.Module):
         self.register_buffer("pe", waves[None].contiguous())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if x.shape[1] > self.pe.shape[1]:
-            wanted = f"at most {self.pe.shape[1]}"
-            raise ValueError(expected("length of x", wanted, x.shape[1], "Use a larger seq_len."))
-        return x + self.pe[:, : x.shape[1]]
+        length, longest = x.shape[1], self.pe.shape[1]
+        if length > longest:
+            # spelt out for TorchScript
+            raise ValueError(
+                f"Expected `length of x` to be at most {longest}, but got {length}. Use a larger seq_len."
+            )
+        return x + self.pe[:, :length]
 
 
-class _GridEncoding(nn.Module):
+class GridEncoding(nn.Module):
     """A learnt vector for every token of a grid, and a class token before them."""
+
+    __constants__ = ("cls_embed_on", "sep_pos_embed")
 
     def __init__(
         self,
@@ -70,17 +76,40 @@ class _GridEncoding(nn.Module):
         """Tokens (B, T * H * W, embed_dim) -> (B, T * H * W + 1, embed_dim), without a class token as many."""
         if self.cls_embed_on:
             x = torch.cat((self.cls_token.expand(x.shape[0], -1, -1), x), dim=1)
-        return x + (self._joint() if self.sep_pos_embed else self.pos_embed)
+        if self.sep_pos_embed:
+            return x + self._joint()
+        return x + self.pos_embed
 
     def _joint(self) -> torch.Tensor:
         # (1, T, 1, C) + (1, 1, H * W, C) -> (1, T * H * W, C)
-        joint = (self.pos_embed_temporal[:, :, None] + self.pos_embed_spatial[:, None]).flatten(
-            1, 2
-        )
-        return torch.cat((self.pos_embed_class, joint), dim=1) if self.cls_embed_on else joint
+        joint = self.pos_embed_temporal[:, :, None] + self.pos_embed_spatial[:, None]
+        joint = joint.flatten(1, 2)
+        if self.cls_embed_on:
+            joint = torch.cat((self.pos_embed_class, joint), dim=1)
+        return joint
+
+    def resize_state(self, state: dict[str, torch.Tensor], prefix: str) -> list[str]:
+        """Fits the encodings in a state dict to the grid of this module, in place, and returns the keys of these.
+
+        Those in space are of a square; one encoding for each token does not say of which grid it is, and stays.
+        """
+        frames, height, width = self.grid
+        changed = []
+        for name, new in (("spatial", (1, height, width)), ("temporal", (frames, 1, 1))):
+            key = f"{prefix}pos_embed_{name}"
+            table = state.get(key)
+            if not self.sep_pos_embed or table is None or table.ndim != 3:
+                continue
+            count = table.shape[1]
+            side = math.isqrt(count)
+            old = (1, side, side) if name == "spatial" else (count, 1, 1)
+            if count == math.prod(old) and count not in (0, math.prod(new)):
+                state[key] = resize_positions(table, old, new)
+                changed.append(key)
+        return changed
 
 
-class SpatioTemporalClsPositionalEncoding(_GridEncoding):
+class SpatioTemporalClsPositionalEncoding(GridEncoding):
     """Adds a learnt encoding to the tokens of a grid, and a class token before them.
 
     Args:
@@ -93,6 +122,37 @@ class SpatioTemporalClsPositionalEncoding(_GridEncoding):
     def patch_embed_shape(self) -> tuple[int, int, int]:
         """Returns the grid (T, H, W)."""
         return self.grid
+
+
+def resize_positions(
+    table: torch.Tensor,
+    old: Sequence[int],
+    new: Sequence[int],
+    *,
+    spatial: str = "bilinear",
+    temporal: str = "linear",
+) -> torch.Tensor:
+    """Interpolates encodings of a grid: (1, T * H * W, C) -> (1, T' * H' * W', C).
+
+    By default the sum of an encoding in time and one in space is that of both interpolated.
+
+    Args:
+        table: the encodings, time first.
+        old: the grid (T, H, W) that they are of.
+        new: the grid that they are wanted for.
+        spatial: ``mode`` of :func:`torch.nn.functional.interpolate` in height and width.
+        temporal: its mode in time.
+    """
+    frames, height, width = new
+    # (1, T * H * W, C) -> (T, C, H, W)
+    x = table.detach().float().reshape(*old, table.shape[-1]).permute(0, 3, 1, 2)
+    if tuple(x.shape[2:]) != (height, width):
+        x = F.interpolate(x, size=(height, width), mode=spatial)
+    if len(x) != frames:
+        # (T, C, H, W) -> (1, C * H * W, T) -> (T', C, H, W)
+        shape = x.shape[1:]
+        x = F.interpolate(x.flatten(1).T[None], size=frames, mode=temporal)[0].T.unflatten(1, shape)
+    return x.permute(0, 2, 3, 1).reshape(1, -1, table.shape[-1]).to(table.dtype)
 
 
 def get_3d_sincos_pos_embed(

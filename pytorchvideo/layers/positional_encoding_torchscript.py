@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The former name of a positional encoding, whose grid is a property."""
 
-from pytorchvideo.layers.positional_encoding import _GridEncoding
+from pytorchvideo.layers.positional_encoding import GridEncoding
 
 
-class ScriptableSpatioTemporalClsPositionalEncoding(_GridEncoding):
+class ScriptableSpatioTemporalClsPositionalEncoding(GridEncoding):
     """:class:`pytorchvideo.layers.positional_encoding.SpatioTemporalClsPositionalEncoding` with other grid access."""
 
     @property

@@ -16,6 +16,7 @@ from torch import nn
 
 from pytorchvideo._checks import expected
 from pytorchvideo.layers.attention import MultiScaleAttention
+from pytorchvideo.layers.positional_encoding import GridEncoding
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ def load_checkpoint(
 ) -> None:
     """Loads weights into a model, in place.
 
+    Encodings of positions of an MViT for clips of another size are interpolated, trilinearly, and that is logged once.
+
     Args:
         model: the model. Where it has a ``classifier`` whose number of classes is not the file's, the
             classifier keeps the weights that it has, and that is logged once.
@@ -64,13 +67,15 @@ def load_checkpoint(
         source, content = str(file_or_state), read_checkpoint(file_or_state)
     own = model.state_dict()
     state = _without_prefix(_tensors(content, source), own)
-    for name, module in model.named_modules():
-        if isinstance(module, MultiScaleAttention):
-            module.canonicalize_state(state, f"{name}." if name else "")
+    resized = _adapt(model, state)
     replaced = _drop_other_classifier(model, state, own)
     _check_fit(state, own, replaced, source, strict=strict)
     fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
     model.load_state_dict(fitting, strict=False)
+    if resized:
+        _log.info(
+            "%s is of clips of another size: %s were interpolated.", source, " and ".join(resized)
+        )
     if replaced:
         _log.info(
             "%s has another classifier than the model: all but %s was loaded, which starts untrained.",
@@ -131,6 +136,18 @@ def _without_prefix(state: State, own: Mapping[str, torch.Tensor]) -> State:
 
     best = max(sorted(prefixes), key=found, default="")
     return {k[len(best) :]: v for k, v in state.items() if k.startswith(best)}
+
+
+def _adapt(model: nn.Module, state: State) -> list[str]:
+    """Gives tensors the names and sizes of the model's, in place; returns the keys of those of another size."""
+    resized: list[str] = []
+    for name, module in model.named_modules():
+        prefix = f"{name}." if name else ""
+        if isinstance(module, MultiScaleAttention):
+            module.canonicalize_state(state, prefix)
+        elif isinstance(module, GridEncoding):
+            resized += module.resize_state(state, prefix)
+    return resized
 
 
 def _drop_other_classifier(

@@ -22,6 +22,7 @@ class ReplaceableClassifier(nn.Module):
     """
 
     classifier_name = "proj"
+    __jit_unused_properties__ = ("classifier", "num_features")
 
     @property
     def classifier(self) -> nn.Module:

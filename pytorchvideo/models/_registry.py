@@ -246,7 +246,8 @@ def create_model(
         weights: load this file instead; see :func:`load_checkpoint` for what it may hold.
         num_classes: classes of the classifier; where they are not those of the weights, all but the
             classifier is loaded.
-        num_frames: frames of the clips; None for those that it was published with.
+        num_frames: frames of the clips; None for those that it was published with. The encodings of positions
+            of an MViT are interpolated where its weights are of other clips.
         crop_size: side of the clips in pixels; None likewise.
         progress: show a progress bar while downloading.
         builder_kwargs: arguments of the family's builder, in the place of this variant's.

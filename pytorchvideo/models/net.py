@@ -14,6 +14,8 @@ from pytorchvideo.models.head import ClassificationHead, ReplaceableClassifier, 
 class _ModelWithClassifier(nn.Module):
     """What every model here has of its head: its classifier, which can be replaced."""
 
+    __jit_unused_properties__ = ("classification_head", "classifier", "num_features")
+
     def _head_or_error(self) -> ReplaceableClassifier:
         raise NotImplementedError
 
@@ -239,7 +241,8 @@ def check_clip_batch(x: torch.Tensor, channels: int | None) -> None:
     Traceback (most recent call last):
     ValueError: Expected `x` to be clips (B, 3, T, H, W), but got (3, 8, 64, 64). Add the batch dimension: x[None].
     """
-    if channels is None or torch.jit.is_tracing():
+    # where a graph is recorded sizes are not to be compared
+    if channels is None or torch.jit.is_tracing() or isinstance(x, torch.fx.Proxy):
         return
     wanted = f"clips (B, {channels}, T, H, W)"
     if not isinstance(x, torch.Tensor):

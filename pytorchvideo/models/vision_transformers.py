@@ -16,19 +16,19 @@ encoding has. Batch norms in the place of layer norms can be folded into the lin
 (:meth:`MultiscaleVisionTransformers.fuse_bn`).
 """
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from pytorchvideo._checks import check_choice, expected
+from pytorchvideo._checks import expected
 from pytorchvideo.layers._build import ModuleFactory
 from pytorchvideo.layers.attention import MultiScaleBlock
 from pytorchvideo.layers.positional_encoding import SpatioTemporalClsPositionalEncoding
-from pytorchvideo.layers.utils import round_width
+from pytorchvideo.models._block_shapes import block_shapes, input_sizes, patch_grid
 from pytorchvideo.models._fold_norms import fold_after_linear, fold_before_linear, fold_norms
 from pytorchvideo.models.head import ClassificationHead, create_vit_basic_head
 from pytorchvideo.models.net import ClassificationModel, check_clip_batch
@@ -67,12 +67,12 @@ class MultiscaleVisionTransformers(ClassificationModel):
         super().__init__()
         self.patch_embed = patch_embed
         self.norm_patch_embed = norm_patch_embed
-        self.cls_positional_encoding = cls_positional_encoding
+        self.cls_positional_encoding: Any = cls_positional_encoding
         self.pos_drop = pos_drop
         self.blocks = blocks
         self.norm_embed = norm_embed
         self.head = head
-        self.input_size = None if input_size is None else tuple(input_size)
+        self.input_size = None if input_size is None else list(input_size)
 
     @property
     def classification_head(self) -> ClassificationHead | None:
@@ -95,8 +95,12 @@ class MultiscaleVisionTransformers(ClassificationModel):
         x = x if self.norm_patch_embed is None else self.norm_patch_embed(x)
         x = self.cls_positional_encoding(x)
         x = x if self.pos_drop is None else self.pos_drop(x)
-        shape = self.cls_positional_encoding.patch_embed_shape
-        grid = shape() if callable(shape) else shape
+        if torch.jit.is_scripting():
+            frames, height, width = self.cls_positional_encoding.grid
+            grid = [frames, height, width]
+        else:
+            shape = self.cls_positional_encoding.patch_embed_shape
+            grid = list(shape() if callable(shape) else shape)
         for block in self.blocks:
             x, grid = block(x, grid)
         return x if self.norm_embed is None else self.norm_embed(x)
@@ -127,107 +131,35 @@ class MultiscaleVisionTransformers(ClassificationModel):
     fuse_norm_after_linear = staticmethod(fold_after_linear)
 
 
-def _of_size(x: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
+def _of_size(x: torch.Tensor, size: list[int]) -> torch.Tensor:
     """Returns a batch of inputs of this size, pictures without their one frame; a ValueError otherwise."""
-    pictures = len(size) == 3
-    if pictures and isinstance(x, torch.Tensor) and x.ndim == 5 and x.shape[2] == 1:
+    if not torch.jit.is_scripting():  # TorchScript compiles nothing of this
+        if isinstance(x, torch.fx.Proxy):
+            return x
+        if len(size) == 4:
+            check_clip_batch(x, size[0])
+    if len(size) == 3 and x.dim() == 5 and x.shape[2] == 1:
         # (B, C, 1, H, W) -> (B, C, H, W)
         x = x[:, :, 0]
-    if torch.jit.is_tracing():
+    if not torch.jit.is_scripting() and torch.jit.is_tracing():
         return x
-    if not pictures:
-        check_clip_batch(x, size[0])
-    if x.ndim != len(size) + 1 or tuple(x.shape[1:]) != size:
-        wanted = f"(B, {', '.join(map(str, size))}), the size that the model was built for"
-        names = "crop_size=..." if pictures else "num_frames=..., crop_size=..."
-        advice = f"Build it for this one: create_model(name, {names})."
-        raise ValueError(expected("x", wanted, tuple(x.shape), advice))
-    return x
-
-
-@dataclass(frozen=True)
-class BlockShape:
-    """What differs from block to block; sizes are (T, H, W), None where nothing is pooled."""
-
-    dim: int
-    dim_out: int
-    num_heads: int
-    kernel_q: tuple[int, ...] | None = None
-    stride_q: tuple[int, ...] | None = None
-    kernel_kv: tuple[int, ...] | None = None
-    stride_kv: tuple[int, ...] | None = None
-
-
-def block_shapes(
-    depth: int,
-    dim: int,
-    num_heads: int,
-    *,
-    dim_mul: Sequence[Sequence[float]] | None = None,
-    head_mul: Sequence[Sequence[float]] | None = None,
-    dim_mul_in_att: bool = False,
-    q_strides: Sequence[Sequence[int]] | None = None,
-    kv_strides: Sequence[Sequence[int]] | None = None,
-    kv_stride_adaptive: Sequence[int] | None = None,
-    kernel: Sequence[int] | None = None,
-) -> list[BlockShape]:
-    """Returns the shapes of all blocks from tables with a row ``[block, value, ...]`` for each change.
-
-    Widths change in the MLP of the block before, or in the attention of the block itself.
-
-    >>> for shape in block_shapes(2, 96, 1, dim_mul=[[1, 2.0]], head_mul=[[1, 2.0]]):
-    ...     print(shape.dim, shape.dim_out, shape.num_heads)
-    96 192 1
-    192 192 2
-    """
-    if kv_strides is not None and kv_stride_adaptive is not None:
-        wanted = "None where pool_kv_stride_adaptive is given"
-        raise ValueError(expected("pool_kv_stride_size", wanted, kv_strides))
-    wider, heads_by = _table(dim_mul), _table(head_mul)
-    q_stride_of, kv_stride_of = _table(q_strides), _table(kv_strides)
-    adaptive = None if kv_stride_adaptive is None else tuple(kv_stride_adaptive)
-    shapes = []
-    for i in range(depth):
-        num_heads = round_width(num_heads, heads_by.get(i, (1.0,))[0], min_width=1, divisor=1)
-        next_heads = heads_by.get(i + 1, (1.0,))[0]
-        changing, divisor = (i, num_heads) if dim_mul_in_att else (i + 1, num_heads * next_heads)
-        factor = wider.get(changing, (1.0,))[0]
-        dim_out = round_width(dim, factor, min_width=1, divisor=max(1, round(divisor)))
-        stride_q = q_stride_of.get(i)
-        if adaptive is not None and stride_q is not None:
-            pairs = zip(adaptive, stride_q, strict=True)
-            adaptive = tuple(max(kv // q, 1) for kv, q in pairs)
-        stride_kv = kv_stride_of.get(i) if adaptive is None else adaptive
-        shapes.append(
-            BlockShape(
-                dim=dim,
-                dim_out=dim_out,
-                num_heads=num_heads,
-                kernel_q=_kernel(kernel, stride_q),
-                stride_q=stride_q,
-                kernel_kv=_kernel(kernel, stride_kv),
-                stride_kv=stride_kv,
-            )
+    shape = list(x.shape)
+    if shape[1:] != size:
+        wanted = f"(B, {str(size)[1:-1]}), the size that the model was built for"
+        names = "crop_size=..." if len(size) == 3 else "num_frames=..., crop_size=..."
+        raise ValueError(
+            f"Expected `x` to be {wanted}, but got ({str(shape)[1:-1]}). "
+            f"Build it for this one: create_model(name, {names})."
         )
-        dim = dim_out
-    return shapes
-
-
-def _table(rows: Sequence[Sequence[Any]] | None) -> dict[int, tuple[Any, ...]]:
-    return {int(row[0]): tuple(row[1:]) for row in rows or ()}
-
-
-def _kernel(kernel: Sequence[int] | None, stride: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    if stride is None:
-        return None
-    return tuple(s + 1 if s > 1 else s for s in stride) if kernel is None else tuple(kernel)
+    return x
 
 
 def _norms(norm: str) -> tuple[ModuleFactory, ModuleFactory, ModuleFactory | None]:
     """Norms of a block, of its attention, and of the last tokens."""
-    check_choice("norm", norm, ("layernorm", "batchnorm"))
     if norm == "batchnorm":
         return nn.BatchNorm1d, nn.BatchNorm3d, None
+    if norm != "layernorm":
+        raise NotImplementedError(expected("norm", "one of layernorm, batchnorm", norm))
     return _LAYER_NORM, _LAYER_NORM, _LAYER_NORM
 
 
@@ -284,16 +216,28 @@ def create_multiscale_vision_transformers(
     each. Without ``pool_kvq_kernel`` a pool's kernel is its stride plus one. ``norm`` is "layernorm" or "batchnorm".
     The rate of dropped paths grows with the depth up to ``droppath_rate_block``. The other arguments are those of
     :class:`pytorchvideo.layers.MultiScaleBlock` and of the head, which may be None. ``create_scriptable_model`` is
-    of no effect: every model can be traced and exported.
+    deprecated and of no effect: every model can be scripted, traced and exported.
+
+    Weights for another ``spatial_size`` or ``temporal_size`` fit: see
+    :func:`pytorchvideo.models.load_checkpoint`.
 
     Raises:
-        ValueError: an unknown norm or pooling, or two tables for the strides of keys and values.
+        NotImplementedError: an unknown norm.
+        ValueError: an unknown pooling, two tables for the strides of keys and values, or sizes that do not go together.
     """
-    height, width = (spatial_size,) * 2 if isinstance(spatial_size, int) else spatial_size
+    if create_scriptable_model:
+        warnings.warn(
+            "create_scriptable_model is deprecated and of no effect: torch.jit.script takes every model.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
     block_norm, attention_norm, last_norm = _norms(norm)
-    size: tuple[int, ...] = (temporal_size, height, width)
+    size = input_sizes(spatial_size, temporal_size, use_2d_patch=use_2d_patch)
+    grid = size
     patch_embed = None
     if enable_patch_embed:
+        patches = (conv_patch_embed_kernel, conv_patch_embed_stride, conv_patch_embed_padding)
+        grid = patch_grid(size, *patches)
         patch_embed = create_conv_patch_embed(
             in_channels=input_channels,
             out_channels=patch_embed_dim,
@@ -302,17 +246,6 @@ def create_multiscale_vision_transformers(
             conv_padding=conv_patch_embed_padding,
             conv=nn.Conv2d if use_2d_patch else nn.Conv3d,
         )
-    size = size[1:] if use_2d_patch else size
-    grid = size
-    if enable_patch_embed:
-        kernels = zip(
-            size,
-            conv_patch_embed_kernel,
-            conv_patch_embed_stride,
-            conv_patch_embed_padding,
-            strict=True,
-        )
-        grid = tuple((s + 2 * pad - kernel) // stride + 1 for s, kernel, stride, pad in kernels)
     grid = (1, *grid) if use_2d_patch else grid
     shapes = block_shapes(
         depth,
@@ -370,7 +303,7 @@ def create_multiscale_vision_transformers(
     )
     # Set after the call: classes of users take six arguments.
     if enable_patch_embed:
-        model.input_size = (input_channels, *size)
+        model.input_size = [input_channels, *size]
         model.norm_patch_embed = _LAYER_NORM(patch_embed_dim) if enable_patch_embed_norm else None
     init_net_weights(model, init_std=0.02, style="vit")
     return model

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Multiscale attention against its formula, and both generations of its state dicts."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from torch import nn
 
 from pytorchvideo.layers import Mlp, MultiScaleAttention, MultiScaleBlock, ScriptableMultiScaleBlock
 from pytorchvideo.layers import attention_torchscript as former
-from pytorchvideo.layers.attention import pool_tokens
+from pytorchvideo.layers.attention import from_grid, to_grid
 
 GRID = [2, 4, 4]
 
@@ -36,13 +38,26 @@ def test_one_projection_is_three() -> None:
     torch.testing.assert_close(one(x, GRID)[0], three(x, GRID)[0])
 
 
-def test_pool_tokens_keeps_the_class_token() -> None:
+def test_tokens_on_their_grid() -> None:
     x = torch.randn(2, 3, 33, 5)
-    out, grid = pool_tokens(x, GRID, [nn.AvgPool3d((1, 2, 2))], has_cls=True)
+    cells = to_grid(x, GRID, has_cls=True)
+    assert cells.shape == (6, 5, 2, 4, 4)
+    assert torch.equal(cells.view(2, 3, 5, 2, 4, 4)[1, 2, :, 1, 2, 3], x[1, 2, 1 + 16 + 8 + 3])
+    again, grid = from_grid(cells, x, has_cls=True)
+    assert torch.equal(again, x)
+    assert grid == GRID
+    out, grid = from_grid(nn.functional.avg_pool3d(cells, (1, 2, 2)), x, has_cls=True)
     assert grid == [2, 2, 2]
     assert torch.equal(out[:, :, 0], x[:, :, 0])
     cells = x[:, :, 1:].view(2, 3, 2, 2, 2, 2, 2, 5).mean(dim=(4, 6))
     torch.testing.assert_close(out[:, :, 1:], cells.flatten(2, 4))
+
+
+def test_the_grid_is_a_new_list_where_queries_are_pooled() -> None:
+    x = torch.randn(1, 33, 8)
+    for whole in ((2, 4, 4), [2, 4, 4]):
+        assert MultiScaleBlock(8, 8, 2)(x, whole)[1] is whole  # type: ignore[arg-type]
+        assert MultiScaleBlock(8, 8, 2, stride_q=(1, 2, 2))(x, whole)[1] == [2, 2, 2]  # type: ignore[arg-type]
 
 
 @settings(max_examples=40, deadline=None)
@@ -131,6 +146,63 @@ def test_former_names() -> None:
     assert block(x, GRID)[0].shape == (1, 32, 16)
     assert former.Mlp is Mlp
     assert former.ScriptableMultiScaleBlock is ScriptableMultiScaleBlock
+
+
+def test_positional_order_of_the_former_block() -> None:
+    """As that of the present one, without ``dim_mul_in_att``."""
+    sizes = ((1, 1, 1), (3, 3, 3), (1, 2, 2), (1, 4, 4))
+    former_block = ScriptableMultiScaleBlock(
+        *(8, 16, 2, 2.0, True, 0.1, 0.2, nn.ReLU, nn.LayerNorm, nn.LayerNorm),
+        *(*sizes, "avg", False, True, True, False, False, False),
+    )
+    wanted = MultiScaleBlock(
+        8,
+        16,
+        2,
+        mlp_ratio=2.0,
+        qkv_bias=True,
+        dropout_rate=0.1,
+        droppath_rate=0.2,
+        act_layer=nn.ReLU,
+        kernel_q=sizes[0],
+        kernel_kv=sizes[1],
+        stride_q=sizes[2],
+        stride_kv=sizes[3],
+        pool_mode="avg",
+        has_cls_embed=False,
+        pool_first=True,
+        residual_pool=True,
+        depthwise_conv=False,
+        bias_on=False,
+        separate_qkv=False,
+    )
+    assert repr(former_block).partition("(")[2] == repr(wanted).partition("(")[2]
+    assert not former_block.attn.has_cls_embed
+    assert former_block.attn.residual_pool
+    with pytest.raises(TypeError, match="dim_mul_in_att"):
+        ScriptableMultiScaleBlock(8, 16, 2, dim_mul_in_att=True)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"has_cls_embed": False, "separate_qkv": False, "residual_pool": True, "pool_mode": "avg"},
+        {"pool_first": True, "dropout_rate": 0.1, "droppath_rate": 0.1, "pool_mode": "max"},
+        {"dim_mul_in_att": True, "depthwise_conv": False, "bias_on": False, "qkv_bias": True},
+        {"norm_layer": nn.BatchNorm1d, "attn_norm_layer": nn.BatchNorm3d},
+        {"stride_q": (1, 1, 1)},
+    ],
+    ids=str,
+)
+def test_torchscript_gives_the_same(options: dict[str, Any]) -> None:
+    block = MultiScaleBlock(10, 20, 2, **{"stride_q": (2, 2, 1), "stride_kv": (1, 2, 1), **options})
+    scripted = torch.jit.script(block.eval())
+    x = torch.randn(2, 20 + block.has_cls_embed, 10)
+    wanted, grid = block(x, [2, 2, 5])
+    got, scripted_grid = scripted(x, [2, 2, 5])
+    torch.testing.assert_close(got, wanted)
+    assert scripted_grid == grid
 
 
 def test_errors() -> None:

@@ -14,6 +14,7 @@ from pytorchvideo.layers.positional_encoding import (
     get_1d_sincos_pos_embed_from_grid,
     get_2d_sincos_pos_embed,
     get_3d_sincos_pos_embed,
+    resize_positions,
 )
 
 
@@ -58,6 +59,51 @@ def test_grid_as_a_property() -> None:
     layer = ScriptableSpatioTemporalClsPositionalEncoding(4, (2, 3, 5), True, False)
     assert layer.patch_embed_shape == (2, 3, 5)
     assert layer(torch.zeros(1, 30, 4)).shape == (1, 30, 4)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.parametrize("has_cls", [True, False])
+@pytest.mark.parametrize("separate", [True, False])
+def test_torchscript_gives_the_same(separate: bool, has_cls: bool) -> None:
+    tokens = torch.randn(2, 30, 4)
+    for kind in (
+        SpatioTemporalClsPositionalEncoding,
+        ScriptableSpatioTemporalClsPositionalEncoding,
+    ):
+        layer = kind(4, (2, 3, 5), separate, has_cls)
+        for parameter in layer.parameters():
+            torch.nn.init.normal_(parameter)
+        scripted = torch.jit.script(layer)
+        assert torch.equal(scripted(tokens), layer(tokens))
+        assert scripted.grid == (2, 3, 5)
+    waves = torch.jit.script(PositionalEncoding(4, seq_len=30))
+    assert torch.equal(waves(tokens), PositionalEncoding(4, seq_len=30)(tokens))
+    with pytest.raises(torch.jit.Error, match="at most 30, but got 60"):
+        waves(torch.cat((tokens, tokens), dim=1))
+
+
+def test_positions_of_another_grid() -> None:
+    """The sum of time and space is that of both interpolated: trilinear, as torch has it."""
+    in_time, in_space = torch.randn(1, 3, 4), torch.randn(1, 20, 4)
+    joint = (in_time[:, :, None] + in_space[:, None]).flatten(1, 2)
+    old, new = (3, 4, 5), (5, 6, 4)
+    wanted = torch.nn.functional.interpolate(
+        joint.view(1, *old, 4).permute(0, 4, 1, 2, 3), size=new, mode="trilinear"
+    )
+    got = resize_positions(joint, old, new)
+    torch.testing.assert_close(got.view(1, *new, 4).permute(0, 4, 1, 2, 3), wanted)
+    apart = resize_positions(in_time, (3, 1, 1), (5, 1, 1))[:, :, None]
+    apart = apart + resize_positions(in_space, (1, 4, 5), (1, 6, 4))[:, None]
+    torch.testing.assert_close(got, apart.flatten(1, 2))
+    assert torch.equal(resize_positions(joint.half(), old, old), joint.half())
+
+
+def test_twice_as_many_positions_lie_between_the_old_ones() -> None:
+    ramp = torch.arange(4.0).view(1, 4, 1)
+    wanted = [0.0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.0]
+    assert resize_positions(ramp, (4, 1, 1), (8, 1, 1)).flatten().tolist() == wanted
+    nearest = resize_positions(ramp, (4, 1, 1), (8, 1, 1), temporal="nearest")
+    assert nearest.flatten().tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 def test_sines_and_cosines() -> None:

@@ -75,6 +75,77 @@ def test_tables_of_strides() -> None:
         block_shapes(3, 8, 1, kv_strides=[[1, 1, 2, 2]], kv_stride_adaptive=(1, 2, 2))
 
 
+def test_empty_table_beside_adaptive_strides() -> None:
+    assert block_shapes(2, 8, 1, kv_strides=[], kv_stride_adaptive=(1, 2, 2)) == block_shapes(
+        2, 8, 1, kv_stride_adaptive=(1, 2, 2)
+    )
+    assert small(pool_kv_stride_size=[])(torch.randn(1, 3, 4, 16, 16)).shape == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"use_2d_patch": True}, "`temporal_size` to be 1 with use_2d_patch=True, but got 4"),
+        (
+            {"use_2d_patch": True, "temporal_size": 1},
+            r"`conv_patch_embed_kernel` to be 2 numbers \(H, W\).*but got \(3, 7, 7\)",
+        ),
+        ({"conv_patch_embed_stride": (4, 4)}, r"`conv_patch_embed_stride` to be 3 numbers"),
+        ({"spatial_size": (16, 16, 16)}, r"`spatial_size` to be one number, or two \(H, W\)"),
+        ({"spatial_size": 0}, "`spatial_size` to be whole numbers >= 1"),
+        ({"temporal_size": 0}, "`temporal_size` to be whole numbers >= 1"),
+        (
+            {"spatial_size": 4, "conv_patch_embed_padding": (1, 0, 0)},
+            r"at least as large as the patches \(3, 7, 7\), but got \(4, 4, 4\)",
+        ),
+        ({"pool_q_stride_size": [[1, 2, 2]]}, r"to be rows \[block, T, H, W\], but got"),
+        ({"embed_dim_mul": [1, 2.0]}, r"`embed_dim_mul` to be rows \[block, factor\]"),
+        ({"pool_kv_stride_adaptive": (2, 2)}, r"three numbers \(T, H, W\), but got \(2, 2\)"),
+        ({"pool_kv_stride_adaptive": [[2, 2, 2]]}, "to be whole numbers >= 1"),
+    ],
+)
+def test_sizes_that_do_not_go_together(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        small(**options)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.(script|trace|trace_method)` is deprecated")
+@pytest.mark.parametrize("name", sorted(VARIANTS))
+def test_graphs_of_published_settings(name: str) -> None:
+    sizes = {"depth": 3, "patch_embed_dim": 8, "spatial_size": 32, "head_num_classes": 3}
+    pictures = name == "mvit_base_16"
+    variant = {**VARIANTS[name], **sizes, "temporal_size": 1 if pictures else 4}
+    model = create_multiscale_vision_transformers(**variant).eval()
+    x = torch.randn((2, 3, 32, 32) if pictures else (2, 3, 4, 32, 32))
+    with torch.no_grad():
+        wanted = model(x)
+        scripted = torch.jit.script(model)
+        torch.testing.assert_close(scripted(x), wanted)
+        assert torch.equal(torch.fx.symbolic_trace(model)(x), wanted)
+        torch.testing.assert_close(torch.jit.trace(model, x)(x), wanted)
+        if pictures:
+            torch.testing.assert_close(scripted(x[:, :, None]), wanted)
+    with pytest.raises(torch.jit.Error, match="the size that the model was built for"):
+        scripted(x[..., :16])
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.parametrize("norm", ["layernorm", "batchnorm"])
+def test_scriptable_models(norm: str) -> None:
+    """With and without the deprecated flag, with tokens or clips for input."""
+    options: dict[str, Any] = {"cls_embed_on": False, "norm": norm, "depth": 2}
+    with pytest.warns(DeprecationWarning, match="create_scriptable_model is deprecated") as caught:
+        model = small(**options, create_scriptable_model=True).eval()
+    assert [Path(one.filename).name for one in caught] == [Path(__file__).name]
+    clip = torch.randn(2, 3, 4, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.script(model)(clip), model(clip))
+    whole = small(**options, sep_pos_embed=False, enable_patch_embed=False, spatial_size=(2, 4))
+    tokens = torch.randn(2, 32, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.script(whole.eval())(tokens), whole(tokens))
+
+
 @pytest.mark.parametrize(
     ("options", "left"),
     [
@@ -103,7 +174,7 @@ def test_fold_errors() -> None:
         small(norm="batchnorm").fuse_bn()
     with pytest.raises(ValueError, match="Expected a model with batch norms"):
         small().eval().fuse_bn()
-    with pytest.raises(ValueError, match="`norm` to be one of layernorm, batchnorm"):
+    with pytest.raises(NotImplementedError, match="`norm` to be one of layernorm, batchnorm"):
         small(norm="groupnorm")
 
 
@@ -178,6 +249,44 @@ def test_safetensors(tmp_path: Path) -> None:
     model = small()
     load_checkpoint(model, tmp_path / "a.safetensors")
     assert torch.equal(model.head.proj.weight, source.head.proj.weight)
+
+
+def test_weights_of_clips_of_another_size(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Positions are interpolated, everything else is the same."""
+    shape = {"depth": 2, "patch_embed_dim": 8}
+    source = create_model("mvit_base_16x4", crop_size=32, num_frames=8, **shape)
+    encoding = randomised(source).cls_positional_encoding
+    assert encoding.patch_embed_shape() == (4, 8, 8)
+    torch.save({"model_state": source.state_dict()}, tmp_path / "mvit.pyth")
+    with caplog.at_level("INFO"):
+        model = create_model(
+            "mvit_base_32x3",
+            weights=tmp_path / "mvit.pyth",
+            temporal_size=12,
+            spatial_size=(48, 64),
+            **shape,
+        )
+    assert "pos_embed_spatial and cls_positional_encoding.pos_embed_temporal" in caplog.text
+    assert "were interpolated" in caplog.text
+    got = model.cls_positional_encoding
+    in_space = encoding.pos_embed_spatial.view(8, 8, 8).permute(2, 0, 1)[None]
+    wanted = nn.functional.interpolate(in_space, size=(12, 16), mode="bilinear")
+    torch.testing.assert_close(got.pos_embed_spatial, wanted.flatten(2).transpose(1, 2))
+    in_time = encoding.pos_embed_temporal.transpose(1, 2)
+    wanted = nn.functional.interpolate(in_time, size=6, mode="linear")
+    torch.testing.assert_close(got.pos_embed_temporal, wanted.transpose(1, 2))
+    for key, value in source.state_dict().items():
+        assert torch.equal(model.state_dict()[key], value) or "pos_embed_" in key
+    assert model(torch.zeros(1, 3, 12, 48, 64)).shape == (1, 400)
+
+
+def test_weights_of_a_grid_that_cannot_be_known() -> None:
+    state = small(sep_pos_embed=False).state_dict()
+    with pytest.raises(ValueError, match=r"cls_positional_encoding\.pos_embed \(1, 33, 8\)"):
+        load_checkpoint(small(sep_pos_embed=False, spatial_size=32), state)
+    state = small(spatial_size=(16, 32)).state_dict()
+    with pytest.raises(ValueError, match=r"pos_embed_spatial \(1, 32, 8\) instead of"):
+        load_checkpoint(small(), state)
 
 
 def test_custom_class() -> None:
