@@ -17,7 +17,6 @@ from pytorchvideo.data._decode._types import AudioSamples, Time, VideoError, cei
 
 _PREROLL_SEC = Fraction(1, 2)  # overlap and bit reservoir of AAC, MP3, Opus, with room to spare
 _PROBE_FRAMES = 12
-_MAX_PLANES = 8  # PyAV reads beyond the end of more
 
 
 class AudioReader:
@@ -85,24 +84,32 @@ class AudioReader:
     def chunks(self, first: int, last: float) -> Iterator[tuple[int, np.ndarray]]:
         """(position, float32 (channels, S)) of the window's samples, positions counted from the origin."""
         frames = self._from(self.origin + Fraction(first, self.rate) - _PREROLL_SEC)
-        resampler, channels = None, 0
+        convert: AudioResampler | None = None
+        before: Any = None
         for position, frame in frames:
-            if resampler is None:
-                channels = frame.layout.nb_channels
-                resampler = AudioResampler(format="fltp" if channels <= _MAX_PLANES else "flt")
-            elif frame.layout.nb_channels != channels:
-                raise VideoError(
-                    f"{self._source.name}: the sound changes from {channels} to {frame.layout.nb_channels} channels."
-                )
-            for part in resampler.resample(frame):
-                samples = part.to_ndarray()
-                if not part.format.is_planar:
-                    samples = samples.reshape(-1, channels).T
+            if before is None or _kind(frame) != _kind(before):
+                self._check_same(before or frame, frame)
+                # Packed: PyAV reads beyond the planes of eight channels and more.
+                convert, before = AudioResampler(format="flt"), frame
+            assert convert is not None
+            for part in convert.resample(frame):
+                samples = part.to_ndarray().reshape(part.samples, -1).T
                 low, high = max(first, position), min(last, position + samples.shape[1])
                 if low < high:
                     yield low, samples[:, low - position : int(high) - position]
             if position + frame.samples >= last:
                 return
+
+    def _check_same(self, before: Any, after: Any) -> None:
+        """Raises a VideoError unless sound goes on with as many channels, and samples per second, as before."""
+        for what, old, new in (
+            ("channels", before.layout.nb_channels, after.layout.nb_channels),
+            ("samples per second", before.sample_rate, after.sample_rate),
+        ):
+            if old != new:
+                raise VideoError(
+                    f"{self._source.name}: the sound changes from {old} to {new} {what}."
+                )
 
     def _from(self, time: Fraction) -> Iterator[tuple[int, Any]]:
         """(position, frame) from a time of the container on; the time is on the safe side of what is wanted."""
@@ -160,6 +167,11 @@ class AudioReader:
             return position
         second, size = self._grid
         return snap(position, head[0].samples, round((second - self.origin) * self.rate), size)
+
+
+def _kind(frame: Any) -> tuple[str, str, int]:
+    """What one AudioResampler takes."""
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 def snap(position: int, samples: int, start: int, size: int) -> int:
