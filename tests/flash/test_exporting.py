@@ -88,7 +88,7 @@ def test_an_artefact_that_computes_something_else_is_refused(
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.ones(1, 2)
 
-    monkeypatch.setattr(exporting, "load_artefact", lambda folder: Off())
+    monkeypatch.setattr(exporting, "load_artefact", lambda folder, trust: Off())
     source = load_source(str(model_file))
     with pytest.raises(ExportError, match="computes something else: logits differ by"):
         exporting.export(source, tmp_path, runtime="torch-export")
