@@ -252,7 +252,17 @@ ShardCount = Annotated[int, _option("--max-count", min=1, help="Videos of a shar
 Host = Annotated[
     str, _option("--host", help="Address to listen on; the default is reached from here only.")
 ]
-Port = Annotated[int, _option("--port", min=1, max=65535, help="Port to listen on.")]
+Port = Annotated[
+    int, _option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+]
+AllowHost = Annotated[
+    list[str] | None,
+    _option("--allow-host", help="Another name by which the server may be called; repeat it."),
+]
+Token = Annotated[
+    str | None,
+    _option("--token", help="What requests must show.", envvar="PYTORCHVIDEO_TOKEN"),
+]
 MaxMegabytes = Annotated[float, _option("--max-size", help="Largest file, in MB.", panel=_CLIPS)]
 MaxSeconds = Annotated[
     float, _option("--max-seconds", help="Longest video, in seconds.", panel=_CLIPS)

@@ -24,6 +24,7 @@ from flash import _options as opt
 from flash import cli_embeddings, cli_export, cli_stream, cli_timeline
 from flash._errors import BAD_INPUT, Commands, UserError, named, say, user_errors
 from flash._printing import print_answer, print_results, zoo_table
+from pytorchvideo._checks import expected
 
 if TYPE_CHECKING:
     pass
@@ -258,20 +259,27 @@ def serve(
     top: opt.Top = 5,
     host: opt.Host = "127.0.0.1",
     port: opt.Port = 7860,
+    allow_host: opt.AllowHost = None,
+    token: opt.Token = None,
     max_size: opt.MaxMegabytes = 100.0,
     max_seconds: opt.MaxSeconds = 600.0,
 ) -> None:
     """Show a page that names what happens in an uploaded or recorded video."""
     from flash.loading import load_predictor
     from flash.serve import build_app, run_app
+    from flash.serve_guard import Guard, bind
     from flash.service import Limits, Service
 
+    if token is not None and not token.isalnum():
+        raise ValueError(expected("--token", "letters and digits", "something else"))
+    listening = bind(host, port)
     limits = Limits(max_bytes=int(max_size * 1e6), max_seconds=max_seconds)
     predictor = load_predictor(run=run, model=model, weights=weights, labels=labels)
     title = run.name if run is not None else model or str(weights)
     app = build_app(Service(predictor, limits, top), title)
+    port = listening.getsockname()[1]
     say(f"http://{host}:{port}  (Ctrl+C ends it)")
-    run_app(app, host=host, port=port)
+    run_app(Guard(app, host=host, allowed_hosts=allow_host or (), token=token), listening)
 
 
 @app.command()

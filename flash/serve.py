@@ -6,19 +6,25 @@
     GET  /                the page (Gradio): upload or record a video
     GET  /api/model       the labels, the clips that the model takes, and the limits
     POST /api/predict     a video file as the body of the request; json back
+    GET  /health          {"status": "ok"}, without a token
 
     curl --data-binary @clip.mp4 http://127.0.0.1:7860/api/predict
 
 A request that cannot be answered gets ``{"error": "one sentence"}`` with status 413 for a file that is too
-large, 415 for a form instead of a file, 422 for a file that is no video or too long a one.
+large, 415 for a form instead of a file, 422 for a file that is no video or too long a one, 503 while as many
+others wait as the limits say. See :mod:`flash.serve_guard` for what never comes so far.
 """
 
+import asyncio
 import base64
+import logging
+import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flash._errors import UserError, user_errors
+from flash.serve_guard import HEALTH, App
 from flash.service import Service
 from flash.timeline_chart import line_chart
 
@@ -27,6 +33,10 @@ if TYPE_CHECKING:
     from fastapi.responses import JSONResponse
     from gradio import Blocks
 
+logger = logging.getLogger(__name__)
+
+#: Seconds that requests have to end when the server is told to.
+_GRACE_SEC = 3
 _INSTALL = "The server needs Gradio: pip install 'pytorchvideo[serve]'."
 
 
@@ -46,7 +56,7 @@ def build_app(service: Service, title: str) -> "FastAPI":
     except ImportError as error:
         raise ImportError(_INSTALL) from error
     app = FastAPI(title="pytorchvideo", docs_url=None, redoc_url=None)
-    _add_addresses(app, service)
+    add_addresses(app, service)
     return gradio.mount_gradio_app(
         app,
         build_page(service, title),
@@ -59,17 +69,29 @@ def build_app(service: Service, title: str) -> "FastAPI":
     )
 
 
-def run_app(app: "FastAPI", *, host: str = "127.0.0.1", port: int = 7860) -> None:
-    """Runs the server until it is interrupted; with the default address, only this machine can reach it."""
+def run_app(app: App, listening: socket.socket) -> None:
+    """Runs a server on a socket that :func:`flash.serve_guard.bind` returned, until it is interrupted."""
     import uvicorn
 
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_GRACE_SEC)
+    uvicorn.Server(config).run(sockets=[listening])
 
 
-def _add_addresses(app: "FastAPI", service: Service) -> None:
+def add_addresses(app: "FastAPI", service: Service) -> None:
+    """Adds the addresses for programs.
+
+    Requests wait their turn here, before they take a thread: the page's threads stay free, and whoever has gone in the
+    meantime is not answered.
+    """
     from fastapi import Request
     from fastapi.responses import JSONResponse
     from starlette.concurrency import run_in_threadpool
+
+    turn = asyncio.Lock()
+    waiting = 0
+
+    async def health(request: Request) -> JSONResponse:
+        return JSONResponse({"status": "ok", "waiting": waiting})
 
     async def model(request: Request) -> JSONResponse:
         predictor = service.predictor
@@ -82,21 +104,36 @@ def _add_addresses(app: "FastAPI", service: Service) -> None:
         )
 
     async def predict(request: Request) -> JSONResponse:
+        nonlocal waiting
         if request.headers.get("content-type", "").startswith("multipart/"):
             return _refusal(415, "Expected the video file as the body of the request, not a form.")
+        if waiting >= service.limits.max_waiting:
+            return _refusal(503, f"{waiting} videos are waiting already. Try again later.")
+        waiting += 1
+        try:
+            return await answer(request)
+        finally:
+            waiting -= 1
+
+    async def answer(request: Request) -> JSONResponse:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "The file"  # as errors call it
             try:
                 await _receive(request, service, path)
             except ValueError as error:
                 return _refusal(413, str(error))
-            try:
-                with user_errors():
-                    answer = await run_in_threadpool(service.answer, path)
-            except UserError as error:
-                return _refusal(422, str(error).replace(str(path), path.name))
-        return JSONResponse(service.to_dict(answer))
+            async with turn:
+                if await request.is_disconnected():
+                    logger.info("A client went before its turn; its video is not looked at.")
+                    return _refusal(499, "The client is gone.")
+                try:
+                    with user_errors():
+                        found = await run_in_threadpool(service.answer, path)
+                except UserError as error:
+                    return _refusal(422, str(error).replace(str(path), path.name))
+        return JSONResponse(service.to_dict(found))
 
+    app.add_api_route(HEALTH, health, methods=["GET"])
     app.add_api_route("/api/model", model, methods=["GET"])
     app.add_api_route("/api/predict", predict, methods=["POST"])
 

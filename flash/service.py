@@ -22,11 +22,13 @@ class Limits:
         max_bytes: of a file.
         max_seconds: of a video.
         max_clips: that are looked at; a longer video has gaps between them.
+        max_waiting: requests of programs at a time; one is answered, the others wait.
     """
 
     max_bytes: int = 100_000_000
     max_seconds: float = 600.0
     max_clips: int = 60
+    max_waiting: int = 64
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
