@@ -15,7 +15,7 @@ from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import FrameFilter, VideoError
 from pytorchvideo.data._skipped import OnError, SkipLog, SkippedClip
 from pytorchvideo.data.clip_sampling import ClipInfo, ClipInfoList, ClipSampler
-from pytorchvideo.data.encoded_video import check_reading
+from pytorchvideo.data.encoded_video import DECODERS, check_reading
 from pytorchvideo.data.video import Video, VideoPathHandler
 from pytorchvideo.transforms._pushdown import frame_resize, temporal_frame_filter
 
@@ -44,7 +44,8 @@ class ClipReader:
     Attributes:
         videos: of ``(path, info)``.
         transform: its beginning says which frames need not be decoded; the datasets apply it.
-        skip_log: the bad videos.
+        skip_log: the bad videos, and how many windows had no frame.
+        num_empty: how many windows without a frame this process met.
         video_path_handler: opens a path; may be replaced by any object with ``video_from_path``.
     """
 
@@ -67,7 +68,7 @@ class ClipReader:
         device: str | torch.device = "cpu",
         index_cache: str | os.PathLike[str] | None = None,
     ) -> None:
-        check_reading(decoder, dtype, device, index_cache)
+        self._check_reading(videos, decoder, dtype, device)
         if decode_resize and frame_resize(transform) is None:
             wanted = "False for a transform that does not begin with a scale"
             advice = (
@@ -79,6 +80,7 @@ class ClipReader:
         self.clip_sampler = clip_sampler
         self.transform = transform
         self.skip_log = SkipLog(on_error)
+        self.num_empty = 0
         # videos that are no files, such as rows of a table, know how they are opened
         own_handler = getattr(videos, "video_path_handler", None)
         self.video_path_handler: Any = own_handler or VideoPathHandler(fps=fps)
@@ -93,6 +95,18 @@ class ClipReader:
         self._describe = describe
         self._decode_resize = decode_resize
         self._quarantine = read_quarantine(quarantine)
+
+    def _check_reading(
+        self,
+        videos: LabeledVideos,
+        decoder: str,
+        dtype: torch.dtype,
+        device: str | torch.device,
+    ) -> None:
+        """Says at once what no file can be read with; a folder of frames has no decoder, so that any name will do."""
+        if decoder not in DECODERS and len(videos) and os.path.isdir(videos[0][0]):
+            decoder = "auto"
+        check_reading(decoder, dtype, device)
 
     def open(self, path: str) -> Video:
         """Opens a video.
@@ -116,6 +130,11 @@ class ClipReader:
             raise self._skip(SkippedClip(str(path), _reason(error))) from error
         return video
 
+    def duration(self, video: Video) -> Any:
+        """The seconds of a video that clips are taken from: those of its pictures, where its sound is longer."""
+        pictures = getattr(video, "video_duration", None) if self._decode_video else None
+        return video.duration if pictures is None else pictures
+
     def windows(self, duration: Any, info: dict[str, Any]) -> Iterator[tuple[Window, bool]]:
         """All windows of a video, and whether the one after is another view of the same clip."""
         sampler = self.clip_sampler
@@ -133,8 +152,10 @@ class ClipReader:
 
     def decode(
         self, video: Video, path: str, window: Window, is_viewed_again: bool = False
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any] | None:
         """``{"video": ..., "audio": ...}`` of one window, or lists for a window of several.
+
+        None where no frame begins in the window, or in one of several: it is passed over and counted.
 
         Args:
             video: what :meth:`open` returned for ``path``.
@@ -145,18 +166,28 @@ class ClipReader:
         Raises:
             VideoError: the clip, or one of several, cannot be read; it is in the log.
         """
-        if not isinstance(window.clip_start_sec, list):
+        start, end = window.clip_start_sec, window.clip_end_sec
+        if isinstance(start, list) and isinstance(end, list):
+            clip = self._decode_several(video, path, list(zip(start, end, strict=True)))
+        else:
             options = {"frame_filter": self._frame_filter(video)}
             if self._decode_resize and _takes(video, "resize"):
                 options["resize"] = frame_resize(self.transform, is_viewed_again=is_viewed_again)
-            return self._decode_one(
-                video, path, window.clip_start_sec, window.clip_end_sec, **options
-            )
-        times = zip(window.clip_start_sec, window.clip_end_sec, strict=True)
-        clips = [
-            self._decode_one(video, path, start, end, frame_filter=self._own_filter)
-            for start, end in times
-        ]
+            clip = self._decode_one(video, path, start, end, **options)
+        if clip is None:
+            self.num_empty += 1
+            self.skip_log.add_empty(str(path))
+        return clip
+
+    def _decode_several(
+        self, video: Video, path: str, times: list[tuple[Any, Any]]
+    ) -> dict[str, Any] | None:
+        clips = []
+        for start, end in times:
+            clip = self._decode_one(video, path, start, end, frame_filter=self._own_filter)
+            if clip is None:
+                return None
+            clips.append(clip)
         joined = {key: [clip.get(key) for clip in clips] for key in ("video", "audio")}
         return {k: None if any(v is None for v in vs) else vs for k, vs in joined.items()}
 
@@ -179,6 +210,8 @@ class ClipReader:
     def none_readable(self) -> str:
         """What to say where no video gave a clip."""
         skipped = self.skip_log.clips().values()
+        if not skipped:
+            return "No frame begins in any clip of the data set. Take longer clips."
         first = "; ".join(f"{clip.path}: {clip.reason}" for clip in list(skipped)[:3])
         return (
             f"None of the {len(self.videos)} videos could be read. The first: {first} "
@@ -194,17 +227,21 @@ class ClipReader:
 
     def _decode_one(
         self, video: Video, path: str, start: Any, end: Any, **options: Any
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any] | None:
+        """The clip of one window, None where no frame begins in it."""
         options = {name: value for name, value in options.items() if value is not None}
         cause: Exception | None = None
+        reason = ""
         try:
             clip = video.get_clip(start, end, **options)
-            reason = f"it has no frames from {float(start):g} to {float(end):g} s."
         except _BAD_FILE as error:
             clip, reason, cause = None, _reason(error), error
-        wanted = "video" if self._decode_video else "audio"
-        if clip is not None and clip.get(wanted) is not None:
+        if clip is not None and clip.get("video" if self._decode_video else "audio") is not None:
             return clip
+        if not self._decode_video and getattr(video, "audio_rate", None) is None:
+            reason = reason or "it has no sound."
+        if not reason:
+            return None
         try:
             raise self._skip(SkippedClip(str(path), reason, float(start), float(end))) from cause
         finally:

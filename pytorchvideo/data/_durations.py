@@ -1,26 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long the videos of a data set are, asked once and kept on request."""
+"""How long the videos of a data set are, and how many frames they show a second: asked once and kept on request."""
 
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytorchvideo.data._clip_reader import ClipReader
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._tables import write_whole
+from pytorchvideo.data.clip_sampling import exact_seconds
 
 
-def read_durations(
+class Length(NamedTuple):
+    """The seconds of a video that clips are taken from, and its frames per second, None where they are not known."""
+
+    duration: Fraction
+    rate: float | None
+
+
+def read_lengths(
     reader: ClipReader, cache: str | os.PathLike[str] | None = None
-) -> list[Fraction | None]:
-    """Returns the duration of every video in seconds, None for those that cannot be opened.
+) -> list[Length | None]:
+    """Returns the length of every video, None for those that cannot be opened.
 
     Args:
         reader: opens them; the bad ones are in its log.
-        cache: a json file ``{path: [size in bytes, time of change in ns, duration]}`` that is read and
+        cache: a json file ``{path: [size in bytes, time of change in ns, duration, rate]}`` that is read and
             written; bad files are not in it.
 
     Raises:
@@ -30,22 +38,27 @@ def read_durations(
     paths = [str(reader.videos[i][0]) for i in range(len(reader.videos))]
     known = _read_cache(cache)
     stamps = {path: _stamp(path) for path in paths} if cache is not None else {}
-    found: dict[str, Fraction | None] = {
-        path: Fraction(known[path][-1])
+    found: dict[str, Length | None] = {
+        path: Length(Fraction(known[path][2]), known[path][3])
         for path in stamps
-        if path in known and known[path][:2] == stamps[path]
+        # older caches have no rate
+        if path in known and len(known[path]) == 4 and known[path][:2] == stamps[path]
     }
     missing = [path for path in dict.fromkeys(paths) if path not in found]
     # Opening waits for the disk and runs in FFmpeg, both without Python's lock.
     with ThreadPoolExecutor(max_workers=min(16, 2 * (os.cpu_count() or 1))) as pool:
-        found |= zip(missing, pool.map(lambda path: _duration(reader, path), missing), strict=True)
+        found |= zip(missing, pool.map(lambda path: _length(reader, path), missing), strict=True)
     if cache is not None and missing:
-        entries = {p: [*stamps[p], str(d)] for p, d in found.items() if d is not None}
+        entries = {
+            path: [*stamps[path], str(length.duration), length.rate]
+            for path, length in found.items()
+            if length is not None
+        }
         write_whole(Path(cache), json.dumps(known | entries).encode())
     return [found[path] for path in paths]
 
 
-def _duration(reader: ClipReader, path: str) -> Fraction | None:
+def _length(reader: ClipReader, path: str) -> Length | None:
     try:
         video = reader.open(path)
     except VideoError:
@@ -53,7 +66,9 @@ def _duration(reader: ClipReader, path: str) -> Fraction | None:
             raise
         return None
     try:
-        return Fraction(video.duration)
+        rate = getattr(video, "rate", None)
+        duration = exact_seconds(reader.duration(video))
+        return Length(duration, None if rate is None else float(rate))
     finally:
         video.close()
 

@@ -3,7 +3,7 @@
 
 A file has one line per frame and spaces between its fields, with the header
 ``original_vido_id video_id frame_id path labels`` (spelt like this); ``labels`` is a quoted list of class ids with
-commas, or ``""``::
+commas, or ``""`` or ``''``::
 
     46GP8 0 0 46GP8/46GP8-000001.jpg ""
     46GP8 0 1 46GP8/46GP8-000002.jpg "92,147"
@@ -49,8 +49,9 @@ def read_frame_lists(file: str | Path, path_prefix: str = "") -> dict[str, Frame
         name = next(iter(row.values()))  # `original_vido_id`, or as others spell it
         frames = videos.setdefault(name, FrameList())
         frames.paths.append(os.path.join(path_prefix, row["path"]))
+        labels = row["labels"].strip("'")  # the other quotes are those of csv files
         try:
-            frames.labels.append([int(label) for label in row["labels"].split(",") if label])
+            frames.labels.append([int(label) for label in labels.split(",") if label])
         except ValueError as error:
             line = " ".join(row.values())
             raise bad_line(file, number, line, "one with class ids at its end") from error

@@ -4,6 +4,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,3 +34,31 @@ def seeded(*numbers: int) -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(legacy)  # noqa: NPY002
+
+
+class Worker(NamedTuple):
+    """A worker of a ``DataLoader``: its number, how many there are, and its seed of this loader."""
+
+    id: int
+    num_workers: int
+    seed: int
+
+    @property
+    def base_seed(self) -> int:
+        """The same in all workers of a loader."""
+        return self.seed - self.id
+
+
+def current_worker() -> Worker | None:
+    """Returns the worker that this process is, None outside of workers.
+
+    ``torch.utils.data.get_worker_info`` is looked up at each call, so that tests may replace it; what they put in its
+    place need not have a seed.
+    """
+    info = torch.utils.data.get_worker_info()
+    if info is None:
+        return None
+    seed = getattr(info, "seed", None)
+    if not isinstance(seed, int):
+        seed = torch.initial_seed() + info.id
+    return Worker(info.id, info.num_workers, seed)

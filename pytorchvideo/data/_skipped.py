@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A record of the videos that a dataset could not use, shared by its worker processes."""
+"""A record of the videos that a dataset could not use and of the windows it passed over, shared by its workers."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import tempfile
 import uuid
 import warnings
 import weakref
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -14,6 +15,8 @@ from pytorchvideo._checks import check_choice
 
 OnError = Literal["skip", "raise"]
 """What a bad video does: it is skipped, warned of and recorded, or the first one ends everything."""
+
+_EMPTY = "empty"  # marks the lines that count windows
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class SkipLog:
     """Keeps one :class:`SkippedClip` per path, across the epochs and workers of one dataset.
 
     ``DataLoader`` workers hold copies of the dataset, so the log is a file of json lines in the
-    temporary folder, which appears with the first bad video and goes with the dataset.
+    temporary folder, which appears with the first bad video or empty window and goes with the dataset.
 
     Args:
         on_error: with "raise" nothing is warned of, since the dataset is going to raise.
@@ -57,15 +60,34 @@ class SkipLog:
         """Records a clip and warns, unless its path is recorded already, here or in a worker."""
         if clip.path in self.clips():
             return
-        line = json.dumps(asdict(clip)).encode() + b"\n"
+        self._write(asdict(clip))
+        if self.on_error == "skip" and not quietly:
+            warnings.warn(f"Skipping {clip.path}: {clip.reason}", UserWarning, stacklevel=2)
+
+    def add_empty(self, path: str, count: int = 1) -> None:
+        """Counts windows of a video in which no frame begins."""
+        self._write({_EMPTY: path, "count": count})
+
+    def empty_windows(self) -> dict[str, int]:
+        """How many windows without a frame any process passed over so far, by path."""
+        found: Counter[str] = Counter()
+        try:
+            with open(self._file, "rb") as file:
+                for line in file:
+                    if line.endswith(b"\n") and _EMPTY in (entry := json.loads(line)):
+                        found[entry[_EMPTY]] += entry["count"]
+        except FileNotFoundError:
+            return {}
+        return dict(found)
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        line = json.dumps(entry).encode() + b"\n"
         # One write to a file opened for appending: lines of several processes do not mix.
         handle = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             os.write(handle, line)
         finally:
             os.close(handle)
-        if self.on_error == "skip" and not quietly:
-            warnings.warn(f"Skipping {clip.path}: {clip.reason}", UserWarning, stacklevel=2)
 
     def clips(self) -> dict[str, SkippedClip]:
         """Everything recorded so far by any process, by path: the first entry of each."""
@@ -76,8 +98,9 @@ class SkipLog:
                 for line in file:
                     if not line.endswith(b"\n"):
                         break  # another process is writing it
-                    clip = SkippedClip(**json.loads(line))
-                    self._found.setdefault(clip.path, clip)
+                    entry = json.loads(line)
+                    if _EMPTY not in entry:
+                        self._found.setdefault(entry["path"], SkippedClip(**entry))
                     read_up_to += len(line)
         except FileNotFoundError:
             return {}

@@ -19,7 +19,7 @@ from pytorchvideo.data._frame_lists import read_frame_lists
 from pytorchvideo.data._left_out import warn_of_left_out
 from pytorchvideo.data._skipped import SkippedClip
 from pytorchvideo.data._tables import bad_line, read_rows, read_text
-from pytorchvideo.data.clip_sampling import ClipInfo, ClipSampler, Seconds
+from pytorchvideo.data.clip_sampling import ClipInfo, ClipSampler, Seconds, exact_seconds
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
 
 __all__ = ["Ava", "AvaLabeledVideoFramePaths", "TimeStampClipSampler"]
@@ -208,7 +208,7 @@ class TimeStampClipSampler(ClipSampler):
         annotation: dict[str, Any],
     ) -> ClipInfo:
         """Returns the clip around ``annotation["clip_index"]`` seconds."""
-        middle, half = Fraction(annotation["clip_index"]), self._clip_duration / 2
+        middle, half = exact_seconds(annotation["clip_index"]), self._clip_duration / 2
         return ClipInfo(max(middle - half, Fraction(0)), middle + half, 0, 0, True)
 
     def reset(self) -> None:

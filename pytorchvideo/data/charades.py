@@ -77,6 +77,7 @@ class Charades(LabeledVideoDataset):
             **options,
         )
         self.video_path_handler = FrameListHandler(videos, fps)
+        self._path_to_videos = [frames.paths for frames in videos.values()]
 
     def _spread(self, indices: list[int]) -> list[int]:
         if self._frames_per_clip is None:

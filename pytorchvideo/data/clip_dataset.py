@@ -14,14 +14,15 @@ from torch.utils.data import Dataset, Sampler, SequentialSampler
 from pytorchvideo._checks import expected
 from pytorchvideo.data._clip_reader import ClipReader, LabeledVideos, Transform, copy_clip
 from pytorchvideo.data._decode import VideoError
-from pytorchvideo.data._durations import read_durations
+from pytorchvideo.data._durations import Length, read_lengths
+from pytorchvideo.data._empty_windows import EmptyWindowError, may_be_empty, with_frames
 from pytorchvideo.data._randomness import seeded
 from pytorchvideo.data._skipped import SkippedClip
 from pytorchvideo.data.clip_sampling import ClipSampler
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
 from pytorchvideo.data.video import Video
 
-__all__ = ["ClipDataset"]
+__all__ = ["ClipDataset", "EmptyWindowError"]
 
 
 class Place(NamedTuple):
@@ -43,6 +44,10 @@ class ClipDataset(Dataset):
     *Randomness.* A sample is a function of ``(seed, epoch, index)`` alone: random clip samplers and
     random transforms give the same in any worker, in any order, and after a restart. Another epoch
     (:meth:`set_epoch`) gives other random clips.
+
+    *Empty windows.* Windows of a clip sampler without randomness in which no frame begins, as in a time lapse, are no
+    clips of the data set. Others (of random clips, or in a pause) are found when they are read: ``dataset[i]`` raises
+    an EmptyWindowError, and a ``DataLoader`` leaves them out of its batches. :attr:`empty_windows` counts all.
 
     *Bad files.* A video that cannot be opened has no clips; it is in :attr:`skipped`. A clip that
     turns out to be damaged raises a VideoError from ``dataset[i]``, and is left out of the batches
@@ -152,6 +157,11 @@ class ClipDataset(Dataset):
         return list(self.reader.skip_log.clips().values())
 
     @property
+    def empty_windows(self) -> dict[str, int]:
+        """How many windows without a frame were passed over so far, by any worker, by path."""
+        return self.reader.skip_log.empty_windows()
+
+    @property
     def epoch(self) -> int:
         """The epoch that random clips and random transforms depend on."""
         return int(self._epoch)
@@ -205,6 +215,8 @@ class ClipDataset(Dataset):
         """A sample, or None for a bad clip and for one that the transform leaves out."""
         try:
             return self[index]
+        except EmptyWindowError:
+            return None
         except VideoError:
             if self.reader.skip_log.on_error == "raise":
                 raise
@@ -214,12 +226,17 @@ class ClipDataset(Dataset):
         reader = self.reader
         path, info = reader.videos[place.video_index]
         opened = self._opened(place.video_index, path)
-        windows = reader.windows(opened.video.duration, info)
+        windows = reader.windows(reader.duration(opened.video), info)
         window, is_viewed_again = next(islice(windows, place.number, None))
         clip_number = (str(window.clip_start_sec), str(window.clip_end_sec))
         clip = opened.views.get(clip_number)
         if clip is None:
             clip = reader.decode(opened.video, path, window, is_viewed_again)
+        if clip is None:
+            times = _in_seconds(window.clip_start_sec), _in_seconds(window.clip_end_sec)
+            raise EmptyWindowError(
+                f"{path}: no frame begins in the clip from {times[0]} to {times[1]} s."
+            )
         # Views of a clip are decoded once where one follows the other.
         opened.views = {clip_number: clip} if is_viewed_again else {}
         seen = copy_clip(clip) if is_viewed_again else clip
@@ -242,16 +259,41 @@ class ClipDataset(Dataset):
 
     def _count_clips(self) -> list[Place]:
         """The place of every clip, in the order of the videos."""
-        reader, places = self.reader, []
-        for video_index, duration in enumerate(read_durations(reader, self._durations_cache)):
-            if duration is None:
+        reader, places = self.reader, list[Place]()
+        for video_index, length in enumerate(read_lengths(reader, self._durations_cache)):
+            if length is None:
                 continue
-            with seeded(self._seed):
-                count = sum(1 for _ in reader.windows(duration, reader.videos[video_index][1]))
-            places += [Place(video_index, number) for number in range(count)]
+            windows = self._windows(video_index, length)
+            numbers: Sequence[int] = range(len(windows))
+            if may_be_empty(windows, length.rate) and windows == self._windows(
+                video_index, length, self._seed + 1
+            ):
+                numbers = self._with_frames(video_index, windows)
+            places += [Place(video_index, number) for number in numbers]
         if not places:
             raise RuntimeError(reader.none_readable())
         return places
+
+    def _windows(self, video_index: int, length: Length, seed: int | None = None) -> list[Any]:
+        """All windows of a video, random ones as a seed draws them."""
+        info = self.reader.videos[video_index][1]
+        with seeded(self._seed if seed is None else seed):
+            return [window for window, _ in self.reader.windows(length.duration, info)]
+
+    def _with_frames(self, video_index: int, windows: list[Any]) -> Sequence[int]:
+        """The numbers of the windows in which a frame begins; the others are counted."""
+        path = self.reader.videos[video_index][0]
+        try:
+            video = self.reader.open(path)
+        except VideoError:  # it could be opened before; whoever reads it learns why it cannot now
+            return range(len(windows))
+        try:
+            numbers = with_frames(video, windows)
+        finally:
+            video.close()
+        if len(numbers) < len(windows):
+            self.reader.skip_log.add_empty(str(path), len(windows) - len(numbers))
+        return numbers
 
     # -- resuming ------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ sampler is a choice of start times over one window generator, :func:`windows`. A
 fractions of a second.
 """
 
+import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -14,11 +15,14 @@ from fractions import Fraction
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
-from torch.utils.data import get_worker_info
 
 from pytorchvideo._checks import expected, near_names
+from pytorchvideo.data._decode import as_time
+from pytorchvideo.data._randomness import current_worker
 
 Seconds: TypeAlias = int | float | Fraction
+
+_FINEST = 1_000_000  # the greatest denominator of the fractions that floats stand for
 
 
 class ClipInfo(NamedTuple):
@@ -100,11 +104,32 @@ def windows(
         start = following
 
 
+def exact_seconds(value: Any, name: str = "seconds") -> Fraction:
+    """Returns seconds, a number of any kind, as a fraction; a float as the simplest one that it is a rounding of.
+
+    ``13 / 30`` as a float is a little more than 13 frames at 30 a second, and would take the frame after them.
+
+    Raises:
+        ValueError: it is no number, or infinite; ``name`` is what the message calls it.
+
+    >>> exact_seconds(13 / 30), exact_seconds(0.1 + 0.2), exact_seconds(1001 / 30000)
+    (Fraction(13, 30), Fraction(3, 10), Fraction(1001, 30000))
+    """
+    time = as_time(value, name)
+    if isinstance(time, Fraction):
+        return time
+    if math.isinf(time):
+        raise ValueError(expected(name, "a finite number of seconds", value))
+    given = Fraction(time)
+    return given.limit_denominator(_FINEST) or given
+
+
 def _positive(name: str, value: Seconds, wanted: str = "> 0 seconds") -> Fraction:
     """An argument in seconds as an exact fraction."""
-    if not 0 < value < float("inf"):
+    time = as_time(value, name)
+    if not 0 < time < math.inf:
         raise ValueError(expected(name, wanted, value))
-    return Fraction(value)
+    return exact_seconds(time, name)
 
 
 def _count(name: str, value: int) -> int:
@@ -150,7 +175,7 @@ class ClipSampler(ABC):
 
     def _usable_duration(self, video_duration: Seconds) -> Fraction:
         """The part of a video, from its start, that clips are taken from."""
-        return Fraction(video_duration)
+        return exact_seconds(video_duration)
 
     def __repr__(self) -> str:
         """The settings as they were given, in seconds."""
@@ -208,7 +233,7 @@ class UniformClipSampler(ClipSampler):
         """Returns the clip that starts one stride after the start of the clip before."""
         # 0 is what older callers pass for the first clip; no clip ends there.
         start = (
-            Fraction(last_clip_end_time) + self._stride - self._clip_duration
+            exact_seconds(last_clip_end_time) + self._stride - self._clip_duration
             if last_clip_end_time
             else Fraction(0)
         )
@@ -293,7 +318,7 @@ class RandomClipSampler(ClipSampler):
         """A random number in [0, 1)."""
         if self._generator is None:
             return random.random()
-        worker = get_worker_info()
+        worker = current_worker()
         if worker is not None and worker.seed != self._worker_seed:
             # All workers hold copies in the same state, and would draw the same clips.
             self._worker_seed = worker.seed
@@ -393,7 +418,7 @@ class ConstantClipsPerVideoSampler(ClipSampler):
         annotation: dict[str, Any],
     ) -> ClipInfo:
         """Returns the next view of the current clip, or the first of the next clip."""
-        duration = max(Fraction(video_duration), self._clip_duration)
+        duration = max(exact_seconds(video_duration), self._clip_duration)
         stride = (duration - self._clip_duration) / max(self._clips_per_video - 1, 1)
         start = stride * self._current_clip_index
         window = next(windows(duration, self._clip_duration, stride, start=start))

@@ -19,6 +19,7 @@ from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import FrameFilter
 from pytorchvideo.data._left_out import warn_of_left_out
 from pytorchvideo.data._skipped import SkippedClip
+from pytorchvideo.data.clip_sampling import exact_seconds
 from pytorchvideo.data.encoded_video import EncodedVideo, check_reading
 from pytorchvideo.data.frame_video import FrameVideo
 from pytorchvideo.data.utils import (
@@ -59,7 +60,7 @@ class VideoFrameInfo(DataclassFieldCaster):
         video_id: name of the video.
         location: folder of the frames.
         frame_file_stem: what stands before the number.
-        frame_string_length: digits of a number, filled up with zeros.
+        frame_string_length: characters of a file's name without its ending, the stem included; zeros fill it up.
         min_frame_number: of the first frame.
         max_frame_number: of the last frame, which is there.
         file_extension: without a dot.
@@ -113,7 +114,7 @@ class VideoDatasetType(enum.Enum):
 class FramePaths(Sequence[str]):
     """The paths of the frames of a video, made when they are asked for: a data set may have millions.
 
-    >>> paths = FramePaths(VideoFrameInfo("a", "frames/a", "frame_", 4, 1, 3, "jpg"))
+    >>> paths = FramePaths(VideoFrameInfo("a", "frames/a", "frame_", 10, 1, 3, "jpg"))
     >>> len(paths), paths[2]
     (3, 'frames/a/frame_0003.jpg')
     """
@@ -128,9 +129,11 @@ class FramePaths(Sequence[str]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        info, number = self._info, self._numbers[index]
-        name = f"{info.frame_file_stem}{number:0{info.frame_string_length}d}.{info.file_extension}"
-        return str(Path(info.location) / name)
+        info = self._info
+        number = str(self._numbers[index]).zfill(
+            info.frame_string_length - len(info.frame_file_stem)
+        )
+        return str(Path(info.location) / f"{info.frame_file_stem}{number}.{info.file_extension}")
 
 
 class LazyVideo(Video):
@@ -146,7 +149,7 @@ class LazyVideo(Video):
     def __init__(self, file_path: str, name: str, duration: float, **reading: Any) -> None:
         self._open = partial(EncodedVideo.from_path, file_path, **reading)
         self._name = name
-        self._duration = Fraction(duration)
+        self._duration = exact_seconds(duration)
 
     @property
     def name(self) -> str:
@@ -197,7 +200,9 @@ class VideoDataset:
             FileNotFoundError: there is no such file.
             ValueError: a line that cannot be read, named with the file and its number; or all videos are left out.
         """
-        check_reading(**reading)
+        is_files = dataset_type == VideoDatasetType.EncodedVideo
+        # no decoder reads pictures
+        check_reading(**(reading if is_files else {**reading, "decoder": "pyav"}))
         videos: dict[str, Video] = {}
         left_out = []
         pairs = _paired(video_data_manifest_file_path, video_info_file_path, dataset_type)

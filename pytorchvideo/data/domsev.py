@@ -5,7 +5,6 @@ import enum
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch.utils.data import Dataset
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import FrameFilter
 from pytorchvideo.data._map_style import read_clip
+from pytorchvideo.data.clip_sampling import exact_seconds
 from pytorchvideo.data.dataset_manifest_utils import (
     ImageDataset,
     ImageFrameInfo,
@@ -26,10 +26,10 @@ from pytorchvideo.data.utils import DataclassFieldCaster, load_dataclass_dict_fr
 from pytorchvideo.data.video import Video
 
 __all__ = [
-    "ACTIVITIES",
-    "ATTENTIONS",
-    "ENVIRONMENTS",
     "LABEL_TYPE_2_MAP",
+    "USER_ACTIVITY_MAP",
+    "USER_ATTENTION_MAP",
+    "USER_ENVIRONMENT_MAP",
     "DomsevFrameDataset",
     "DomsevVideoDataset",
     "LabelData",
@@ -39,8 +39,8 @@ __all__ = [
 NO_LABEL = 0
 """The id of "none" in all three maps."""
 
-ENVIRONMENTS = dict(enumerate(("none", "indoor", "nature", "crowded_environment", "urban")))
-ACTIVITIES = dict(
+USER_ENVIRONMENT_MAP = dict(enumerate(("none", "indoor", "nature", "crowded_environment", "urban")))
+USER_ACTIVITY_MAP = dict(
     enumerate(
         (
             *("none", "walking", "running", "standing", "biking", "driving", "playing"),
@@ -48,7 +48,7 @@ ACTIVITIES = dict(
         )
     )
 )
-ATTENTIONS = dict(enumerate(("none", "paying_attention", "interacting")))
+USER_ATTENTION_MAP = dict(enumerate(("none", "paying_attention", "interacting")))
 
 
 class LabelType(enum.Enum):
@@ -60,9 +60,9 @@ class LabelType(enum.Enum):
 
 
 LABEL_TYPE_2_MAP: dict[LabelType, dict[int, str]] = {
-    LabelType.Environment: ENVIRONMENTS,
-    LabelType.Activity: ACTIVITIES,
-    LabelType.Attention: ATTENTIONS,
+    LabelType.Environment: USER_ENVIRONMENT_MAP,
+    LabelType.Activity: USER_ACTIVITY_MAP,
+    LabelType.Attention: USER_ATTENTION_MAP,
 }
 """Kind of label -> class id -> name."""
 
@@ -202,8 +202,8 @@ class DomsevVideoDataset(Dataset):
             **reading,
         )
         labels = _load_labels(labels_file_path)
-        self._labels = {video_id: labels.get(video_id, []) for video_id in self._videos}
-        self._clips = clip_sampler(self._videos, self._labels)
+        self._labels_per_video = {video_id: labels.get(video_id, []) for video_id in self._videos}
+        self._clips = clip_sampler(self._videos, self._labels_per_video)
         self._frames_per_second = frames_per_second
         self._transform = transform
         self._frame_filter = frame_filter
@@ -217,7 +217,7 @@ class DomsevVideoDataset(Dataset):
         """
         clip = self._clips[index]
         sample = read_clip(self._videos[clip.video_id], clip, self._frame_filter)
-        ids = _labels_of_clip(self._labels[clip.video_id], clip, self._frames_per_second)
+        ids = _labels_of_clip(self._labels_per_video[clip.video_id], clip, self._frames_per_second)
         sample["labels"] = torch.tensor(ids, dtype=torch.int64)
         return sample if self._transform is None else self._transform(sample)
 
@@ -236,9 +236,9 @@ def _labels_of_clip(
     >>> _labels_of_clip([walk, run], VideoClipInfo("a", 1.0, 5.0), 1)
     [1, 1, 2, 2]
     """
-    rate, found = Fraction(frames_per_second), []
+    rate, found = exact_seconds(frames_per_second), []
     for label in labels:
-        start = max(Fraction(label.start_time), Fraction(clip.start_time))
-        stop = min(Fraction(label.stop_time), Fraction(clip.stop_time))
+        start = max(exact_seconds(label.start_time), exact_seconds(clip.start_time))
+        stop = min(exact_seconds(label.stop_time), exact_seconds(clip.stop_time))
         found += [label.label_id] * (math.ceil(stop * rate) - math.ceil(start * rate))
     return found

@@ -35,7 +35,7 @@ from pytorchvideo.data.video import Video
 
 logger = logging.getLogger(__name__)
 
-_DECODERS = ("auto", "pyav", "torchcodec", "torchvision", "decord")
+DECODERS = ("auto", "pyav", "torchcodec", "torchvision", "decord")
 _said: set[str] = set()
 
 
@@ -179,6 +179,11 @@ class EncodedVideo(Video):
     def duration(self) -> Fraction:
         """Seconds from the first frame to the end of the last frame or sample, whichever is later."""
         return self._decoder.info.duration
+
+    @property
+    def video_duration(self) -> Fraction | None:
+        """Seconds from the first frame to the end of the last frame, None without video."""
+        return self._decoder.info.video_duration
 
     @property
     def rate(self) -> Fraction | None:
@@ -342,7 +347,7 @@ def check_reading(
         RuntimeError: a GPU is asked for and not there.
         ValueError: any other decoder, dtype or device that there is not.
     """
-    check_choice("decoder", decoder, _DECODERS)
+    check_choice("decoder", decoder, DECODERS)
     check_dtype(dtype)
     if decoder in ("torchvision", "decord") and decoder not in _said:
         _said.add(decoder)

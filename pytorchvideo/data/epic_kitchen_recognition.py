@@ -12,7 +12,7 @@ import torch
 
 from pytorchvideo._checks import expected
 from pytorchvideo.data._map_style import every_nth
-from pytorchvideo.data.clip_sampling import windows
+from pytorchvideo.data.clip_sampling import exact_seconds, windows
 from pytorchvideo.data.dataset_manifest_utils import VideoClipInfo, VideoDatasetType
 from pytorchvideo.data.epic_kitchen.epic_kitchen_dataset import ActionData, EpicKitchenDataset
 from pytorchvideo.data.video import Video
@@ -71,7 +71,7 @@ class EpicKitchenRecognition(EpicKitchenDataset):
         super().__init__(
             video_info_file_path,
             actions_file_path,
-            partial(_consecutive_clips, seconds=Fraction(seconds_per_clip)),
+            partial(_consecutive_clips, seconds=exact_seconds(seconds_per_clip)),
             video_data_manifest_file_path,
             dataset_type,
             self._finish,
@@ -94,7 +94,7 @@ def _consecutive_clips(
 ) -> list[VideoClipInfo]:
     clips = []
     for video_id, video in videos.items():
-        duration = Fraction(video.duration)
+        duration = exact_seconds(video.duration)
         latest = min(max(duration - seconds, Fraction(0)), seconds)
         offset = Fraction(random.random()) * latest
         for window in windows(duration, seconds, seconds, start=offset):

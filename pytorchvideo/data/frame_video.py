@@ -57,12 +57,12 @@ class FrameVideo(Video):
                 "Expected exactly one of `video_frame_to_path_fn` and `video_frame_paths`, "
                 f"but got {'neither' if video_frame_paths is None else 'both'}."
             )
-        self._duration = Fraction(duration)
+        self._duration = float(duration)
         self._fps = _rate(fps)
         self._paths = video_frame_paths  # not copied: it may name millions of files lazily
         self._path_of = video_frame_to_path_fn
         self._num_frames = (
-            len(self._paths) if self._paths is not None else round(self._duration * self._fps)
+            len(self._paths) if self._paths is not None else round(duration * self._fps)
         )
         self._dtype = dtype
         self._threads = _IO_THREADS if multithreaded_io else 1
@@ -128,7 +128,7 @@ class FrameVideo(Video):
         return Path(self._path(0)).parent.name
 
     @property
-    def duration(self) -> Fraction:
+    def duration(self) -> float:
         """Length in seconds."""
         return self._duration
 
@@ -191,8 +191,9 @@ class FrameVideo(Video):
             IndexError: for an index outside of the video.
             VideoError: (a RuntimeError) if a picture cannot be read.
         """
+        duration = Fraction(self._duration)
         wanted = pick_frames(
-            indices, timestamps_sec, len(self), self._on_show_at, self.name, self._duration
+            indices, timestamps_sec, len(self), self._on_show_at, self.name, duration
         )
         times = torch.tensor([float(i / self._fps) for i in wanted], dtype=torch.float64)
         return Frames(self._load(wanted), times, wanted)

@@ -11,7 +11,13 @@ from torch.utils.data import RandomSampler, Sampler
 from pytorchvideo._checks import near_names
 from pytorchvideo.data._clip_reader import Transform
 from pytorchvideo.data._tables import read_json
-from pytorchvideo.data.clip_sampling import ClipInfo, ClipInfoList, ClipSampler, Seconds
+from pytorchvideo.data.clip_sampling import (
+    ClipInfo,
+    ClipInfoList,
+    ClipSampler,
+    Seconds,
+    exact_seconds,
+)
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
 
 __all__ = [
@@ -194,9 +200,9 @@ class UntrimmedClipSampler(ClipSampler):
         annotation: dict[str, Any],
     ) -> ClipInfo | ClipInfoList:
         """Returns the next clip, in seconds of the whole video."""
-        start = Fraction(annotation["clip_start_sec"])
-        end = min(Fraction(annotation["clip_end_sec"]), Fraction(video_duration))
-        last = None if last_clip_end_time is None else Fraction(last_clip_end_time) - start
+        start = exact_seconds(annotation["clip_start_sec"])
+        end = min(exact_seconds(annotation["clip_end_sec"]), exact_seconds(video_duration))
+        last = None if last_clip_end_time is None else exact_seconds(last_clip_end_time) - start
         clip = self._trimmed_clip_sampler(last, max(end - start, Fraction(0)), annotation)
         if isinstance(clip, ClipInfoList):
             starts = [start + time for time in clip.clip_start_sec]

@@ -2,12 +2,13 @@
 """The dataset of labelled videos: video order -> clip sampler -> decode -> sample -> transform."""
 
 import os
-from collections.abc import Callable, Generator
+import warnings
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import IterableDataset, RandomSampler, Sampler, get_worker_info
+from torch.utils.data import IterableDataset, RandomSampler, Sampler
 
 from pytorchvideo.data._clip_reader import (
     ClipReader,
@@ -18,7 +19,7 @@ from pytorchvideo.data._clip_reader import (
     copy_clip,
 )
 from pytorchvideo.data._decode import FrameFilter, VideoError
-from pytorchvideo.data._randomness import seeded
+from pytorchvideo.data._randomness import current_worker, seeded
 from pytorchvideo.data._skipped import OnError, SkippedClip
 from pytorchvideo.data.clip_sampling import ClipSampler
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
@@ -51,6 +52,9 @@ class LabeledVideoDataset(IterableDataset):
     unless no video of the whole set gives a clip: then it ends with a RuntimeError. A worker whose
     share is all bad tries the videos of the others until one gives a clip before it raises.
     What a transform raises is not caught; a transform that returns None skips the sample.
+
+    *Empty windows.* A window in which no frame begins, as in a time lapse or a pause, is no damage: it is passed over
+    and counted in :attr:`empty_windows`, and the video's next clip follows.
 
     Args:
         labeled_video_paths: indexable, of ``(path, info)``.
@@ -121,6 +125,8 @@ class LabeledVideoDataset(IterableDataset):
             index_cache=index_cache,
         )
         self._video_sampler = video_sampler(labeled_video_paths)
+        # Which videos the epoch goes through; None until it begins. Subclasses may put an iterator of theirs here.
+        self._video_sampler_iter: Iterator[int] | None = None
         self._samples: Generator[dict[str, Any], None, None] | None = None
         self._order_seeds: tuple[int, torch.Generator] | None = None
 
@@ -145,6 +151,20 @@ class LabeledVideoDataset(IterableDataset):
         return list(self.reader.skip_log.clips().values())
 
     @property
+    def empty_windows(self) -> dict[str, int]:
+        """How many windows without a frame were passed over so far, in any epoch and any worker, by path."""
+        return self.reader.skip_log.empty_windows()
+
+    @property
+    def _labeled_videos(self) -> LabeledVideos:
+        """The videos, by the name that code written for PyTorchVideo knows."""
+        return self.reader.videos
+
+    @_labeled_videos.setter
+    def _labeled_videos(self, videos: LabeledVideos) -> None:
+        self.reader.videos = videos
+
+    @property
     def video_path_handler(self) -> Any:
         """Opens a path; may be replaced by any object with ``video_from_path``."""
         return self.reader.video_path_handler
@@ -157,6 +177,7 @@ class LabeledVideoDataset(IterableDataset):
         """Starts an epoch from its beginning, also if the one before was broken off."""
         if self._samples is not None:
             self._samples.close()
+        self._video_sampler_iter = None
         self._samples = self._epoch()
         return self
 
@@ -173,29 +194,37 @@ class LabeledVideoDataset(IterableDataset):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy, such as that of a worker, starts with a new epoch."""
-        return {**self.__dict__, "_samples": None, "_order_seeds": None}
+        afresh = {"_samples": None, "_order_seeds": None, "_video_sampler_iter": None}
+        return {**self.__dict__, **afresh}
 
     def _epoch(self) -> Generator[dict[str, Any], None, None]:
         """The samples of this process, before the transform."""
-        share = self._share_of_worker()
-        any_clip = False
-        for index in share:
+        if self._video_sampler_iter is None:
+            self._video_sampler_iter = iter(self._share_of_worker())
+        share, any_clip, empty_before = [], False, self.reader.num_empty
+        for index in self._video_sampler_iter:
+            share.append(index)
             for sample in self._samples_of(index):
                 any_clip = True
                 yield sample
-        if share and not any_clip:
+        if any_clip or not share:
+            return
+        if self.reader.num_empty == empty_before:
             self._raise_if_all_are_bad(share)
+        else:
+            said = "No frame begins in any clip of this epoch. Take longer clips; `dataset.empty_windows` counts these."
+            warnings.warn(said, UserWarning, stacklevel=3)
 
     # -- which videos ----------------------------------------------------------------------------
 
     def _share_of_worker(self) -> list[int]:
         """The indices of this process, a contiguous slice of the order that all workers agree on."""
-        worker = get_worker_info()
+        worker = current_worker()
         if worker is None:
             return list(self._video_sampler)
-        base_seed = worker.seed - worker.id  # the same in all workers of a DataLoader
-        if self._order_seeds is None or self._order_seeds[0] != base_seed:
-            self._order_seeds = base_seed, torch.Generator().manual_seed(base_seed)
+        if self._order_seeds is None or self._order_seeds[0] != worker.base_seed:
+            generator = torch.Generator().manual_seed(worker.base_seed)
+            self._order_seeds = worker.base_seed, generator
         # Drawn anew in every epoch: workers that persist keep their seed.
         seed = int(torch.randint(2**32, (), generator=self._order_seeds[1]))
         own = getattr(self._video_sampler, "generator", None)
@@ -213,12 +242,15 @@ class LabeledVideoDataset(IterableDataset):
         """The samples of one video, before the transform, up to its first bad clip."""
         reader = self.reader
         path, info = reader.videos[index]
-        video, clip = None, None
+        video, clip, is_first = None, None, True
         try:
             video = reader.open(path)
-            for window, is_viewed_again in reader.windows(video.duration, info):
-                if clip is None or np.max(window.aug_index) == 0:
+            for window, is_viewed_again in reader.windows(reader.duration(video), info):
+                if is_first or np.max(window.aug_index) == 0:
                     clip = reader.decode(video, path, window, is_viewed_again)
+                    is_first = False
+                if clip is None:
+                    continue
                 # A transform may work in place: the next view of this clip needs its own copy.
                 seen = copy_clip(clip) if is_viewed_again else clip
                 yield reader.sample(seen, video.name, index, window, info)
@@ -234,13 +266,13 @@ class LabeledVideoDataset(IterableDataset):
     def _raise_if_all_are_bad(self, share: list[int]) -> None:
         """Raises unless a video outside of a share that gave no clip gives one."""
         reader = self.reader
-        known = reader.skip_log.clips()
+        known, empty_before = reader.skip_log.clips(), reader.num_empty
         for index in sorted(set(range(len(reader.videos))).difference(share)):
             entry = known.get(str(reader.videos[index][0]))
             if entry is not None and entry.clip_start_sec is None:
                 continue  # another worker could not even open it
             samples = self._samples_of(index)
-            if next(samples, None) is not None:
+            if next(samples, None) is not None or reader.num_empty > empty_before:
                 samples.close()
                 return
         raise RuntimeError(reader.none_readable())

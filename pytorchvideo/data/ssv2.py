@@ -7,6 +7,7 @@ of the videos (a list of ``{"id", "template", ...}``) and the list of frames (``
 
 import random
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 from torch.utils.data import RandomSampler, Sampler
@@ -17,7 +18,13 @@ from pytorchvideo.data._frame_lists import FrameListHandler, read_frame_lists
 from pytorchvideo.data._left_out import warn_of_left_out
 from pytorchvideo.data._skipped import SkippedClip
 from pytorchvideo.data._tables import read_json
-from pytorchvideo.data.clip_sampling import ClipSampler
+from pytorchvideo.data.clip_sampling import (
+    ClipInfo,
+    ClipInfoList,
+    ClipSampler,
+    Seconds,
+    exact_seconds,
+)
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
 
 __all__ = ["SSv2"]
@@ -27,20 +34,21 @@ class SSv2(LabeledVideoDataset):
     """Yields the clips of Something-Something V2; a :class:`~pytorchvideo.data.LabeledVideoDataset` in everything else.
 
     A sample has ``video``, ``video_name`` (the folder of its frames), ``video_index``, ``clip_index``,
-    ``aug_index`` and ``label``, the class id. A clip is what the sampler says: for whole videos, which are 2 to 6 s
-    long, take ``make_clip_sampler("uniform", 60)``.
+    ``aug_index`` and ``label``, the class id. Every clip is the whole video, 2 to 6 s of it: of the clip sampler only
+    the number of clips counts, unless ``whole_videos`` is False.
 
     Args:
         label_name_file: json, ``{template: "index"}``.
         video_label_file: json, a list of ``{"id": ..., "template": ...}``, the template with or without brackets.
         video_path_label_file: list of frames, with the header ``original_vido_id video_id frame_id path labels``.
-        clip_sampler: which clips to take from a video.
+        clip_sampler: how many clips to take from a video.
         video_sampler: a sampler class; the order of the videos.
         transform: applied to each sample.
         video_path_prefix: put before the path of every frame.
         frames_per_clip: one frame out of each of this many segments of the clip; by default all frames.
         rand_sample_frames: a random frame of each segment, not the middle one.
         fps: frames per second.
+        whole_videos: False takes the clips that the sampler says.
         options: other keyword-only arguments of :class:`~pytorchvideo.data.LabeledVideoDataset`.
 
     Raises:
@@ -62,6 +70,7 @@ class SSv2(LabeledVideoDataset):
         rand_sample_frames: bool = False,
         *,
         fps: float = 30.0,
+        whole_videos: bool = True,
         **options: Any,
     ) -> None:
         if frames_per_clip is not None and frames_per_clip < 1:
@@ -72,9 +81,11 @@ class SSv2(LabeledVideoDataset):
         warn_of_left_out(left_out, len(labels))
         self._frames_per_clip = frames_per_clip
         self._rand_sample_frames = rand_sample_frames
+        videos = [(name, {"label": label}) for name, label in labels.items() if name in frames]
+        self._path_to_videos = [frames[name].paths for name, _ in videos]
         super().__init__(
-            [(name, {"label": label}) for name, label in labels.items() if name in frames],
-            clip_sampler,
+            videos,
+            _WholeVideos(clip_sampler) if whole_videos else clip_sampler,
             video_sampler,
             transform,
             decode_audio=False,
@@ -95,6 +106,34 @@ class SSv2(LabeledVideoDataset):
             middle = (first + last) // 2
             chosen.append(random.randint(first, last) if self._rand_sample_frames else middle)
         return [indices[i] for i in chosen]
+
+
+class _WholeVideos(ClipSampler):
+    """As many clips as another sampler takes, each of them the whole video."""
+
+    def __init__(self, clip_sampler: ClipSampler) -> None:
+        super().__init__(clip_sampler._clip_duration)
+        self.clip_sampler = clip_sampler
+        self._last_end: Seconds | None = None
+
+    def __call__(
+        self,
+        last_clip_end_time: Seconds | None,
+        video_duration: Seconds,
+        annotation: dict[str, Any],
+    ) -> ClipInfo | ClipInfoList:
+        clip = self.clip_sampler(self._last_end, video_duration, annotation)
+        start, end = Fraction(0), exact_seconds(video_duration)
+        if isinstance(clip, ClipInfoList):
+            count = len(clip.clip_start_sec)
+            return clip._replace(clip_start_sec=[start] * count, clip_end_sec=[end] * count)
+        self._last_end = clip.clip_end_sec
+        return clip._replace(clip_start_sec=start, clip_end_sec=end)
+
+    def reset(self) -> None:
+        super().reset()
+        self._last_end = None
+        self.clip_sampler.reset()
 
 
 def _read_labels(label_name_file: str, video_label_file: str) -> dict[str, int]:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_type_hints
 
 import torch
-from torch.utils.data import Sampler, get_worker_info
+from torch.utils.data import Sampler
 
 from pytorchvideo._checks import check_choice, expected
-from pytorchvideo.data._randomness import seeded
+from pytorchvideo.data._randomness import current_worker, seeded
 from pytorchvideo.data._tables import bad_line, read_table
 
 Row = TypeVar("Row")
@@ -135,12 +135,10 @@ class MultiProcessSampler(Sampler):
 
     def __iter__(self) -> Iterator[Any]:
         """Starts an epoch; a worker for which nothing is left warns."""
-        worker = get_worker_info()
+        worker = current_worker()
         if worker is None:
             return iter(self._sampler)
-        with seeded(
-            worker.seed - worker.id, self._epoch
-        ):  # the difference is the same in all workers
+        with seeded(worker.base_seed, self._epoch):
             order = list(self._sampler)
         self._epoch += 1
         length, longer = divmod(len(order), worker.num_workers)

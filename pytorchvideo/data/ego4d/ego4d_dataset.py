@@ -13,13 +13,13 @@ from pytorchvideo.data._clip_reader import Transform
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._left_out import warn_of_left_out
 from pytorchvideo.data._skipped import SkippedClip
-from pytorchvideo.data._tables import read_json
 from pytorchvideo.data.clip_sampling import ClipInfo, ClipInfoList, ClipSampler
 from pytorchvideo.data.ego4d._annotations import read_moments
 from pytorchvideo.data.ego4d.imu import Ego4dImuData
 from pytorchvideo.data.ego4d.spectrogram import AUDIO_TRANSFORMS
-from pytorchvideo.data.ego4d.utils import MomentsClipSampler
+from pytorchvideo.data.ego4d.utils import MomentsClipSampler, get_label_id_map
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
+from pytorchvideo.data.utils import get_logger
 from pytorchvideo.transforms import (
     ApplyTransformToKey,
     Div255,
@@ -31,6 +31,8 @@ from pytorchvideo.transforms import (
 __all__ = ["Ego4dImuData", "Ego4dMomentsDataset"]
 
 _MIN_IMU_ROWS = 200
+
+log = get_logger(__name__)
 
 
 class Ego4dMomentsDataset(LabeledVideoDataset):
@@ -109,7 +111,7 @@ class Ego4dMomentsDataset(LabeledVideoDataset):
             raise ValueError(
                 "Expected `imu_path`, the folder of the measurements, with `imu=True`."
             )
-        self._label_ids = label_id_map or read_json(str(label_id_map_path))
+        self._label_ids = label_id_map or get_label_id_map(str(label_id_map_path))
         self._imu = Ego4dImuData(imu_path) if imu and imu_path is not None else None
         self._num_frames = round(self.VIDEO_FPS * window_sec)
         self._audio_transform = AUDIO_TRANSFORMS[audio_transform_type]

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from pytorchvideo.data._tables import read_table
+from pytorchvideo.data.ego4d.utils import Ego4dImuDataBase
 
 __all__ = ["Ego4dImuData"]
 
@@ -16,7 +17,7 @@ _RATE = 198.0
 """Hz: that of the files whose own times cannot be used."""
 
 
-class Ego4dImuData:
+class Ego4dImuData(Ego4dImuDataBase):
     """Reads ``<imu_path>/<video_uid>.csv`` with ``accl_x`` ... ``gyro_z`` and ``canonical_timestamp_ms``.
 
     Rows with an empty field are left out. The last file that was read is kept.
@@ -26,7 +27,7 @@ class Ego4dImuData:
     """
 
     def __init__(self, imu_path: str) -> None:
-        self._folder = Path(imu_path)
+        super().__init__(imu_path)
         self._last: tuple[str, torch.Tensor, torch.Tensor, float] | None = None
 
     def has_imu(self, video_uid: str) -> bool:
@@ -67,7 +68,7 @@ class Ego4dImuData:
         }
 
     def _file(self, video_uid: str) -> Path:
-        return self._folder / f"{video_uid}.csv"
+        return Path(self.imu_path) / f"{video_uid}.csv"
 
 
 def _read(file: Path) -> tuple[torch.Tensor, torch.Tensor, float]:

@@ -116,7 +116,7 @@ def _frame_info(video_id: str, folder: Path, names: list[str]) -> VideoFrameInfo
         video_id=video_id,
         location=str(folder),
         frame_file_stem=stem,
-        frame_string_length=min(len(frame["number"]) for frame in frames),
+        frame_string_length=len(stem) + min(len(frame["number"]) for frame in frames),
         min_frame_number=min(numbers),
         max_frame_number=max(numbers),
         file_extension=extension,
