@@ -63,7 +63,7 @@ def folder(make_video: Callable[..., Path], tmp_path_factory: pytest.TempPathFac
         "infos.csv": "video_id,resolution,duration,fps\nv,8x6,3,30\n",
         "actions.csv": ACTIONS,
         "manifest.csv": "video_id,location,frame_file_stem,frame_string_length,min_frame_number,"
-        "max_frame_number,file_extension\nv,frames/v,v_,3,0,89,png\n",
+        "max_frame_number,file_extension\nv,frames/v,v_,5,0,89,png\n",
         "labels.csv": "video_id,start_time,stop_time,start_frame,stop_frame,label_id,label_name\n"
         "v,0,3,0,89,1,walking\n",
     }

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exactly once, over ranks and workers, and again after a restart."""
 
-import importlib
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -184,14 +183,13 @@ def test_each_view_once_however_it_is_shared(
     videos_: int, clips: int, views: int, ranks: int, workers: int, seed: int, is_broken_off: bool
 ) -> None:
     """The shares of all workers of all ranks, without their processes."""
-    module = importlib.import_module("pytorchvideo.data.labeled_video_dataset")
     found: list[list[tuple[int, int, int]]] = [[], []]
     for rank, worker in product(range(ranks), range(workers)):
         sampler = partial(ShardedSampler, num_replicas=ranks, rank=rank, seed=seed)
         dataset = videos(videos_, sampler, ("constant_clips_per_video", 1, clips, views))
         info = SimpleNamespace(id=worker, num_workers=workers, seed=seed + 10 * rank + worker)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "get_worker_info", lambda info=info: info)
+            patch.setattr("torch.utils.data.get_worker_info", lambda info=info: info)
             if is_broken_off:
                 next(iter(dataset), None)
             for epoch in range(2):

@@ -2,11 +2,14 @@
 """Clip samplers: worked examples, closed forms for counts, properties over many durations."""
 
 import copy
+import math
 import pickle
 import random
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -23,6 +26,7 @@ from pytorchvideo.data.clip_sampling import (
     RandomMultiClipSamplerTruncateFromStart,
     UniformClipSampler,
     UniformClipSamplerTruncateFromStart,
+    exact_seconds,
     make_clip_sampler,
 )
 
@@ -88,6 +92,78 @@ def test_uniform_reset_starts_another_video() -> None:
     assert sampler(2, 10, {}).clip_index == 1
     sampler.reset()
     assert sampler(None, 10, {}).clip_index == 0
+
+
+RATES = [1, Fraction(1, 3), 10, 24, Fraction(24000, 1001), 25, Fraction(30000, 1001), 30, 60, 240]
+
+
+@given(
+    st.sampled_from(RATES),
+    st.integers(1, 59),
+    st.integers(0, 200),
+    st.sampled_from([float, Fraction]),
+)
+def test_a_uniform_window_of_n_frames_has_n_frames(
+    fps: int | Fraction, count: int, rest: int, kind: Callable[[Fraction], Any]
+) -> None:
+    """Also where the duration of the clip, of the video, or both, is a float."""
+    tick, num_frames = 1 / Fraction(fps), 2 * count + rest
+    clips = all_clips(UniformClipSampler(kind(count * tick)), kind(num_frames * tick))
+    # the frames at k * tick with start <= k * tick < end, of exact times
+    inside = [
+        range(math.ceil(c.clip_start_sec / tick), math.ceil(c.clip_end_sec / tick)) for c in clips
+    ]
+    assert [len(frames) for frames in inside] == [count] * (num_frames // count)
+    assert [k for frames in inside for k in frames] == list(range(num_frames // count * count))
+
+
+@given(st.sampled_from(RATES), st.floats(0.01, 5), st.integers(1, 200))
+def test_every_frame_is_in_one_uniform_window_of_any_length(
+    fps: int | Fraction, clip: float, num_frames: int
+) -> None:
+    tick = 1 / Fraction(fps)
+    clips = all_clips(UniformClipSampler(clip), float(num_frames * tick), limit=100_000)
+    inside = [
+        k
+        for c in clips
+        for k in range(math.ceil(c.clip_start_sec / tick), math.ceil(c.clip_end_sec / tick))
+    ]
+    # what begins after the last clip is the rest that is left out; a short video is one long clip
+    assert inside == list(range(math.ceil(clips[-1].clip_end_sec / tick)))
+
+
+@given(st.integers(1, 59), st.integers(0, 2**32 - 1))
+def test_a_random_window_of_n_frames_has_n_frames(count: int, seed: int) -> None:
+    tick = Fraction(1, FPS)
+    for sampler in (
+        RandomClipSampler(count / FPS, generator=torch.Generator().manual_seed(seed)),
+        ConstantClipsPerVideoSampler(count / FPS, 3),
+    ):
+        clip = sampler(None, 100 / FPS, {})
+        assert isinstance(clip.clip_start_sec, Fraction) and isinstance(clip.clip_end_sec, Fraction)
+        first, end = math.ceil(clip.clip_start_sec / tick), math.ceil(clip.clip_end_sec / tick)
+        assert end - first == count
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, np.float64, torch.tensor])
+def test_durations_are_numbers_of_any_kind(kind: Callable[[float], Any]) -> None:
+    clips = all_clips(UniformClipSampler(kind(0.4)), kind(1.2))
+    np.testing.assert_allclose(times(clips), [(0, 0.4), (0.4, 0.8), (0.8, 1.2)], atol=1e-6)
+    with pytest.raises(ValueError, match="Expected `clip_duration` to be > 0 seconds"):
+        UniformClipSampler(kind(-1.0))
+
+
+def test_a_float_is_the_fraction_that_it_is_a_rounding_of() -> None:
+    for n in range(1, 60):
+        assert exact_seconds(n / 30) == Fraction(n, 30)
+        assert exact_seconds(n * 1001 / 30000) == Fraction(n * 1001, 30000)
+    assert exact_seconds(0.1 + 0.2) == Fraction(3, 10)
+    assert exact_seconds(1e-9) == Fraction(1e-9)  # not 0
+    assert exact_seconds(Fraction(1, 10**9)) == Fraction(1, 10**9)
+    with pytest.raises(ValueError, match="Expected `seconds` to be a finite number"):
+        exact_seconds(math.inf)
+    with pytest.raises(ValueError, match="Expected `clip_duration` to be seconds, a number"):
+        UniformClipSampler("2 s")  # type: ignore[arg-type]
 
 
 def test_rounding_of_float_durations_loses_no_clip() -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from pytorchvideo.data.dataset_manifest_utils import (
     EncodedVideoInfo,
+    FramePaths,
     ImageDataset,
     VideoDataset,
     VideoDatasetType,
@@ -28,7 +29,7 @@ from pytorchvideo.data.utils import (
 
 
 def frame_info(folder: Path, video_id: str = "a", last: int = 8) -> VideoFrameInfo:
-    return VideoFrameInfo(video_id, str(folder), f"{video_id}_", 3, 1, last, "png")
+    return VideoFrameInfo(video_id, str(folder), f"{video_id}_", 5, 1, last, "png")
 
 
 @pytest.fixture
@@ -57,6 +58,20 @@ def test_the_last_frame_is_there(frames: Path) -> None:
     assert list(images) == [f"a_{k}" for k in range(1, 9)]
     assert images["a_8"].frame_file_path == str(frames / "a_008.png")
     assert (images["a_8"].video_id, images["a_8"].frame_number) == ("a", 8)
+
+
+def test_a_manifest_as_the_public_library_writes_it(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text(
+        "video_id,location,frame_file_stem,frame_string_length,min_frame_number,max_frame_number,file_extension\n"
+        "P01_01,frames/P01_01,frame_,16,2,3001,jpg\n"
+    )
+    rows = load_dataclass_dict_from_csv(tmp_path / "manifest.csv", VideoFrameInfo, "video_id")
+    paths = FramePaths(rows["P01_01"])
+    assert (len(paths), paths[0]) == (3000, "frames/P01_01/frame_0000000002.jpg")
+    assert paths[-1] == "frames/P01_01/frame_0000003001.jpg"
+    # names without zeros in front are no shorter than they are
+    unpadded = FramePaths(VideoFrameInfo("a", "a", "img", 4, 9, 10, "png"))
+    assert list(unpadded) == ["a/img9.png", "a/img10.png"]
 
 
 def test_what_is_left_out_is_said_once_and_listed(frames: Path) -> None:
@@ -136,8 +151,12 @@ def test_how_files_and_frames_are_read(
     ):
         videos, _ = VideoDataset.load_videos(manifest, infos, dataset_type=kind, **reading)
         assert videos["a"].get_clip(0, 1)["video"].dtype == torch.uint8
-        with pytest.raises(ValueError, match="Expected `decoder` to be one of"):
-            VideoDataset.load_videos(manifest, infos, dataset_type=kind, decoder="opencv")
+    # pictures need no decoder
+    assert VideoDataset.load_videos(pictures, infos, decoder="opencv")[0].keys() == {"a"}
+    with pytest.raises(ValueError, match="Expected `decoder` to be one of"):
+        VideoDataset.load_videos(
+            files, infos, dataset_type=VideoDatasetType.EncodedVideo, decoder="opencv"
+        )
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 

@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for k in range(FPS * SECONDS):
         Image.fromarray(np.full((6, 8, 3), 10 * k, np.uint8)).save(root / f"f_{k:02d}.png")
     save_dataclass_objs_to_headered_csv([VideoInfo("v", "8x6", SECONDS, FPS)], root / "infos.csv")
-    row = VideoFrameInfo("v", str(root), "f_", 2, 0, FPS * SECONDS - 1, "png")
+    row = VideoFrameInfo("v", str(root), "f_", 4, 0, FPS * SECONDS - 1, "png")
     save_video_frame_info({"v": row}, str(root / "manifest.csv"))
     save_dataclass_objs_to_headered_csv(LABELS, root / "labels.csv")
     return root

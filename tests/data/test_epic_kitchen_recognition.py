@@ -33,7 +33,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
     for k in range(FPS * SECONDS):
         Image.fromarray(np.full((6, 8, 3), 5 * k, np.uint8)).save(root / f"f_{k:02d}.png")
     save_dataclass_objs_to_headered_csv([VideoInfo("v", "8x6", SECONDS, FPS)], root / "infos.csv")
-    row = VideoFrameInfo("v", str(root), "f_", 2, 0, FPS * SECONDS - 1, "png")
+    row = VideoFrameInfo("v", str(root), "f_", 4, 0, FPS * SECONDS - 1, "png")
     save_video_frame_info({"v": row}, str(root / "manifest.csv"))
     rows = [
         f"P01,v,{name},00:00:0{start}.0,00:00:0{stop}.0,0,9,take,0,pan,1,[],[]\n"

@@ -29,6 +29,7 @@ from torchvision.transforms import Compose
 
 from pytorchvideo.data import Kinetics, Ucf101, labeled_video_dataset, make_clip_sampler
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
+from pytorchvideo.data.utils import MultiProcessSampler
 from pytorchvideo.transforms import (
     ApplyTransformToKey,
     Div255,
@@ -204,6 +205,49 @@ def test_a_transform_may_skip_samples_but_its_errors_are_not_caught() -> None:
     assert next(dataset)["video_index"] == 1  # the epoch goes on
 
 
+# -- what clients of PyTorchVideo use ------------------------------------------------------------
+
+
+def test_the_videos_and_their_sampler_have_their_old_names() -> None:
+    dataset = make(names(3))
+    assert [dataset._labeled_videos[i] for i in range(3)] == [
+        (f"{i}.mp4", {"label": i}) for i in range(3)
+    ]
+    assert dataset._video_sampler is dataset.video_sampler
+    assert dataset._video_sampler_iter is None
+    next(dataset)
+    assert list(dataset._video_sampler_iter) == [1, 2]
+    dataset._labeled_videos = [("5.mp4", {"label": 5})]
+    dataset._video_sampler = SequentialSampler(dataset._labeled_videos)
+    assert [s["label"] for s in dataset] == [5, 5]
+
+
+def test_a_subclass_may_say_which_videos_come() -> None:
+    class Backwards(LabeledVideoDataset):
+        def __iter__(self) -> "Backwards":
+            super().__iter__()
+            self._video_sampler_iter = iter([2, 0])
+            return self
+
+    class Own(LabeledVideoDataset):
+        """Reads nothing, but goes through the videos as the base does."""
+
+        def __next__(self) -> str:
+            if self._video_sampler_iter is None:
+                self._video_sampler_iter = iter(MultiProcessSampler(self._video_sampler))
+            return self._labeled_videos[next(self._video_sampler_iter)][0]
+
+    videos = [(name, {}) for name in names(3)]
+    for workers in (0, 1):
+        dataset = Backwards(videos, make_clip_sampler("random", 1), SequentialSampler)
+        dataset.video_path_handler = FakeHandler()
+        for _ in range(2):
+            assert indices(loaded(dataset, workers)) == [2, 0]
+        own = Own(videos, make_clip_sampler("random", 1), SequentialSampler)
+        for _ in range(2):
+            assert list(loaded(own, workers)) == names(3)
+
+
 # -- order ---------------------------------------------------------------------------------------
 
 
@@ -299,7 +343,7 @@ def test_distributed_sampler_class() -> None:
 
 # -- bad files -----------------------------------------------------------------------------------
 
-BAD = ["missing.mp4", "raises.mp4", "nothing.mp4", "no frames.mp4"]
+BAD = ["missing.mp4", "raises.mp4", "missing 2.mp4", "raises 2.mp4"]
 
 
 @pytest.mark.filterwarnings("ignore:Skipping:UserWarning")
@@ -314,7 +358,7 @@ def test_any_share_of_bad_files_leaves_the_epoch_whole(workers: int, bad: int) -
 
 
 def test_skipped_says_what_and_why_and_warns_once_per_path() -> None:
-    dataset = make([*BAD, "half.mp4", "good.mp4"])
+    dataset = make([*BAD[:2], "half.mp4", "good.mp4"])
     with pytest.warns(UserWarning, match="Skipping") as caught:
         samples = list(dataset)
     assert [(s["video_name"], s["clip_index"]) for s in samples] == [
@@ -325,16 +369,14 @@ def test_skipped_says_what_and_why_and_warns_once_per_path() -> None:
     assert [str(w.message) for w in caught] == [
         "Skipping missing.mp4: There is no video file missing.mp4.",
         "Skipping raises.mp4: raises.mp4 is damaged.",
-        "Skipping nothing.mp4: it has no frames from 0 to 1 s.",
-        "Skipping no frames.mp4: it has no frames from 0 to 1 s.",
         "Skipping half.mp4: half.mp4 ends early.",
     ]
     windows = [(c.clip_start_sec, c.clip_end_sec) for c in dataset.skipped]
-    assert windows == [(None, None), (0, 1), (0, 1), (0, 1), (1, 2)]
+    assert windows == [(None, None), (0, 1), (1, 2)]
     assert len(list(dataset)) == 3  # no warning, which would be an error here
-    assert len(dataset.skipped) == 5
+    assert len(dataset.skipped) == 3
     log = dataset.video_path_handler.log
-    assert log.count("open") == log.count("close") == 2 * 5
+    assert log.count("open") == log.count("close") == 2 * 3
 
 
 ALL_BAD = r"None of the 4 videos could be read. The first: .*: .*skipped"
@@ -358,9 +400,8 @@ def test_all_bad_is_one_clear_error(workers: int) -> None:
 def test_a_worker_raises_only_if_the_videos_of_the_others_are_bad_too(
     worker: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = importlib.import_module("pytorchvideo.data.labeled_video_dataset")
     info = SimpleNamespace(id=worker, num_workers=3, seed=40 + worker)
-    monkeypatch.setattr(module, "get_worker_info", lambda: info)
+    monkeypatch.setattr("torch.utils.data.get_worker_info", lambda: info)
     with pytest.raises(RuntimeError, match=ALL_BAD):
         list(make(BAD, ("random", 1)))
     good = ["good.mp4", *BAD] if worker else [*BAD, "good.mp4"]
@@ -370,7 +411,7 @@ def test_a_worker_raises_only_if_the_videos_of_the_others_are_bad_too(
 @pytest.mark.filterwarnings("ignore:Skipping:UserWarning")
 def test_a_worker_with_bad_files_only_knows_that_others_have_good_ones() -> None:
     # The only good video is one whose second clip is bad, so that it is in `skipped` as well.
-    dataset = make(["missing.mp4", "raises.mp4", "half.mp4", "nothing.mp4"])
+    dataset = make(["missing.mp4", "raises.mp4", "half.mp4", "raises 2.mp4"])
     for _ in range(2):
         assert indices(loaded(dataset, 4)) == [2]
 
@@ -493,13 +534,16 @@ def test_folders_of_frames_work_with_audio_asked_for(tmp_path: Path) -> None:
         Image.fromarray(np.full((8, 10, 3), i, np.uint8)).save(tmp_path / "clip" / f"{i}.png")
     listed = tmp_path / "list.txt"
     listed.write_text("clip 3\n")
-    (sample,) = labeled_video_dataset(
-        listed, make_clip_sampler("uniform", 0.4), transform=TRANSFORM
-    )
+    clips = make_clip_sampler("uniform", 0.4)
+    (sample,) = labeled_video_dataset(listed, clips, transform=TRANSFORM, decoder="frame")
     assert sample["label"] == 3
     assert sample["video_name"] == "clip"
     wanted = torch.tensor([0, 1, 3, 4, 6, 7, 9, 11]) / 255  # 8 of 12, truncated
     torch.testing.assert_close(sample["video"][0, :, 0, 0], wanted)
+    listed.write_text("clip.mp4 3\n")
+    (tmp_path / "clip.mp4").touch()
+    with pytest.raises(ValueError, match="Expected `decoder` to be one of"):
+        labeled_video_dataset(listed, clips, decoder="frame")
 
 
 def test_bad_real_files_are_skipped(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Something-Something V2: templates, segments, and clips that follow the sampler."""
+"""Something-Something V2: templates, segments, whole videos, and clips that follow the sampler."""
 
 import json
 from collections.abc import Callable
@@ -93,15 +93,71 @@ def test_a_random_frame_of_each_segment(make: Make) -> None:
 
 
 def test_clips_follow_the_sampler(make: Make) -> None:
-    samples = list(make(("uniform", Fraction(2, 5), Fraction(3, 5)), frames_per_clip=2))
+    sampler = ("uniform", Fraction(2, 5), Fraction(3, 5))
+    samples = list(make(sampler, frames_per_clip=2, whole_videos=False))
     assert [values(s["video"]) for s in samples] == [[1, 2], [7, 8]] * 2
-    assert [values(s["video"]) for s in make(("uniform", Fraction(2, 5)))] == [
+    samples = list(make(("uniform", Fraction(2, 5)), whole_videos=False))
+    assert [values(s["video"]) for s in samples] == [
         [k, k + 1, k + 2, k + 3] for k in (0, 4, 8)
     ] * 2
 
 
+@pytest.mark.parametrize("length", [0.1, 1.0, 1.2, 60])
+@pytest.mark.parametrize(
+    ("sampler", "indices"),
+    [
+        (("constant_clips_per_video", 1), [(0, 0)]),
+        (("constant_clips_per_video", 2, 2), [(c, a) for c in range(2) for a in range(2)]),
+        (("random",), [(0, 0)]),
+        (("random_multi", 2), [([0, 0], [0, 0])]),
+    ],
+)
+def test_a_clip_is_the_whole_video_whatever_its_duration(
+    make: Make, length: float, sampler: tuple[Any, ...], indices: list[Any]
+) -> None:
+    samples = list(make((sampler[0], length, *sampler[1:])))
+    assert [(s["clip_index"], s["aug_index"]) for s in samples] == indices * 2
+    for sample in samples:
+        videos = sample["video"] if isinstance(sample["video"], list) else [sample["video"]]
+        assert [values(video) for video in videos] == [list(range(12))] * len(videos)
+
+
+def test_as_many_whole_videos_as_the_sampler_takes_clips(make: Make) -> None:
+    for _ in range(2):  # two epochs
+        samples = list(make(("uniform", 0.3), frames_per_clip=3))
+        assert [s["clip_index"] for s in samples] == [0, 1, 2, 3] * 2
+        assert {tuple(values(s["video"])) for s in samples} == {(2, 5, 9)}
+
+
+def test_the_parts_that_clients_use(make: Make, files: Path) -> None:
+    dataset = make()
+    assert dataset._path_to_videos == [
+        [str(files / f"{name}/{name}_{k + 1:06d}.png") for k in range(12)]
+        for name in ("74225", "116154")
+    ]
+    assert [dataset._labeled_videos[i][1] for i in range(2)] == [{"label": 1}, {"label": 0}]
+
+
+@pytest.mark.parametrize("empty", ["''", '""'])
+def test_an_empty_list_of_labels(files: Path, tmp_path: Path, empty: str) -> None:
+    text = (files / "frames.csv").read_text()
+    (tmp_path / "frames.csv").write_text(text.replace('""', empty))
+    with pytest.warns(UserWarning, match="1 of 3 videos are left out"):
+        dataset = SSv2(
+            str(files / "templates.json"),
+            str(files / "videos.json"),
+            str(tmp_path / "frames.csv"),
+            make_clip_sampler("constant_clips_per_video", 1.0, 1),
+            SequentialSampler,
+            video_path_prefix=str(files),
+            frames_per_clip=2,
+        )
+    assert [values(s["video"]) for s in dataset] == [[3, 8]] * 2
+
+
 def test_more_frames_asked_for_than_there_are(make: Make) -> None:
-    sample = next(iter(make(("uniform", Fraction(1, 5)), frames_per_clip=5)))
+    clips = make(("uniform", Fraction(1, 5)), frames_per_clip=5, whole_videos=False)
+    sample = next(iter(clips))
     assert values(sample["video"]) == [0, 0, 0, 1, 1]  # two frames
     with pytest.raises(ValueError, match="`frames_per_clip` to be a whole number >= 1"):
         SSv2("", "", "", make_clip_sampler("uniform", 1), frames_per_clip=0)

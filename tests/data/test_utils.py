@@ -2,7 +2,6 @@
 """Layouts, times, writing a clip, shares of workers, tables of dataclasses."""
 
 import ast
-import importlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -100,11 +100,17 @@ def test_shares_are_contiguous_and_complete_in_every_epoch(workers: int) -> None
 
 def test_a_worker_with_nothing_to_do_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     info = SimpleNamespace(id=2, num_workers=3, seed=9)
-    monkeypatch.setattr(
-        importlib.import_module("pytorchvideo.data.utils"), "get_worker_info", lambda: info
-    )
+    monkeypatch.setattr("torch.utils.data.get_worker_info", lambda: info)
     with pytest.warns(UserWarning, match="Worker 2 of 3 has nothing to do"):
         assert list(MultiProcessSampler(SequentialSampler(range(2)))) == []
+
+
+def test_the_info_of_a_worker_may_be_replaced() -> None:
+    """As client tests do, with nothing but a number of the worker and of workers."""
+    for worker, share in enumerate(([0, 1, 2, 3], [4, 5, 6], [7, 8, 9])):
+        with mock.patch("torch.utils.data.get_worker_info") as get_worker_info:
+            get_worker_info.return_value = mock.Mock(id=worker, num_workers=3)
+            assert list(MultiProcessSampler(SequentialSampler(range(10)))) == share
 
 
 # -- tables of dataclasses -----------------------------------------------------------------------

@@ -26,8 +26,8 @@ def test_flat_folders_of_frames(tmp_path: Path, multithreaded: bool) -> None:
     (tmp_path / "empty").mkdir()
     found = build_frame_manifest_from_flat_directory(str(tmp_path), multithreaded)
     assert found == {
-        "P01_01": VideoFrameInfo("P01_01", str(tmp_path / "P01_01"), "frame_", 10, 1, 11, "jpg"),
-        "P02_103": VideoFrameInfo("P02_103", str(tmp_path / "P02_103"), "frame_", 1, 8, 11, "png"),
+        "P01_01": VideoFrameInfo("P01_01", str(tmp_path / "P01_01"), "frame_", 16, 1, 11, "jpg"),
+        "P02_103": VideoFrameInfo("P02_103", str(tmp_path / "P02_103"), "frame_", 7, 8, 11, "png"),
     }
 
 
@@ -37,9 +37,9 @@ def test_nested_folders_of_frames(tmp_path: Path, multithreaded: bool) -> None:
     touch(tmp_path, "P02/P02_07_0001.jpg", "P02/else_0001.jpg")
     found = build_frame_manifest_from_nested_directory(str(tmp_path), multithreaded)
     assert found == {
-        "P01_01": VideoFrameInfo("P01_01", str(tmp_path / "P01"), "P01_01_", 4, 0, 2, "jpg"),
-        "P01_101": VideoFrameInfo("P01_101", str(tmp_path / "P01"), "P01_101_", 4, 0, 2, "jpg"),
-        "P02_07": VideoFrameInfo("P02_07", str(tmp_path / "P02"), "P02_07_", 4, 1, 1, "jpg"),
+        "P01_01": VideoFrameInfo("P01_01", str(tmp_path / "P01"), "P01_01_", 11, 0, 2, "jpg"),
+        "P01_101": VideoFrameInfo("P01_101", str(tmp_path / "P01"), "P01_101_", 12, 0, 2, "jpg"),
+        "P02_07": VideoFrameInfo("P02_07", str(tmp_path / "P02"), "P02_07_", 11, 1, 1, "jpg"),
     }
 
 
