@@ -115,7 +115,7 @@ def exact_seconds(value: Any, name: str = "seconds") -> Fraction:
     >>> exact_seconds(13 / 30), exact_seconds(0.1 + 0.2), exact_seconds(1001 / 30000)
     (Fraction(13, 30), Fraction(3, 10), Fraction(1001, 30000))
     """
-    time = as_time(value, name)
+    time = value if isinstance(value, Fraction) else as_time(value, name)
     if isinstance(time, Fraction):
         return time
     if math.isinf(time):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -70,6 +70,7 @@ def test_uniform_count_and_starts_follow_the_closed_form(
 
 
 @given(st.floats(0.05, 30), st.floats(0.05, 5), st.floats(0.05, 5), st.booleans())
+@settings(deadline=None)
 def test_uniform_with_float_times_ends_and_stays_inside(
     duration: float, clip: float, stride: float, backpad: bool
 ) -> None:
@@ -103,6 +104,7 @@ RATES = [1, Fraction(1, 3), 10, 24, Fraction(24000, 1001), 25, Fraction(30000, 1
     st.integers(0, 200),
     st.sampled_from([float, Fraction]),
 )
+@settings(deadline=None)
 def test_a_uniform_window_of_n_frames_has_n_frames(
     fps: int | Fraction, count: int, rest: int, kind: Callable[[Fraction], Any]
 ) -> None:
@@ -118,6 +120,7 @@ def test_a_uniform_window_of_n_frames_has_n_frames(
 
 
 @given(st.sampled_from(RATES), st.floats(0.01, 5), st.integers(1, 200))
+@settings(deadline=None)
 def test_every_frame_is_in_one_uniform_window_of_any_length(
     fps: int | Fraction, clip: float, num_frames: int
 ) -> None:
