@@ -101,7 +101,7 @@ def build_backbone(
         num_classes: of its classifier, which is replaced where it has another number; None keeps it.
         pretrained: load the published weights.
         weights: load this file instead.
-        recipe: the clips that were asked for: pools of fixed size are built for them. Of no effect
+        recipe: the clips that were asked for: pools of fixed size, and positions, are made for them. Of no effect
             where it is a mapping, that of a checkpoint, which has the sizes among its arguments.
         has_head: a head follows: the network stays as it is.
 
@@ -121,6 +121,9 @@ def build_backbone(
         raise ValueError(own_module_message("backbone", spec))
     pretrained = kwargs.pop("pretrained", pretrained) and weights is None
     if is_hugging_face(spec):
+        if isinstance(recipe, ClipRecipe):
+            sizes = {"num_frames": recipe.num_frames, "image_size": recipe.crop_size}
+            kwargs = {**{key: size for key, size in sizes.items() if size}, **kwargs}
         return _hugging_face(spec, kwargs, classes, pretrained, weights)
     check_name(spec)
     entry = model_entry(spec)

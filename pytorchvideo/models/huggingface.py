@@ -30,6 +30,15 @@ from torch import nn
 
 from pytorchvideo._checks import expected
 from pytorchvideo.models._frame_encoder import FrameEncoder
+from pytorchvideo.models._hugging_face_sizes import (
+    check_size,
+    frames_of,
+    frames_of_a_token,
+    image_size_of,
+    resized_state,
+    set_sizes,
+    side_of,
+)
 from pytorchvideo.models._weights import ClipRecipe
 from pytorchvideo.models.net import check_clip_batch
 
@@ -63,11 +72,13 @@ class _Family(NamedTuple):
 
 _FAMILIES = {
     # 8 frames at a rate of 1/32, 16 at 1/16, 96 at 1/4: section 4
-    "timesformer": _Family("TimesformerVideoProcessor", lambda frames: max(4, 256 // frames), "HW"),
+    "timesformer": _Family(
+        "TimesformerVideoProcessor", lambda frames: max(4, 256 // frames), "THW"
+    ),
     "videomae": _Family("VideoMAEVideoProcessor", lambda frames: 4, "THW"),
     # 32 frames with stride 2: section 4.1
     "vivit": _Family("VivitVideoProcessor", lambda frames: 2, "THW"),
-    "vjepa2": _Family("VJEPA2VideoProcessor", lambda frames: 4, ""),
+    "vjepa2": _Family("VJEPA2VideoProcessor", lambda frames: 4, "HW"),
     "clip": _Family("CLIPImageProcessor", lambda frames: 8, "THW", "CLIPVisionModel"),
     "siglip": _Family("SiglipImageProcessor", lambda frames: 8, "THW", "SiglipVisionModel"),
 }
@@ -139,7 +150,14 @@ class HuggingFaceModel(nn.Module):
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """Returns one vector a clip, (B, num_features): the classifier's input."""
         check_clip_batch(x, _NUM_CHANNELS)
-        self._check_size(x)
+        config = self.trunk.config
+        check_size(
+            x,
+            self.recipe,
+            _family(config).fixed,
+            step=frames_of_a_token(config),
+            advice="For others, build it with create_hugging_face(source, num_frames=..., image_size=...).",
+        )
         frames = x.transpose(1, 2)  # (B, C, T, H, W) -> (B, T, C, H, W)
         # the classifier is the identity: what comes out under the name of logits is its input
         features: torch.Tensor = self.trunk(**{self.trunk.main_input_name: frames}).logits
@@ -187,21 +205,13 @@ class HuggingFaceModel(nn.Module):
         model.num_labels = model.config.num_labels
         return model
 
-    def _check_size(self, x: torch.Tensor) -> None:
-        recipe, fixed = self.recipe, _family(self.trunk.config).fixed
-        sizes = {"T": recipe.num_frames, "H": recipe.crop_size, "W": recipe.crop_size}
-        for letter, got in zip("THW", x.shape[2:], strict=True):
-            if letter in fixed and got != sizes[letter]:
-                wanted = f"clips (B, 3, T, H, W) with {letter} = {sizes[letter]}"
-                advice = "The transforms of the model's `recipe` make them."
-                raise ValueError(expected("x", wanted, tuple(x.shape), advice))
-
 
 def create_hugging_face(
     source: "str | os.PathLike[str] | PretrainedConfig | Mapping[str, Any]",
     num_classes: int | None = None,
     *,
     num_frames: int | None = None,
+    image_size: int | None = None,
     **options: Any,
 ) -> HuggingFaceModel:
     """Builds a video model of ``transformers``, (B, C, T, H, W) -> (B, num_classes).
@@ -211,19 +221,21 @@ def create_hugging_face(
             configuration (also as its ``to_dict()``), for weights that are drawn at random.
         num_classes: classes of the classifier; None keeps that of the source. Where it is another number than the
             source's, or the source has no classifier, it starts untrained.
-        num_frames: frames of the clips for CLIP and SigLIP, 8 by default; the others know theirs.
+        num_frames: frames of the clips; None for those of the source, 8 for CLIP and SigLIP.
+        image_size: side of the pictures in pixels; None for that of the source. The positions that a source has learnt
+            for clips of another size are interpolated, and the log says so.
         options: keywords of ``from_pretrained``, such as ``revision`` or ``attn_implementation``.
 
     Raises:
         ImportError: ``transformers`` is not there.
         OSError: there is no such folder, and no such model on the Hub or no way to it.
         TypeError: the source is something else.
-        ValueError: the source is of none of the families above, has another number of frames, or ``num_classes``
-            is not positive.
+        ValueError: the source is of none of the families above, a size is no multiple of its patches, or
+            ``num_classes`` is not positive.
 
     Example::
 
-        model = create_hugging_face("MCG-NJU/videomae-base", num_classes=10)
+        model = create_hugging_face("facebook/timesformer-base-finetuned-k400", 10, num_frames=16)
         transform = model.recipe.transforms(train=True, key="video")
     """
     transformers = transformers_module()
@@ -241,8 +253,10 @@ def create_hugging_face(
             wanted = "a name, a folder, or a configuration of transformers"
             raise TypeError(expected("source", wanted, type(source).__name__))
     family = _family(config)
-    config = _with_frames(config, family, num_frames)
-    labels = _set_classes(config, num_classes)
+    published = _of_frames(config, family, num_frames)
+    labels = _set_classes(published, num_classes)
+    config = copy.deepcopy(published)
+    has_other_size = set_sizes(config, num_frames, image_size)
     if name is None:
         auto = transformers.AutoModelForVideoClassification
         model = (transformers.AutoModel if family.encoder else auto).from_config(config, **options)
@@ -250,11 +264,22 @@ def create_hugging_face(
         kind = getattr(transformers, family.encoder or "AutoModelForVideoClassification")
         with loading(name):
             model = kind.from_pretrained(
-                name, config=config, ignore_mismatched_sizes=True, **options
+                name, config=published, ignore_mismatched_sizes=True, **options
             )
+        if has_other_size:
+            model = _resized(model, config, options)
     if family.encoder is not None:
         model = FrameEncoder(model, config.num_frames, config.num_labels)
     return HuggingFaceModel(model.train(), _recipe(config, family, processor), labels)
+
+
+def _resized(model: Any, config: Any, options: Mapping[str, Any]) -> Any:
+    """The model for the clips of another configuration, with its weights."""
+    state, names = resized_state(model.state_dict(), model.config, config)
+    if names:
+        _log.info("The positions %s were interpolated.", " and ".join(names))
+    options = {key: value for key, value in options.items() if key not in _HUB_OPTIONS}
+    return type(model).from_pretrained(None, config=config, state_dict=state, **options)
 
 
 @contextlib.contextmanager
@@ -286,20 +311,12 @@ def transformers_module() -> Any:
     return transformers
 
 
-def _with_frames(config: Any, family: _Family, num_frames: int | None) -> Any:
-    """The configuration of what sees the frames, with their number."""
+def _of_frames(config: Any, family: _Family, num_frames: int | None) -> Any:
+    """The configuration of what sees the frames, with their number where it is of pictures."""
     if family.encoder is not None:
         config = getattr(config, "vision_config", config)
         config.num_frames = num_frames or getattr(config, "num_frames", _FRAMES_OF_PICTURES)
-    elif num_frames not in (None, _frames_of(config)):
-        wanted = f"{_frames_of(config)}, which the model was made for"
-        raise ValueError(expected("num_frames", wanted, num_frames))
     return config
-
-
-def _frames_of(config: Any) -> int:
-    frames: int = getattr(config, "num_frames", None) or config.frames_per_clip
-    return frames
 
 
 def _set_classes(config: Any, num_classes: int | None) -> tuple[str, ...]:
@@ -331,34 +348,25 @@ def recipe_of(name: str, config: Any, num_frames: int, **options: Any) -> ClipRe
     """Returns the recipe of a model of pictures, such as CLIP, for clips of so many frames."""
     hub_options = {key: value for key, value in options.items() if key in _HUB_OPTIONS}
     family = _family(config)
-    frames_config = _with_frames(copy.deepcopy(config), family, num_frames)
+    frames_config = _of_frames(copy.deepcopy(config), family, num_frames)
     return _recipe(frames_config, family, _processor(name, hub_options))
 
 
 def _recipe(config: Any, family: _Family, processor: Any) -> ClipRecipe:
     """The clips that a model takes, in the sizes of its configuration and the colours of its processor."""
     processor = processor or getattr(transformers_module(), family.processor)()
-    num_frames = _frames_of(config)
-    crop_size = _side(getattr(config, "image_size", None) or config.crop_size)
-    processed = _side(getattr(processor, "crop_size", None) or processor.size)
+    num_frames = frames_of(config)
+    crop_size = image_size_of(config)
+    processed = side_of(getattr(processor, "crop_size", None) or processor.size)
     mean, std = _colours(processor)
     return ClipRecipe(
         num_frames=num_frames,
         sampling_rate=family.sampling_rate(num_frames),
-        side_size=round(crop_size * max(1.0, _side(processor.size) / processed)),
+        side_size=round(crop_size * max(1.0, side_of(processor.size) / processed)),
         crop_size=crop_size,
         mean=mean,
         std=std,
     )
-
-
-def _side(size: Any) -> int:
-    """The side of a square that is given as a number, or as a mapping with one of these keys."""
-    if isinstance(size, (int, float)):
-        return int(size)
-    if isinstance(size, (list, tuple)):
-        return int(size[0])
-    return int(next(size[key] for key in ("shortest_edge", "height") if size.get(key)))
 
 
 def _colours(processor: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -367,8 +375,8 @@ def _colours(processor: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
     Processors differ in more than their numbers: ViViT's maps 0..255 to [-1, 1] before it normalises. What a black and
     a white clip become says it all.
     """
-    side = _side(processor.size)
-    pictures = np.stack([np.full((side, side, 3), value, np.uint8) for value in (0, 255)])
+    pixels = side_of(processor.size)
+    pictures = np.stack([np.full((pixels, pixels, 3), value, np.uint8) for value in (0, 255)])
     clip = next(iter(processor(list(pictures), return_tensors="pt").values()))
     # a clip (1, T, C, H, W), or pictures (T, C, H, W)
     black, white = clip.reshape(2, _NUM_CHANNELS, -1)[..., 0].double()

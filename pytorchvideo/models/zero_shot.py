@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pytorchvideo._checks import expected
+from pytorchvideo.models._hugging_face_sizes import check_size
 from pytorchvideo.models._weights import ClipRecipe
 from pytorchvideo.models.huggingface import loading, recipe_of, transformers_module
 from pytorchvideo.models.net import check_clip_batch
@@ -65,9 +66,10 @@ class ZeroShotModel(nn.Module):
         """Returns one unit vector a clip, (B, E): the direction of the mean of its frames' unit vectors.
 
         Raises:
-            ValueError: the input is not laid out like (B, 3, T, H, W).
+            ValueError: the input is not laid out like (B, 3, T, H, W), or of another size than the recipe's.
         """
         check_clip_batch(x, 3)
+        check_size(x, self.recipe, "HW")
         frames = x.transpose(1, 2).flatten(0, 1)  # (B, C, T, H, W) -> (B * T, C, H, W)
         vectors = F.normalize(
             self.projection(self.encoder(pixel_values=frames).pooler_output), dim=-1

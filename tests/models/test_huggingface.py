@@ -229,6 +229,116 @@ def test_encoders_of_pictures_are_built_again(family: str) -> None:
     torch.testing.assert_close(ours[:, :, 0, 0], theirs[:, :, 0, 0].T, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_clips_of_another_size_are_refused(family: str) -> None:
+    model = create_hugging_face(config_of(family), num_classes=2).eval()
+    frames = model.recipe.num_frames
+    # with as many patches in each
+    with pytest.raises(ValueError, match=r"with H = 32.*create_hugging_face\(source, num_frames"):
+        model(torch.rand(1, 3, frames, 16, 64))
+    if family == "vjepa2":
+        assert model(torch.rand(1, 3, frames + 2, 32, 32)).shape == (1, 2)
+        with pytest.raises(ValueError, match="with T a multiple of 2, but got"):
+            model(torch.rand(1, 3, frames + 1, 32, 32))
+    else:
+        with pytest.raises(ValueError, match=f"with T = {frames}, but got"):
+            model(torch.rand(1, 3, 2 * frames, 32, 32))
+
+
+def saved_model(family: str, folder: Path, **changes: Any) -> Any:
+    """A model with weights that all matter, in a folder."""
+    model = transformers.AutoModelForVideoClassification.from_config(config_of(family, **changes))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(folder)
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [
+        ("timesformer", {"num_frames": 12}),
+        ("timesformer", {"num_frames": 4, "image_size": 48}),
+        ("timesformer", {"image_size": 24}),
+        ("videomae", {"num_frames": 8, "image_size": 48}),
+        ("vjepa2", {"num_frames": 8, "image_size": 48}),
+    ],
+)
+def test_other_sizes_are_those_of_transformers(
+    family: str, options: dict[str, int], tmp_path: Path
+) -> None:
+    theirs = saved_model(family, tmp_path / "theirs")
+    model = create_hugging_face(tmp_path / "theirs", **options).eval()
+    sizes = {"num_frames": model.recipe.num_frames, "image_size": model.recipe.crop_size}
+    assert {**sizes, **options} == sizes
+    if family == "timesformer":
+        # it interpolates when it runs, and reads the grid of its configuration in every layer
+        for name, value in options.items():
+            setattr(theirs.config, name, value)
+    else:
+        names = {"frames_per_clip": 8, "crop_size": 48} if family == "vjepa2" else options
+        theirs = transformers.AutoModelForVideoClassification.from_pretrained(
+            tmp_path / "theirs", **names
+        ).eval()
+    clips = clips_for(model)
+    model.to_transformers().save_pretrained(tmp_path / "again")
+    with torch.inference_mode():
+        wanted = theirs(clips.transpose(1, 2)).logits
+        torch.testing.assert_close(model(clips), wanted, rtol=0, atol=1e-6)
+        again = create_hugging_face(tmp_path / "again").eval()
+        torch.testing.assert_close(again(clips), wanted, rtol=0, atol=1e-6)
+
+
+def test_positions_of_vivit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In space as ``transformers`` would, which knows one step in time, and that only while it traces."""
+    theirs = saved_model("vivit", tmp_path, num_frames=2).vivit.embeddings
+    model = create_hugging_face(tmp_path, image_size=48)
+    got = model.trunk.vivit.embeddings.position_embeddings
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.jit, "is_tracing", lambda: True)
+        wanted = theirs.interpolate_pos_encoding(torch.zeros(1, 37, 32), 48, 48)
+    torch.testing.assert_close(got, wanted)
+    longer = create_hugging_face(tmp_path, num_frames=6, image_size=48)
+    # one step in time, which does not change, three times
+    table = longer.trunk.vivit.embeddings.position_embeddings
+    torch.testing.assert_close(table[:, :1], wanted[:, :1])
+    torch.testing.assert_close(table[:, 1:], wanted[:, 1:].repeat(1, 3, 1))
+    assert longer(clips_for(longer)).shape == (2, 2)
+
+
+def test_vivit_in_time(tmp_path: Path) -> None:
+    before = saved_model("vivit", tmp_path).vivit.embeddings.position_embeddings.detach()
+    model = create_hugging_face(tmp_path, num_frames=8)
+    first, second = before[0, 1:17], before[0, 17:]
+    after = model.trunk.vivit.embeddings.position_embeddings[0, 1:].unflatten(0, (4, 16))
+    for step, share in enumerate((0.0, 0.25, 0.75, 1.0)):
+        torch.testing.assert_close(after[step], (1 - share) * first + share * second)
+
+
+@pytest.mark.parametrize("family", PICTURES)
+def test_larger_pictures(family: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole = transformers.AutoModel.from_config(pictures_config(family)).eval()
+    torch.nn.init.normal_(whole.vision_model.embeddings.position_embedding.weight)
+    whole.save_pretrained(tmp_path)
+    with caplog.at_level("INFO"):
+        model = create_hugging_face(tmp_path, 3, num_frames=2, image_size=48).eval()
+    assert "embeddings.position_embedding.weight were interpolated" in caplog.text
+    clips = clips_for(model)
+    assert clips.shape == (2, 3, 2, 48, 48)
+    with torch.inference_mode():
+        frames = clips.transpose(1, 2).flatten(0, 1)
+        pooled = whole.vision_model(
+            pixel_values=frames, interpolate_pos_encoding=True
+        ).pooler_output
+        torch.testing.assert_close(
+            model.forward_features(clips), pooled.unflatten(0, (2, 2)).mean(dim=1)
+        )
+    again = create_hugging_face(model.config).eval()
+    again.load_state_dict(model.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(again(clips), model(clips))
+
+
 def test_errors() -> None:
     model = create_hugging_face(config_of("videomae"), num_classes=2)
     with pytest.raises(ValueError, match=r"clips \(B, 3, T, H, W\) with T = 4, but got"):
@@ -243,8 +353,12 @@ def test_errors() -> None:
         create_hugging_face(config_of("videomae"), num_classes=-1)
     with pytest.raises(ValueError, match=r"a model of clip, siglip, timesformer.*but got 'bert'"):
         create_hugging_face({"model_type": "bert"})
-    with pytest.raises(ValueError, match=r"`num_frames` to be 4, which the model was made for"):
-        create_hugging_face(config_of("videomae"), num_frames=8)
+    with pytest.raises(ValueError, match=r"`num_frames` to be a multiple of 2.*but got 7"):
+        create_hugging_face(config_of("videomae"), num_frames=7)
+    with pytest.raises(ValueError, match=r"`image_size` to be a multiple of 8.*but got 60"):
+        create_hugging_face(config_of("timesformer"), image_size=60)
+    with pytest.raises(ValueError, match=r"`num_frames` to be whole numbers >= 1"):
+        create_hugging_face(pictures_config("clip"), num_frames=0)
     with pytest.raises(TypeError, match="a configuration of transformers, but got 'int'"):
         create_hugging_face(3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="ends with a linear `classifier`, but got 'Identity'"):

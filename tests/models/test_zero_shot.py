@@ -106,6 +106,9 @@ def test_the_recipe_fits(folder: Path) -> None:
         model.encoder, model.projection, model.texts[:2], model.scale, model.recipe, LABELS[:2]
     )
     assert copy(clip[None]).shape == (1, 2)
+    # as many patches, elsewhere
+    with pytest.raises(ValueError, match=r"with H = 32, but got .* `recipe` make them"):
+        model(torch.rand(1, 3, 2, 16, 64))
 
 
 def test_errors(folder: Path, tmp_path: Path) -> None:

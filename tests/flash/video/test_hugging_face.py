@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset
 import flash
 from flash.data_module import DataModule
 from flash.video import VideoClassifier, VideoPredictor
+from pytorchvideo.models import ClipRecipe
 
 transformers = pytest.importorskip("transformers")
 
@@ -121,6 +122,21 @@ def test_checkpoints_need_no_folder(
     wanted = model.predictor().predict(video)
     assert [label for label, _ in loaded] == [label for label, _ in wanted]
     assert [s for _, s in loaded] == pytest.approx([s for _, s in wanted], abs=1e-6)
+
+
+def test_it_is_built_for_the_clips_of_a_recipe(saved: Path, tmp_path: Path) -> None:
+    recipe = ClipRecipe(num_frames=6, sampling_rate=2, side_size=24, crop_size=24)
+    model = VideoClassifier(2, backbone=saved, recipe=recipe).eval()
+    theirs = transformers.VideoMAEForVideoClassification.from_pretrained(
+        saved, num_frames=6, image_size=24
+    ).eval()
+    clips = torch.rand(1, 3, 6, 24, 24)
+    with torch.inference_mode():
+        torch.testing.assert_close(model(clips), theirs(clips.transpose(1, 2)).logits)
+    model.save(tmp_path / "model.pt")
+    again = VideoPredictor.from_file(tmp_path / "model.pt").model.eval()
+    with torch.inference_mode():
+        assert torch.equal(again(clips), model(clips))
 
 
 def test_unfit_models(tmp_path: Path, saved: Path) -> None:
