@@ -43,7 +43,7 @@ class Hmdb51LabeledVideoPaths:
         self, paths_and_labels: Sequence[tuple[str, dict[str, Any]]], path_prefix: str = ""
     ) -> None:
         self._paths_and_labels = list(paths_and_labels)
-        self.path_prefix = path_prefix
+        self._path_prefix = path_prefix
         self.class_names = sorted({info["label"] for _, info in self._paths_and_labels})
 
     @classmethod
@@ -96,6 +96,15 @@ class Hmdb51LabeledVideoPaths:
         if not found:
             raise ValueError(f"The {len(file_paths)} split files list no {split_type} video.")
         return cls(found)
+
+    @property
+    def path_prefix(self) -> str:
+        """Put before every path."""
+        return self._path_prefix
+
+    @path_prefix.setter
+    def path_prefix(self, prefix: str | os.PathLike[str]) -> None:
+        self._path_prefix = os.fspath(prefix)
 
     def __getitem__(self, index: int) -> tuple[str, dict[str, Any]]:
         path, info = self._paths_and_labels[index]

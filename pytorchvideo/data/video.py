@@ -12,6 +12,11 @@ import torch
 class Video(ABC):
     """A video that clips can be cut out of."""
 
+    def __init__(  # noqa: B027 - a reader of one's own may have other arguments, or none
+        self, file: Any = None, video_name: str | None = None, decode_audio: bool = True
+    ) -> None:
+        """Takes the arguments of PyTorchVideo's readers; a reader keeps what it needs of them itself."""
+
     @property
     @abstractmethod
     def name(self) -> str:

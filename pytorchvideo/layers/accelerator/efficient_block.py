@@ -23,13 +23,12 @@ class EfficientBlockBase(nn.Module):
 
     convert_flag = False
 
-    def convert(self, input_blob_size: Sequence[int], *args: Any, **kwargs: Any) -> None:
+    def convert(self, *args: Any, **kwargs: Any) -> None:
         """Puts the block into its deployable form, in place.
 
         Args:
-            input_blob_size: shape of the input, the batch included.
-            args: what a subclass takes besides.
-            kwargs: likewise; the conversion of a model gives ``convert_for_quantize`` and
+            args: the first is the shape of the input, the batch included.
+            kwargs: the conversion of a model gives ``convert_for_quantize`` and
                 ``native_conv3d_op_qnnpack``, which blocks of no use for them ignore.
         """
         raise NotImplementedError(
