@@ -13,6 +13,7 @@ from flash.data.hooks import TransformHooks
 from flash.data.show import show_batch
 from flash.distributed import share_among_ranks
 from pytorchvideo._checks import check_choice, expected
+from pytorchvideo.data._samplers import sampler_of
 from pytorchvideo.data.clip_loader import ShardedSampler
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class DataModule(pl.LightningDataModule):
         num_workers: processes that read and decode; None is one for each core.
         pin_memory: None where there is a GPU.
         persistent_workers: keep the workers from one pass to the next.
-        sampler: of the training samples of a map-style dataset: a class, which gets the dataset, or an instance.
+        sampler: of the training samples of a map-style dataset: a class, which gets the dataset, an instance, or
+            ``partial(WeightedRandomSampler, weights, num_samples)``.
             By default they are shuffled. An iterable dataset has its own order.
         num_classes: number of classes, None where nothing is labelled.
         labels: class names in the order of their numbers.
@@ -188,4 +190,4 @@ class DataModule(pl.LightningDataModule):
             seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
             return ShardedSampler(cast(Sized, dataset), seed=seed, equal="pad")
         sampler: Any = RandomSampler if self._sampler is None else self._sampler
-        return sampler(dataset) if callable(sampler) else sampler
+        return sampler_of(sampler, dataset)

@@ -11,7 +11,13 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.utils.data import DataLoader, SequentialSampler
+from torch.utils.data import (
+    DataLoader,
+    DistributedSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+)
 
 from pytorchvideo.data.clip_loader import ShardedSampler
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
@@ -45,6 +51,28 @@ class EqualSteps:
         _all_have(False)
 
 
+class SharedDraws(ShardedSampler):
+    """Gives every index that another sampler draws to one rank: all draw the same, by (seed, epoch).
+
+    Args:
+        sampler: with a length, such as a WeightedRandomSampler.
+        seed: the same on all ranks.
+        equal: see :class:`ShardedSampler`.
+    """
+
+    def __init__(self, sampler: Any, *, seed: int = 0, equal: Any = None) -> None:
+        super().__init__(sampler, shuffle=False, seed=seed, equal=equal)
+        self._drawn: tuple[int, list[int]] | None = None
+
+    def _indices(self) -> list[int]:
+        if self._drawn is None or self._drawn[0] != self.epoch:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed((self.seed << 20) + self.epoch)
+                self._drawn = self.epoch, list(self.dataset)  # type: ignore[call-overload]
+        drawn = self._drawn[1]
+        return [drawn[place] for place in super()._indices()]
+
+
 def share_among_ranks(loader: DataLoader[Any], *, train: bool, epoch: int = 0) -> Any:
     """Returns a loader of this rank's share of the videos; without a process group it is the loader itself.
 
@@ -59,15 +87,23 @@ def share_among_ranks(loader: DataLoader[Any], *, train: bool, epoch: int = 0) -
     sampler = videos.video_sampler
     if not isinstance(sampler, ShardedSampler):
         few = len(videos.reader.videos) < dist.get_world_size()
-        sampler = ShardedSampler(
-            videos.reader.videos,
-            shuffle=not isinstance(sampler, SequentialSampler),
-            seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
-            equal="pad" if train or few else None,
-        )
+        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+        equal: Any = "pad" if train or few else None
+        if _is_plain(sampler):
+            shuffle = not isinstance(sampler, SequentialSampler)
+            sampler = ShardedSampler(videos.reader.videos, shuffle=shuffle, seed=seed, equal=equal)
+        else:
+            sampler = SharedDraws(sampler, seed=seed, equal=equal)
         videos.video_sampler = sampler
     sampler.set_epoch(epoch)
     return EqualSteps(loader, sampler) if train else loader
+
+
+def _is_plain(sampler: Sampler[Any]) -> bool:
+    """Whether a sampler takes each video once, in its order or at random, or gives shares of its own."""
+    if isinstance(sampler, RandomSampler):
+        return not sampler.replacement and sampler.num_samples == len(sampler.data_source)
+    return isinstance(sampler, (SequentialSampler, DistributedSampler))
 
 
 def _all_have(has_batch: bool) -> bool:

@@ -5,7 +5,7 @@
 
     trained_model("runs/gestures").push_to_hub("me/gestures")
     trained = PretrainedModel.from_pretrained("me/gestures")
-    VideoPredictor(trained.model, trained.recipe, trained.labels).predict("clip.mp4")
+    VideoPredictor.from_pretrained(trained).predict("clip.mp4")
 """
 
 import json
@@ -55,7 +55,8 @@ def trained_model(
         labels=tuple(predictor.labels),
         metrics=metrics,
         protocol=protocol,
-        multi_label=bool(saved.get("multi_label", False)),
+        multi_label=predictor.multi_label,
+        threshold=predictor.threshold,
         licence=licence,
     )
 
@@ -77,7 +78,12 @@ def transformers_model(path: str | os.PathLike[str]) -> Any:
     if not isinstance(predictor.model, HuggingFaceModel):
         raise ValueError(f"{file} holds a model of the zoo: trained_model(path) returns it.")
     predictor.model.labels = tuple(predictor.labels)
-    return predictor.model.to_transformers()
+    model = predictor.model.to_transformers()
+    if predictor.multi_label:
+        # their pipeline then takes sigmoids; the threshold is ours
+        model.config.problem_type = "multi_label_classification"
+        model.config.threshold = predictor.threshold
+    return model
 
 
 def _run_and_file(path: str | os.PathLike[str]) -> tuple[RunFolder | None, Path]:

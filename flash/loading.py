@@ -4,6 +4,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -33,7 +34,8 @@ def load_predictor(
         model: name of the zoo; with ``hf:`` in front a model of Hugging Face, by its name there or its folder.
         weights: its weights, or a model file that a run wrote, which needs no ``model``; None takes the
             published weights.
-        labels: file of class names for weights whose classes are not the published ones.
+        labels: file of class names for weights whose classes are not the published ones, or to be called otherwise
+            than a model file has it.
         zero_shot: names of classes for CLIP or SigLIP, which need no training; ``model`` says which of these.
         artefact: folder that ``export`` wrote, alone.
         trust: whether to load an artefact that can run code.
@@ -63,6 +65,8 @@ def load_predictor(
         predictor = VideoPredictor.from_file(RunFolder(run).model_file())
     elif weights is not None and model is None:
         predictor = VideoPredictor.from_file(weights)
+        if labels is not None:
+            predictor.labels = _names_for(labels, len(predictor.labels))
     elif model is None:
         raise ValueError(
             "Expected the folder of a run (--run DIR) or a model of the zoo (--model NAME)."
@@ -110,7 +114,14 @@ def _of_hugging_face(name: str) -> VideoPredictor:
 
     network = create_hugging_face(name)
     known = network.labels or [str(i) for i in range(network.classifier.out_features)]
-    return VideoPredictor(network, network.recipe, known)
+    config: Any = network.trunk.config
+    return VideoPredictor(
+        network,
+        network.recipe,
+        known,
+        multi_label=getattr(config, "problem_type", None) == "multi_label_classification",
+        threshold=getattr(config, "threshold", 0.5),
+    )
 
 
 def _of_classes(name: str, classes: Sequence[str]) -> VideoPredictor:
@@ -118,6 +129,14 @@ def _of_classes(name: str, classes: Sequence[str]) -> VideoPredictor:
 
     network = create_zero_shot(name, classes)
     return VideoPredictor(network, network.recipe, network.labels)
+
+
+def _names_for(file: Path, count: int) -> list[str]:
+    names = read_names(file)
+    if len(names) != count:
+        wanted = f"a file with a name for each of the {count} classes of the weights"
+        raise ValueError(expected("labels", wanted, f"{len(names)} names in {file}"))
+    return names
 
 
 def read_names(file: Path) -> list[str]:
@@ -133,7 +152,7 @@ def read_names(file: Path) -> list[str]:
     """
     if not file.is_file():
         raise FileNotFoundError(f"There is no file of class names {file}.")
-    text = file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8-sig")
     if file.suffix != ".json":
         names = [line.strip() for line in text.splitlines() if line.strip()]
     else:

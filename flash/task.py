@@ -92,12 +92,12 @@ class Task(pl.LightningModule):
             }
         )
 
-        # Lightning's own mean rounds the number of samples where processes have different ones
+        # Lightning's own mean is that of one process, and rounds the number of samples
         plain = [name for name in self._metrics if f"val_{name}" not in self.metric_modules]
         self.mean_modules = nn.ModuleDict(
             {
                 f"{stage}_{name}": MeanMetric(nan_strategy="disable")
-                for stage in ("val", "test")
+                for stage in _STAGES
                 for name in (*self._losses, "loss", *plain)
             }
         )
@@ -122,7 +122,8 @@ class Task(pl.LightningModule):
                 # once for each sample: without its nan strategy MeanMetric has no weights
                 mean = torch.as_tensor(value, device=logits.device).detach().expand(len(logits))
                 value = cast(MeanMetric, self.mean_modules[name])
-                value.update(mean)
+                # as above, the forward pass keeps the batch's value for the step's log
+                value(mean) if stage == "train" else value.update(mean)
             self.log(
                 name,
                 value,

@@ -208,7 +208,7 @@ class ClipOptions(Recipe):
             return RandomSampler
         if not callable(chosen) and not isinstance(chosen, Sampler):
             raise TypeError(expected("video_sampler", "a sampler, or a class of samplers", chosen))
-        return chosen if callable(chosen) else lambda videos: chosen
+        return chosen
 
     @property
     def _duration(self) -> Seconds:

@@ -58,8 +58,9 @@ class VideoClassificationData(FromTables, FromAnnotations):
         clip_sampler_kwargs: arguments for a named sampler, e.g. ``{"clips_per_video": 5}``.
         eval_clip_sampler: name or instance for validation and test.
         eval_clip_sampler_kwargs: arguments for it.
-        video_sampler: class of the order of training videos, e.g. ``SequentialSampler``; by default they are
-            shuffled. The other stages keep the order of the files.
+        video_sampler: the order of training videos: a class such as ``SequentialSampler``, a sampler, or
+            ``partial(WeightedRandomSampler, weights, num_samples)``; by default they are shuffled. The other stages
+            keep the order of the files.
         decode_audio: also load the sound, as ``audio``.
         decoder: see :class:`pytorchvideo.data.encoded_video.EncodedVideo`.
         train_transform, val_transform, test_transform, predict_transform: a callable on the sample dict, a dict

@@ -26,6 +26,7 @@ from pytorchvideo.data._decode import VideoError, check_window
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.models._rebuild import rebuild_model
 from pytorchvideo.models._weights import ClipRecipe, read_checkpoint
+from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.transforms._pushdown import temporal_frame_filter
 from pytorchvideo.transforms.functional import uniform_crop
 
@@ -129,6 +130,27 @@ class VideoPredictor:
             batch_size=batch_size,
             multi_label=saved.get("multi_label", False),
             threshold=saved.get("threshold", 0.5),
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | os.PathLike[str] | PretrainedModel, *, batch_size: int = 4
+    ) -> "VideoPredictor":
+        """Takes a model with its clips, labels and threshold; for the errors see :class:`PretrainedModel`.
+
+        Args:
+            source: a :class:`PretrainedModel`, a folder of one, or ``owner/name`` on the Hub.
+            batch_size: see :class:`VideoPredictor`.
+        """
+        if not isinstance(source, PretrainedModel):
+            source = PretrainedModel.from_pretrained(source)
+        return cls(
+            source.model,
+            source.recipe,
+            source.labels or [str(index) for index in range(source.num_classes)],
+            batch_size=batch_size,
+            multi_label=source.multi_label,
+            threshold=source.threshold,
         )
 
     def predict(

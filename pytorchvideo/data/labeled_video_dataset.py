@@ -20,6 +20,7 @@ from pytorchvideo.data._clip_reader import (
 )
 from pytorchvideo.data._decode import FrameFilter, VideoError
 from pytorchvideo.data._randomness import current_worker, seeded
+from pytorchvideo.data._samplers import sampler_of
 from pytorchvideo.data._skipped import OnError, SkippedClip
 from pytorchvideo.data.clip_sampling import ClipSampler
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
@@ -59,7 +60,8 @@ class LabeledVideoDataset(IterableDataset):
     Args:
         labeled_video_paths: indexable, of ``(path, info)``.
         clip_sampler: which clips to take from a video.
-        video_sampler: a sampler class (or any callable), called with ``labeled_video_paths``.
+        video_sampler: a sampler class (or any callable), called with ``labeled_video_paths``; or
+            ``partial(WeightedRandomSampler, weights, num_samples)``; or a sampler.
         transform: applied to each sample.
         decode_audio: whether samples have ``audio``.
         decode_video: without it samples have no ``video``.
@@ -124,7 +126,7 @@ class LabeledVideoDataset(IterableDataset):
             device=device,
             index_cache=index_cache,
         )
-        self._video_sampler = video_sampler(labeled_video_paths)
+        self._video_sampler = sampler_of(video_sampler, labeled_video_paths)
         # Which videos the epoch goes through; None until it begins. Subclasses may put an iterator of theirs here.
         self._video_sampler_iter: Iterator[int] | None = None
         self._samples: Generator[dict[str, Any], None, None] | None = None

@@ -62,6 +62,7 @@ class PretrainedModel:
         metrics: scores by name, in percent.
         protocol: on what and how they were measured.
         multi_label: whether a clip may have several labels: scores are then sigmoids of the logits.
+        threshold: score from which a label counts, with ``multi_label``.
         licence: of the weights.
 
     Raises:
@@ -84,6 +85,7 @@ class PretrainedModel:
     protocol: str = ""
     multi_label: bool = False
     licence: str = "Apache-2.0"
+    threshold: float = 0.5
 
     def __post_init__(self) -> None:
         model_entry(self.name)
@@ -170,6 +172,7 @@ class PretrainedModel:
             recipe=ClipRecipe.from_dict(config["recipe"]),
             protocol=config["protocol"] if known else "",
             multi_label=config["multi_label"],
+            threshold=config.get("threshold", 0.5),  # earlier files do not say
             licence=config["licence"],
             **known,
         )
@@ -250,6 +253,7 @@ class PretrainedModel:
             "num_classes": self.num_classes,
             "labels": list(self.labels),
             "multi_label": self.multi_label,
+            "threshold": self.threshold,
             "recipe": self.recipe.to_dict(),
             "metrics": dict(self.metrics),
             "protocol": self.protocol,

@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, SequentialSampler, WeightedRandomSampler
+from torchmetrics.classification import MulticlassAccuracy
 
 import flash
-from flash.distributed import EqualSteps, share_among_ranks
+from flash.distributed import EqualSteps, SharedDraws, share_among_ranks
 from flash.video import VideoClassificationData, VideoClassifier
 from pytorchvideo.models._weights import ClipRecipe
 
@@ -37,6 +39,10 @@ class Net(nn.Module):
         return self.classifier(self.trunk(x).flatten(1))
 
 
+# the last three of eight videos, ten draws
+WEIGHTED = {"video_sampler": partial(WeightedRandomSampler, [0.0] * 5 + [1.0] * 3, num_samples=10)}
+
+
 def data(folder: Path, batch_size: int, **options: Any) -> VideoClassificationData:
     files = sorted(folder.glob("*.mp4"))
     return VideoClassificationData.from_files(
@@ -46,9 +52,8 @@ def data(folder: Path, batch_size: int, **options: Any) -> VideoClassificationDa
         val_targets=[int(file.stem) % 2 for file in files[:5]],
         recipe=RECIPE,
         train_transform=RECIPE.transforms(key="video"),
-        video_sampler=torch.utils.data.SequentialSampler,
         batch_size=batch_size,
-        **options,
+        **{"video_sampler": SequentialSampler, **options},
     )
 
 
@@ -74,8 +79,44 @@ def train(folder: Path, batch_size: int, sampler: str, **options: Any) -> dict[s
     return {"state": state, "steps": trainer.global_step, "scores": scores}
 
 
+def batches_of(rank: int) -> list[dict[str, Tensor]]:
+    """Three batches of the first rank and three of the second, of other sizes: 5 and 9 clips."""
+    generator = torch.Generator().manual_seed(rank)
+    sizes = (2, 2, 1) if rank == 0 else (4, 3, 2)
+    return [
+        {
+            "video": torch.rand(size, 3, 4, 8, 8, generator=generator) + rank,
+            "label": torch.randint(2, (size,), generator=generator),
+        }
+        for size in sizes
+    ]
+
+
+def logged(batches: list[dict[str, Tensor]], **options: Any) -> dict[str, float]:
+    """What is logged of a training in which nothing is learnt."""
+
+    def first_logit(logits: Tensor, targets: Tensor) -> Tensor:
+        return logits[:, 0].mean()
+
+    metrics = {"accuracy": MulticlassAccuracy(2, average="micro"), "first_logit": first_logit}
+    model = VideoClassifier(2, backbone=Net(), optimizer="SGD", learning_rate=0.0, metrics=metrics)
+    trainer = flash.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        **options,
+    )
+    loader: Any = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+    trainer.fit(model, loader)
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
 def in_ranks(rank: int, world_size: int) -> dict[str, Any]:
-    """Runs in every process: two trainings, of equal and of unequal shares."""
+    """Runs in every process: trainings of equal and of unequal shares, and one whose metrics are looked at."""
     os.environ.update(
         TORCHELASTIC_RUN_ID="test",
         MASTER_ADDR="127.0.0.1",
@@ -86,7 +127,13 @@ def in_ranks(rank: int, world_size: int) -> dict[str, Any]:
     )
     folder, options = Path(os.environ[FOLDER]), {"strategy": "ddp", "devices": world_size}
     equal = train(folder, 2, "constant_clips_per_video", **options)
-    return {"equal": equal, "unequal": train(folder, 1, "uniform", **options)}
+    weighted = data(folder, 2, **WEIGHTED).train_dataloader()
+    return {
+        "equal": equal,
+        "unequal": train(folder, 1, "uniform", **options),
+        "logged": logged(batches_of(rank), **options),
+        "weighted": [name for batch in weighted for name in batch["video_name"]],
+    }
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +174,43 @@ def test_unequal_shares_take_equal_steps(ranks: list[dict[str, Any]]) -> None:
     # 4 clips of the second rank in each of 2 epochs, 12 of the first
     assert first["steps"] == second["steps"] == 8
     assert all(torch.equal(first["state"][n], second["state"][n]) for n in first["state"])
+
+
+@pytest.mark.slow
+def test_training_metrics_are_those_of_all_ranks(ranks: list[dict[str, Any]]) -> None:
+    first, second = (found["logged"] for found in ranks)
+    both = batches_of(0) + batches_of(1)
+    alone = logged(both)
+    inputs, targets = (torch.cat([b[key] for b in both]) for key in ("video", "label"))
+    with torch.inference_mode():
+        logits = Net()(inputs)
+    wanted = {
+        "train_accuracy": float((logits.argmax(1) == targets).float().mean()),
+        "train_cross_entropy": float(nn.functional.cross_entropy(logits, targets)),
+        "train_first_logit": float(logits[:, 0].mean()),
+    }
+    for name, value in wanted.items():
+        for found in (first, second, alone):
+            assert found[f"{name}_epoch"] == pytest.approx(value, abs=1e-6), name
+            assert found[name] == found[f"{name}_epoch"]
+    # a step is that of its rank
+    last = batches_of(1)[-1]
+    with torch.inference_mode():
+        loss = nn.functional.cross_entropy(Net()(last["video"]), last["label"])
+    assert second["train_cross_entropy_step"] == pytest.approx(float(loss), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_ranks_share_what_a_sampler_draws(folder: Path, ranks: list[dict[str, Any]]) -> None:
+    found = [found["weighted"] for found in ranks]
+    assert [len(names) for names in found] == [5, 5]
+    assert {*found[0], *found[1]} == {"5.mp4", "6.mp4", "7.mp4"}
+    # one order, of which each has every second: that of one process with the same seed
+    sampler = SharedDraws(WeightedRandomSampler([0.0] * 5 + [1.0] * 3, 10))
+    whole = [name for pair in zip(*found, strict=True) for name in pair]
+    assert whole == [f"{index}.mp4" for index in sampler]
+    sampler.set_epoch(1)
+    assert [f"{index}.mp4" for index in sampler] != whole
 
 
 def test_one_process_keeps_its_loader(folder: Path) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from flash import runs
 from flash.hub import trained_model, transformers_model
+from flash.loading import load_predictor
 from flash.run_config import RunConfig
 from flash.video import VideoClassifier
 from flash.video.predict import VideoPredictor, save_classifier
@@ -30,7 +31,7 @@ def test_a_run_is_shared_with_its_scores(folder: Path, tmp_path: Path) -> None:
     loaded = PretrainedModel.from_pretrained(shared)
     assert loaded.labels == tuple(summary.labels)
     assert loaded.metrics == {"top1": pytest.approx(100 * summary.accuracy, abs=0.01)}
-    predictor = VideoPredictor(loaded.model, loaded.recipe, loaded.labels)
+    predictor = VideoPredictor.from_pretrained(loaded)
     for result in summary.results:
         scores = dict(predictor.predict(result.video, clips=2, top_k=2))
         wanted = dict(zip(result.labels, result.scores, strict=True))
@@ -74,7 +75,9 @@ def test_a_model_of_transformers_becomes_theirs_again(tmp_path: Path) -> None:
     folder = tmp_path / "theirs"
     config = transformers.VideoMAEConfig(**sizes)
     transformers.VideoMAEForVideoClassification(config).save_pretrained(folder)
-    classifier = VideoClassifier(labels=["a", "b", "c"], backbone=f"hf:{folder}")
+    classifier = VideoClassifier(
+        labels=["a", "b", "c"], backbone=f"hf:{folder}", multi_label=True, threshold=0.3
+    )
     classifier.save(tmp_path / "model.pt")
     model = transformers_model(tmp_path / "model.pt").eval()
     assert model.config.id2label == {0: "a", 1: "b", 2: "c"}
@@ -82,6 +85,11 @@ def test_a_model_of_transformers_becomes_theirs_again(tmp_path: Path) -> None:
     with torch.inference_mode():
         wanted = classifier.eval()(clip)
         torch.testing.assert_close(model(clip.transpose(1, 2)).logits, wanted)
+    # their pipeline takes the sigmoid for it, and ours finds the threshold again
+    assert model.config.problem_type == "multi_label_classification"
+    model.save_pretrained(tmp_path / "given")
+    predictor = load_predictor(model=f"hf:{tmp_path / 'given'}")
+    assert (predictor.multi_label, predictor.threshold) == (True, 0.3)
     with pytest.raises(ValueError, match=r"transformers_model\(path\) returns it as theirs"):
         trained_model(tmp_path / "model.pt")
 

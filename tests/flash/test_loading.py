@@ -11,6 +11,9 @@ from typer.testing import CliRunner
 
 from flash.cli import app
 from flash.loading import load_predictor, read_names
+from flash.video import VideoClassifier
+from pytorchvideo.accelerator.deployment.artefact import ArtefactInfo, write_artefact
+from pytorchvideo.models import ClipRecipe
 from pytorchvideo.models._registry import create_model
 
 
@@ -51,6 +54,34 @@ def test_which_model(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("run\nwalk\n")
     predictor = load_predictor(model="x3d_xs", weights=weights, labels=tmp_path / "labels.txt")
     assert predictor.labels == ["run", "walk"]
+
+
+def test_labels_beside_a_model_file(tmp_path: Path) -> None:
+    recipe = ClipRecipe(4, 2, side_size=32, crop_size=32)
+    model = VideoClassifier(
+        num_classes=2, pretrained=False, recipe=recipe, multi_label=True, threshold=0.2
+    )
+    model.save(tmp_path / "model.pt")
+    assert load_predictor(weights=tmp_path / "model.pt").labels == ["0", "1"]
+    (tmp_path / "labels.txt").write_text("\ufeffrun\nwalk\n", encoding="utf-8")
+    predictor = load_predictor(weights=tmp_path / "model.pt", labels=tmp_path / "labels.txt")
+    assert (predictor.labels, predictor.threshold) == (["run", "walk"], 0.2)
+    (tmp_path / "labels.txt").write_text("run\nwalk\njump\n")
+    with pytest.raises(ValueError, match="each of the 2 classes of the weights, but got '3 names"):
+        load_predictor(weights=tmp_path / "model.pt", labels=tmp_path / "labels.txt")
+
+
+def test_an_artefact_keeps_its_threshold(tmp_path: Path) -> None:
+    net = torch.nn.Sequential(
+        torch.nn.Conv3d(3, 3, 1), torch.nn.AdaptiveAvgPool3d(1), torch.nn.Flatten()
+    )
+    recipe = ClipRecipe(4, 2, side_size=8, crop_size=8)
+    about = ArtefactInfo(
+        "torch-export", "net", recipe, ("a", "b", "c"), multi_label=True, threshold=0.3
+    )
+    write_artefact(net, about, tmp_path)
+    predictor = load_predictor(artefact=tmp_path, trust=True)
+    assert (predictor.multi_label, predictor.threshold) == (True, 0.3)
 
 
 @pytest.mark.slow

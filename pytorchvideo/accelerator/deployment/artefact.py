@@ -240,6 +240,10 @@ class ArtefactModel(nn.Module):
             )
         self._run = runtime.load(file, precision=self.info.precision, threads=threads)
 
+    def train(self, mode: bool = True) -> "ArtefactModel":
+        """Changes nothing: an artefact is a network for inference, and programs of torch refuse to be asked."""
+        return self
+
     def forward(self, x: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
         """Returns logits (B, labels) of clips (B, C, T, H, W), or of a list with a batch a pathway.
 

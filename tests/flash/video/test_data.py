@@ -2,6 +2,7 @@
 """``VideoClassificationData``: sources, stages, clips, hooks and what is refused."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -614,6 +615,23 @@ def test_sampler_is_another_name_for_the_order_of_videos(root: Path) -> None:
     weighted = WeightedRandomSampler([1, 0, 0, 0, 0, 0], num_samples=3)
     module = data(root, video_sampler=weighted)
     assert [n for b in module.train_dataloader() for n in b["video_name"]] == ["cat0.mp4"] * 3
+    # the class, with all that it asks for, is not given the videos as well
+    for made in (
+        partial(WeightedRandomSampler, [1, 0, 0, 0, 0, 0], 3),
+        partial(WeightedRandomSampler, weights=[1, 0, 0, 0, 0, 0], num_samples=3),
+    ):
+        module = data(root, sampler=made)
+        assert [n for b in module.train_dataloader() for n in b["video_name"]] == ["cat0.mp4"] * 3
+    module = data(root, sampler=partial(RandomSampler, replacement=True, num_samples=5))
+    assert len([n for b in module.train_dataloader() for n in b["video_name"]]) == 5
+    clips = VideoClassificationData.from_tensors(
+        torch.arange(3.0).view(3, 1, 1, 1, 1).expand(3, 3, 1, 8, 8),
+        [0, 1, 1],
+        train_transform=lambda sample: sample,
+        sampler=partial(WeightedRandomSampler, [0, 1, 1], 4),
+    )
+    (batch,) = batches(clips.train_dataloader())
+    assert batch["label"].tolist() == [1] * 4
 
 
 def test_forms_of_targets(root: Path) -> None:

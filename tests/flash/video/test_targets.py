@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset
 
 import flash
 from flash.data_module import DataModule
+from flash.hub import trained_model
 from flash.outputs import ClassesOutput
 from flash.video import VideoClassificationData, VideoClassifier, VideoPredictor
 from flash.video._targets import TrainingBatch
@@ -140,6 +141,15 @@ def test_the_threshold_is_kept(tmp_path: Path, make_video: Callable[..., Path]) 
     (scores,) = model.predict(video, clips=1, output="probabilities")
     torch.testing.assert_close(clip.scores, torch.tensor(scores), rtol=1e-4, atol=1e-5)
     assert clip.scores.sum() > 1.1  # of three sigmoids near a half
+    # given away and taken again, from a folder as from the Hub
+    trained_model(tmp_path / "model.pt").save_pretrained(tmp_path / "shared")
+    for other in (
+        VideoPredictor.from_pretrained(tmp_path / "shared"),
+        VideoPredictor.from_pretrained(trained_model(model)),
+    ):
+        assert (other.multi_label, other.threshold, other.labels) == (True, 0.3, COLOURS)
+        (again,) = other.predict_clips(video, clips=1)
+        torch.testing.assert_close(again.scores, clip.scores, rtol=1e-3, atol=1e-4)
     run = trainer()
     run.strategy.connect(model)
     run.save_checkpoint(tmp_path / "run.ckpt")
