@@ -145,7 +145,7 @@ class LabeledVideoDataset(IterableDataset):
     @property
     def num_videos(self) -> int:
         """Number of videos in an epoch."""
-        return len(self._video_sampler)  # type: ignore[arg-type]
+        return len(self._video_sampler)
 
     @property
     def skipped(self) -> list[SkippedClip]:
