@@ -438,7 +438,7 @@ def test_our_own_guide_runs(
     snippets = re.findall(
         r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), flags=re.DOTALL
     )
-    assert len(snippets) == 11
+    assert len(snippets) == 12
     for snippet in snippets:
         # for the test's sake: no bars, and no pinned memory, of which it would warn without a GPU
         quiet = '"use_cpu": True, "dataloader_pin_memory": False, "disable_tqdm": True'
