@@ -22,6 +22,7 @@ from flash.progress import Meter, progress_bar
 from flash.sources import Labelled
 from flash.video._windows import clip_windows
 from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data._empty_windows import frame_on_show
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.models._weights import ClipRecipe
 from pytorchvideo.transforms._pushdown import temporal_frame_filter
@@ -76,7 +77,7 @@ class VideoViews(Dataset[dict[str, Any]]):
                     end = start + length
                 frames = video.get_clip(start, end, frame_filter=self._needed)["video"]
                 if frames is None:
-                    raise VideoError(f"{video.name} has no frame at {start:.3f} s.")
+                    frames = frame_on_show(video, start)
                 yield (self._random if view else self._still)(frames)
 
 

@@ -10,6 +10,7 @@ import torch
 
 from flash.video.predict import ClipScores, VideoPredictor
 from pytorchvideo._checks import expected
+from pytorchvideo.data._empty_windows import frame_on_show
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.visualize import gif_bytes, unnormalize
 
@@ -112,6 +113,8 @@ class Service:
         recipe = self.predictor.recipe
         with EncodedVideo.from_path(os.fspath(path), decode_audio=False) as video:
             frames = video.get_clip(clip.start_sec, clip.end_sec)["video"]
+            if frames is None:
+                frames = frame_on_show(video, clip.start_sec)
         inputs = recipe.transforms()(frames)
         # of several pathways, the one with the most frames
         x = inputs if isinstance(inputs, torch.Tensor) else max(inputs, key=lambda p: p.shape[1])

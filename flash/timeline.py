@@ -33,6 +33,7 @@ from flash.video._windows import SlidingWindows
 from flash.video.predict import VideoPredictor
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import VideoError, check_window
+from pytorchvideo.data._empty_windows import frame_on_show, with_frames
 from pytorchvideo.data._in_order import clips_in_order
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.transforms._pushdown import temporal_frame_filter
@@ -276,11 +277,24 @@ def _inputs(
     needed = temporal_frame_filter(predictor.recipe.transforms(key="video"))
     clips = clips_in_order(video, windows, needed, first=first)
     for number, clip in enumerate(clips, first):
+        if isinstance(clip, VideoError):
+            still = _still(video, windows[number])
+            clip = clip if still is None else still
         # at once: the frames of several clips would take far more memory
         yield (
             windows[number],
             clip if isinstance(clip, VideoError) else [step(clip) for step in transforms],
         )
+
+
+def _still(video: EncodedVideo, window: tuple[float, float]) -> torch.Tensor | None:
+    """The frame on show in a window in which none begins; None in one that is damaged."""
+    if with_frames(video, [window]):
+        return None
+    try:
+        return frame_on_show(video, window[0])
+    except VideoError:
+        return None
 
 
 def _compute(

@@ -22,7 +22,8 @@ from torchvision.transforms import CenterCrop, Compose
 
 from flash.video._windows import clip_windows, clips_and_views, uniform_windows
 from pytorchvideo._checks import expected
-from pytorchvideo.data._decode import VideoError, check_window
+from pytorchvideo.data._decode import check_window
+from pytorchvideo.data._empty_windows import frame_on_show
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.models._rebuild import rebuild_model
 from pytorchvideo.models._weights import ClipRecipe, read_checkpoint
@@ -280,6 +281,8 @@ class VideoPredictor:
     ) -> Iterator[tuple[tuple[float, float], list[Any]]]:
         """Yields each clip's times and the model inputs of its views, from one open file.
 
+        Clips in which no frame begins are left out; where that is all of them, the middle one is the frame on show.
+
         Args:
             path: a video file.
             clips: number of clips, spread evenly; None covers all of the video.
@@ -309,8 +312,10 @@ class VideoPredictor:
                 if frames is not None:
                     found = True
                     yield (start, end), [transform(frames) for transform in transforms]
-        if not found:
-            raise VideoError(f"{os.fspath(path)} has no frame in the clips that were asked for.")
+            if not found:  # a time lapse, or a pause
+                start, end = (first + time for time in windows[len(windows) // 2])
+                still = frame_on_show(video, start)
+                yield (start, end), [transform(still) for transform in transforms]
 
     def view_transforms(self, views: int = 1) -> list[Compose]:
         """Returns the transforms of a clip (3, T, H, W) in 0..255 into the inputs of its views, 1 or 3.

@@ -7,8 +7,11 @@ They are no damage. Datasets pass over them and count them.
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from pytorchvideo.data._decode import VideoError, ceil_ticks
 from pytorchvideo.data.clip_sampling import ClipInfo, Seconds
+from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.frame_video import FrameVideo, frame_range
 from pytorchvideo.data.video import Video
 
@@ -26,13 +29,18 @@ def may_be_empty(windows: Sequence[Any], rate: float | None) -> bool:
     return any(float(w.clip_end_sec - w.clip_start_sec) * rate < _FEW for w in windows)
 
 
-def with_frames(video: Video, windows: Sequence[ClipInfo]) -> list[int]:
-    """Returns the places of the windows in which a frame begins; all, where a reader does not tell."""
+def with_frames(video: Video, times: Sequence[tuple[Seconds, Seconds]]) -> list[int]:
+    """Returns the places of the windows ``[start, end)`` in which a frame begins; all, where a reader does not tell."""
     count_before = _counter(video)
     if count_before is None:
-        return list(range(len(windows)))
-    counts = [(count_before(w.clip_start_sec), count_before(w.clip_end_sec)) for w in windows]
+        return list(range(len(times)))
+    counts = [(count_before(start), count_before(end)) for start, end in times]
     return [place for place, (first, last) in enumerate(counts) if first < last]
+
+
+def frame_on_show(video: EncodedVideo, start_sec: Seconds) -> torch.Tensor:
+    """Returns the frame that a window without one shows, which began before it: float32 (3, 1, H, W) in 0..255."""
+    return video.get_frames(timestamps_sec=[start_sec]).data.float()
 
 
 def _counter(video: Video) -> Any:

@@ -288,7 +288,7 @@ class ClipDataset(Dataset):
         except VideoError:  # it could be opened before; whoever reads it learns why it cannot now
             return range(len(windows))
         try:
-            numbers = with_frames(video, windows)
+            numbers = with_frames(video, [window[:2] for window in windows])
         finally:
             video.close()
         if len(numbers) < len(windows):
