@@ -21,7 +21,7 @@ def input_sizes(
     >>> input_sizes(224, 16, use_2d_patch=False)
     (16, 224, 224)
     """
-    sides = [spatial_size] * 2 if isinstance(spatial_size, int) else spatial_size
+    sides = spatial_size if isinstance(spatial_size, Sequence) else [spatial_size] * 2
     numbers = whole_numbers("spatial_size", sides)
     if len(numbers) != 2:
         raise ValueError(expected("spatial_size", "one number, or two (H, W)", spatial_size))
@@ -46,9 +46,9 @@ def patch_grid(
     """
     letters = "(T, H, W)" if len(size) == 3 else "(H, W), as use_2d_patch=True asks for"
     for name, sizes in (("kernel", kernel), ("stride", stride), ("padding", padding)):
-        if len(sizes) != len(size):
+        if not hasattr(sizes, "__len__") or len(sizes) != len(size):
             wanted = f"{len(size)} numbers {letters}"
-            raise ValueError(expected(f"conv_patch_embed_{name}", wanted, tuple(sizes)))
+            raise ValueError(expected(f"conv_patch_embed_{name}", wanted, sizes))
     rows = zip(size, kernel, stride, padding, strict=True)
     grid = tuple((s + 2 * pad - k) // step + 1 for s, k, step, pad in rows)
     if min(grid) < 1:

@@ -16,6 +16,7 @@ encoding has. Batch norms in the place of layer norms can be folded into the lin
 (:meth:`MultiscaleVisionTransformers.fuse_bn`).
 """
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -49,7 +50,7 @@ class MultiscaleVisionTransformers(ClassificationModel):
         norm_embed: norm of the last tokens, or None.
         head: or None.
         norm_patch_embed: norm of the first tokens, or None.
-        input_size: what the model was built for, (C, T, H, W) or (C, H, W); None leaves the input unchecked.
+        input_size: what the model was built for, (C, T, H, W), (C, H, W) or (N, C) of tokens; None leaves it open.
     """
 
     def __init__(
@@ -95,8 +96,11 @@ class MultiscaleVisionTransformers(ClassificationModel):
         x = x if self.norm_patch_embed is None else self.norm_patch_embed(x)
         x = self.cls_positional_encoding(x)
         x = x if self.pos_drop is None else self.pos_drop(x)
-        if torch.jit.is_scripting():
-            frames, height, width = self.cls_positional_encoding.grid
+        if torch.jit.is_scripting():  # which knows no callable()
+            if hasattr(self.cls_positional_encoding, "grid"):
+                frames, height, width = self.cls_positional_encoding.grid
+            else:
+                frames, height, width = self.cls_positional_encoding.patch_embed_shape()
             grid = [frames, height, width]
         else:
             shape = self.cls_positional_encoding.patch_embed_shape
@@ -146,10 +150,12 @@ def _of_size(x: torch.Tensor, size: list[int]) -> torch.Tensor:
     shape = list(x.shape)
     if shape[1:] != size:
         wanted = f"(B, {str(size)[1:-1]}), the size that the model was built for"
-        names = "crop_size=..." if len(size) == 3 else "num_frames=..., crop_size=..."
+        sizes = "temporal_size and spatial_size are those of the grid"
+        if len(size) > 2:
+            names = "crop_size=..." if len(size) == 3 else "num_frames=..., crop_size=..."
+            sizes = f"create_model(name, {names})"
         raise ValueError(
-            f"Expected `x` to be {wanted}, but got ({str(shape)[1:-1]}). "
-            f"Build it for this one: create_model(name, {names})."
+            f"Expected `x` to be {wanted}, but got ({str(shape)[1:-1]}). Build it for this one: {sizes}."
         )
     return x
 
@@ -302,6 +308,7 @@ def create_multiscale_vision_transformers(
         else None,
     )
     # Set after the call: classes of users take six arguments.
+    model.input_size = [math.prod(grid), patch_embed_dim]
     if enable_patch_embed:
         model.input_size = [input_channels, *size]
         model.norm_patch_embed = _LAYER_NORM(patch_embed_dim) if enable_patch_embed_norm else None

@@ -91,6 +91,7 @@ def test_empty_table_beside_adaptive_strides() -> None:
             r"`conv_patch_embed_kernel` to be 2 numbers \(H, W\).*but got \(3, 7, 7\)",
         ),
         ({"conv_patch_embed_stride": (4, 4)}, r"`conv_patch_embed_stride` to be 3 numbers"),
+        ({"conv_patch_embed_padding": 3}, r"`conv_patch_embed_padding` to be 3 numbers.*got 3"),
         ({"spatial_size": (16, 16, 16)}, r"`spatial_size` to be one number, or two \(H, W\)"),
         ({"spatial_size": 0}, "`spatial_size` to be whole numbers >= 1"),
         ({"temporal_size": 0}, "`temporal_size` to be whole numbers >= 1"),
@@ -129,6 +130,16 @@ def test_graphs_of_published_settings(name: str) -> None:
         scripted(x[..., :16])
 
 
+class OwnEncoding(nn.Module):
+    """As clients write one, with nothing but what the model calls."""
+
+    def patch_embed_shape(self) -> tuple[int, int, int]:
+        return 4, 2, 4
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 @pytest.mark.parametrize("norm", ["layernorm", "batchnorm"])
 def test_scriptable_models(norm: str) -> None:
@@ -144,6 +155,9 @@ def test_scriptable_models(norm: str) -> None:
     tokens = torch.randn(2, 32, 8)
     with torch.no_grad():
         torch.testing.assert_close(torch.jit.script(whole.eval())(tokens), whole(tokens))
+    whole.cls_positional_encoding = OwnEncoding()
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.script(whole)(tokens), whole(tokens))
 
 
 @pytest.mark.parametrize(
@@ -211,6 +225,9 @@ def test_clips_of_another_size() -> None:
         small()(torch.zeros(1, 3, 8, 16, 16))
     with pytest.raises(ValueError, match=r"Add the batch dimension"):
         small()(torch.zeros(3, 4, 16, 16))
+    tokens = small(enable_patch_embed=False, spatial_size=(2, 4))
+    with pytest.raises(ValueError, match=r"\(B, 32, 8\), .* but got \(1, 33, 8\).*of the grid"):
+        tokens(torch.zeros(1, 33, 8))
 
 
 def test_pictures() -> None:
