@@ -19,8 +19,21 @@ _HOMES = {
     "DataModule": "flash.data_module",
     "InputTransform": "flash.data.input_transform",
     "Output": "flash.outputs",
+    "RunningStage": "flash.core.utilities.stages",
+    "Serializer": "flash.core.data.process",
     "Task": "flash.task",
     "Trainer": "flash.trainer",
+}
+# classes of Flash that have no counterpart, and what does their job
+_GONE = {
+    "DataSource": "the from_... constructors of VideoClassificationData",
+    "FlashCallback": "pytorch_lightning.Callback",
+    "FlashDataset": "VideoClassificationData.from_datasets",
+    "FlashIterableDataset": "VideoClassificationData.from_datasets",
+    "Input": "the from_... constructors of VideoClassificationData, or from_datasets",
+    "OutputTransform": "flash.Output, for Trainer.predict(output=...)",
+    "Postprocess": "flash.Output, for Trainer.predict(output=...)",
+    "Preprocess": "flash.InputTransform",
 }
 _SUBPACKAGES = ("core", "data", "video")
 
@@ -29,6 +42,8 @@ __all__ = [
     "DataModule",
     "InputTransform",
     "Output",
+    "RunningStage",
+    "Serializer",
     "Task",
     "Trainer",
     "core",
@@ -42,7 +57,8 @@ def __getattr__(name: str) -> Any:
         return import_module(f"flash.{name}")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'flash' has no attribute {name!r}")
+    advice = f". Use {_GONE[name]} instead." if name in _GONE else ""
+    raise AttributeError(f"module 'flash' has no attribute {name!r}{advice}")
 
 
 def __dir__() -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer, lr_scheduler
 
+from flash.layerwise import LAMB, LARS, LinearWarmupCosineAnnealingLR
 from flash.schedules import SCHEDULES, warmup_steps
 from pytorchvideo._checks import expected, near_names
 
@@ -21,12 +22,13 @@ SchedulerSpec = (
 
 
 def optimizer_classes() -> dict[str, type[Optimizer]]:
-    """Every optimiser of ``torch.optim`` by its name."""
-    return {
+    """Every optimiser of ``torch.optim`` and of :mod:`flash.layerwise` by its name."""
+    of_torch = {
         name: value
         for name, value in vars(torch.optim).items()
         if isinstance(value, type) and issubclass(value, Optimizer) and value is not Optimizer
     }
+    return {**of_torch, "LAMB": LAMB, "LARS": LARS}
 
 
 def schedulers() -> dict[str, Callable[..., lr_scheduler.LRScheduler]]:
@@ -38,7 +40,8 @@ def schedulers() -> dict[str, Callable[..., lr_scheduler.LRScheduler]]:
         if isinstance(value, type) and issubclass(value, base) and not name.startswith("_")
         if name not in ("LRScheduler", "ChainedScheduler", "SequentialLR")
     }
-    return {**of_torch, **SCHEDULES}
+    warmup = {"LinearWarmupCosineAnnealingLR": LinearWarmupCosineAnnealingLR}
+    return {**of_torch, **warmup, **SCHEDULES}
 
 
 def _look_up(kind: str, name: str, classes: Mapping[str, Any]) -> Any:

@@ -191,7 +191,7 @@ class FiftyOneLabelsOutput(_NamedOutput):
 
     def transform(self, logits: Tensor) -> Any:
         """Raises an ImportError where fiftyone is not installed."""
-        fiftyone = _fiftyone()
+        fiftyone = import_fiftyone()
         scores = self.probabilities(logits).tolist()
         kept = {"logits": logits.tolist()} if self.store_logits else {}
         found = [
@@ -212,12 +212,13 @@ class FiftyOneLabelsOutput(_NamedOutput):
         return {"filepath": os.fspath(path), "predictions": predictions}
 
 
-def _fiftyone() -> Any:
+def import_fiftyone() -> Any:
+    """Returns the package fiftyone, which is asked for in one sentence where it lacks."""
     try:
         import fiftyone
     except ImportError as error:
         raise ImportError(
-            "The output 'fiftyone' needs the package fiftyone. Install it with pip install fiftyone."
+            "Labels for FiftyOne need the package fiftyone. Install it with pip install fiftyone."
         ) from error
     return fiftyone
 

@@ -7,11 +7,19 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, Subset
+from torch.utils.data import (
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    Sampler,
+    Subset,
+    get_worker_info,
+)
 
 from flash.data.keys import Sample
 from flash.data.split import Item
 from pytorchvideo._checks import expected
+from pytorchvideo.data._samplers import sampler_of
 from pytorchvideo.data.clip_sampling import ClipInfo, ClipSampler, Seconds
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
 
@@ -98,6 +106,43 @@ class Clips(Dataset[Any]):
         # a copy, since a transform may work in place
         sample = Sample(video=cast(Tensor, clip).to(torch.float32, copy=True), **place, **info)
         return sample if self.transform is None else self.transform(sample)
+
+
+class LabeledVideoTensorDataset(IterableDataset[Any]):
+    """Clips that are in memory, each in full length, with the entries of :class:`LabeledVideoDataset`.
+
+    Args:
+        labeled_videos: of ``(clip (C, T, H, W), info)``, where ``info`` is a dict such as ``{"label": 3}``, or None.
+        video_sampler: a sampler class, or a sampler; see :class:`LabeledVideoDataset`.
+        transform: of a sample, whose ``video`` is float32; one that it makes None is left out.
+    """
+
+    def __init__(
+        self,
+        labeled_videos: Sequence[tuple[Tensor, dict[str, Any] | None]],
+        video_sampler: Any = RandomSampler,
+        transform: Transform = None,
+    ) -> None:
+        items = [(clip, dict(info or {})) for clip, info in labeled_videos]
+        self._clips = Clips(items, transform)
+        self.video_sampler: Sampler[int] = sampler_of(video_sampler, items)
+
+    @property
+    def num_videos(self) -> int:
+        """Number of clips in an epoch."""
+        return len(cast(Sized, self.video_sampler))
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yields the samples; each worker of a loader its share of one order."""
+        worker = get_worker_info()
+        if worker is None:
+            order = list(self.video_sampler)
+        else:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(worker.seed - worker.id)
+                order = list(self.video_sampler)[worker.id :: worker.num_workers]
+        samples = (self._clips[index] for index in order)
+        return (sample for sample in samples if sample is not None)
 
 
 class TransformedMap(Dataset[Any]):

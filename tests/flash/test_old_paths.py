@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+import flash
+from flash.core.utilities import imports
+
 
 @pytest.mark.parametrize(
     ("module", "names"),
@@ -63,6 +66,11 @@ import pytest
         ),
         ("flash", ("Output",)),
         ("flash.core.model", ("Task",)),
+        ("flash.core.integrations.fiftyone", ("visualize",)),
+        ("flash.core.integrations.labelstudio.visualizer", ("launch_app", "App")),
+        ("flash.core.optimizers", ("LAMB", "LARS", "LinearWarmupCosineAnnealingLR")),
+        ("flash.core.utilities.imports", ("requires", "module_available")),
+        ("flash.video.classification.utils", ("LabeledVideoTensorDataset",)),
         ("flash.core.trainer", ("Trainer",)),
     ],
 )
@@ -71,6 +79,40 @@ def test_names_resolve(module: str, names: tuple[str, ...]) -> None:
     for name in names:
         assert getattr(found, name).__module__.startswith("flash."), name
         assert name in getattr(found, "__all__", names)
+
+
+def test_what_has_no_counterpart_is_named() -> None:
+    for name in ("Preprocess", "Postprocess", "DataSource", "FlashDataset", "Input"):
+        with pytest.raises(AttributeError, match=rf"has no attribute '{name}'\. Use .* instead"):
+            getattr(flash, name)
+    assert flash.RunningStage("train") == flash.RunningStage.TRAINING
+    assert flash.Serializer is flash.Output
+
+
+def test_what_is_installed() -> None:
+    assert imports._PYTORCHVIDEO_AVAILABLE and imports._TORCH_AVAILABLE and imports._PIL_AVAILABLE
+    flags = {name: value for name, value in vars(imports).items() if name.endswith("_AVAILABLE")}
+    assert len(flags) >= 15 and all(isinstance(value, bool) for value in flags.values())
+    # the flag is what an import says
+    for name in ("kornia", "fiftyone", "pandas", "transformers"):
+        try:
+            importlib.import_module(name)
+            found = True
+        except ImportError:
+            found = False
+        assert flags[f"_{name.upper()}_AVAILABLE"] is found, name
+
+    @imports.requires("torch")
+    def twice(number: int) -> int:
+        return 2 * number
+
+    @imports.requires("image", "no_such_package")
+    def never() -> None:
+        raise AssertionError
+
+    assert twice(2) == 4 and twice.__name__ == "twice"
+    with pytest.raises(ModuleNotFoundError, match=r"never needs .*no_such_package.* pip install"):
+        never()
 
 
 def test_everything_listed_is_there() -> None:

@@ -141,7 +141,7 @@ def test_unfit_inputs(model: VideoClassifier, folder: Path, tmp_path: Path) -> N
     (tmp_path / "bad.mp4").write_text("no video")
     with pytest.raises(VideoError, match=r"bad.mp4"):
         model.predict(tmp_path / "bad.mp4")
-    with pytest.raises(ValueError, match="has none"):
+    with pytest.raises(ValueError, match="has no video"):
         model.predict(_empty(tmp_path))
     bare = VideoClassifier(labels=LABELS, backbone=Colours())
     with pytest.raises(ValueError, match="Pass recipe="):

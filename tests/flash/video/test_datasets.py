@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import IterableDataset, SequentialSampler, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, SequentialSampler, TensorDataset
 
 import flash
 from flash.data.keys import DataKeys
 from flash.video import VideoClassificationData, VideoClassifier
-from flash.video._datasets import clips_of
+from flash.video._datasets import LabeledVideoTensorDataset, clips_of
 from flash.video.data import DEFAULT_RECIPE
 from pytorchvideo.data import ClipDataset, make_clip_sampler
 from pytorchvideo.models._weights import ClipRecipe
@@ -342,3 +342,38 @@ def test_bad_clips_of_a_data_set_are_left_out(
     with pytest.warns(UserWarning, match="Skipping"):
         seen = values(module.val_dataloader())
     assert [label for _, label in seen] == [0, 0]
+
+
+def numbers(samples: Any) -> list[float]:
+    return [float(sample["video"].flatten()[0]) for sample in samples]
+
+
+def test_labelled_clips_as_an_iterable() -> None:
+    videos = [(clip.byte(), {"label": 10 + i}) for i, clip in enumerate(clips(7))]
+    data = LabeledVideoTensorDataset(videos, SequentialSampler)
+    assert data.num_videos == 7 and isinstance(data, IterableDataset)
+    samples = list(data)
+    assert numbers(samples) == [0, 1, 2, 3, 4, 5, 6]
+    assert [sample["label"] for sample in samples] == [10, 11, 12, 13, 14, 15, 16]
+    assert set(samples[0]) == {
+        "video", "label", "video_name", "video_index", "clip_index", "aug_index"
+    }  # fmt: skip
+    assert samples[0]["video"].dtype == torch.float32
+    odd = LabeledVideoTensorDataset(
+        [(clip, None) for clip in clips(4)],
+        SequentialSampler,
+        lambda sample: sample if sample["video_index"] % 2 else None,
+    )
+    assert numbers(odd) == [1, 3]
+
+
+@pytest.mark.slow
+def test_workers_share_labelled_clips() -> None:
+    data = LabeledVideoTensorDataset([(clip, None) for clip in clips(7)])
+    orders = []
+    for seed in (1, 1, 2):
+        generator = torch.Generator().manual_seed(seed)
+        loader: Any = DataLoader(data, batch_size=None, num_workers=2, generator=generator)
+        orders.append(numbers(loader))
+    assert all(sorted(order) == list(range(7)) for order in orders)
+    assert orders[0] == orders[1] != orders[2]
