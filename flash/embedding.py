@@ -20,6 +20,7 @@ from torch import Tensor
 
 from flash.video.predict import VideoPredictor
 from pytorchvideo._checks import expected
+from pytorchvideo._files import whole_file
 from pytorchvideo.data._decode import VideoError
 
 _FORMAT = "pytorchvideo.embeddings"
@@ -59,12 +60,8 @@ class Embeddings:
         target = Path(path)
         write = {".parquet": self._write_parquet, ".safetensors": self._write_safetensors}
         check_ending(target)
-        partial = target.with_name(target.name + ".part")
-        try:
-            write[target.suffix](partial)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole_file(target) as part:
+            write[target.suffix](part)
 
     def _write_safetensors(self, path: Path) -> None:
         files = list(dict.fromkeys(self.videos))

@@ -15,6 +15,7 @@ from flash.report import Report, write_report
 from flash.scores import ClipResult, accuracy, class_scores
 from flash.sources import Labelled, Skipped, read_labelled
 from flash.video.predict import VideoPredictor
+from pytorchvideo._files import write_whole
 from pytorchvideo.data._decode import VideoError
 
 
@@ -62,9 +63,7 @@ def evaluate_videos(
 
 def write_json(path: Path, content: Any) -> None:
     """Writes a json file that is complete or not there."""
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def write_predictions(path: Path, results: Sequence[ClipResult]) -> None:

@@ -3,7 +3,6 @@
 
 import logging
 import math
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from flash.sources import Skipped, Sources
 from flash.trainer import Trainer
 from flash.video.data import VideoClassificationData
 from flash.video.model import VideoClassifier
+from pytorchvideo._files import whole_file
 
 _WARMUP = 0.15  # share of the steps
 _METRICS = {
@@ -87,9 +87,8 @@ class RunRecorder(pl.Callback):
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         # before saving: a checkpoint holds the state that the next epoch starts from
         seed_epoch(self.seed, trainer.current_epoch + 1)
-        unfinished = self.checkpoint.with_suffix(".part")
-        trainer.save_checkpoint(unfinished)
-        os.replace(unfinished, self.checkpoint)
+        with whole_file(self.checkpoint) as part:
+            trainer.save_checkpoint(part)
 
 
 def seed_epoch(seed: int, epoch: int) -> None:

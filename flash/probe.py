@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from flash.progress import Meter, progress_bar
 from flash.sources import Labelled
 from flash.video._windows import clip_windows
+from pytorchvideo._files import whole_file
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._empty_windows import frame_on_show
 from pytorchvideo.data.encoded_video import EncodedVideo
@@ -119,9 +120,8 @@ def cached_features(
                 bar.advance(task, len(shard))
             else:
                 known = _compute(model, dataset, shard, workers, meter, lambda: bar.advance(task))
-                unfinished = file.with_suffix(".part")
-                torch.save(known, unfinished)
-                unfinished.replace(file)
+                with whole_file(file) as part:
+                    torch.save(known, part)
             features.append(known["features"])
             skipped += [(path, reason) for path, reason in known["skipped"]]
     return torch.cat(features), skipped

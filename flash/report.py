@@ -17,6 +17,7 @@ from string import Template
 import numpy as np
 
 from flash.scores import ClipResult, accuracy, class_scores, confusion_counts
+from pytorchvideo._files import write_whole
 
 _GALLERY = 6  # clips shown at either end
 _MATRIX_LIMIT = 20  # classes beyond which a matrix would not be readable
@@ -59,10 +60,7 @@ def write_report(report: Report, path: Path) -> Path:
     Raises:
         OSError: the file cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(render_report(report), encoding="utf-8")
-    unfinished.replace(path)
-    return path
+    return write_whole(path, render_report(report))
 
 
 def render_report(report: Report) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from flash.evaluation import write_json
 from flash.progress import progress_bar
+from pytorchvideo._files import check_writable, write_whole
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.whole import read_whole
 from pytorchvideo.data._video_files import find_videos, is_video
@@ -67,8 +68,8 @@ def scan(
         jobs: files at a time; None is one for each core.
         console: shows the progress.
         out: json file for what was found.
-        quarantine: list of the bad ones for the datasets, see :func:`write_quarantine`. Both files are opened
-            before anything is read.
+        quarantine: list of the bad ones for the datasets, see :func:`write_quarantine`. That both files can
+            be written is tried before anything is read; what was in them stays until the end.
 
     Returns:
         An entry for each file, in the order of their paths or of the list.
@@ -79,11 +80,9 @@ def scan(
         OSError: ``out`` or ``quarantine`` cannot be written.
     """
     paths = list(videos_of(data))
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(out, [])
-    if quarantine is not None:
-        write_quarantine(quarantine, [])
+    for file in (out, quarantine):
+        if file is not None:
+            check_writable(file)
     found: list[Checked] = []
     with (
         progress_bar(console) as bar,
@@ -105,13 +104,12 @@ def scan(
 
 def write_quarantine(file: Path, found: list[Checked]) -> None:
     """Writes the bad ones, a path, a tab and the reason a line, for the ``quarantine=`` of the datasets."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     lines = [
         f"{os.path.abspath(entry.path)}\t{' '.join((entry.reason or '').split())}\n"
         for entry in found
         if not entry.good
     ]
-    file.write_text("".join(lines), encoding="utf-8")
+    write_whole(file, "".join(lines))
 
 
 def check_video(path: str) -> Checked:

@@ -13,6 +13,7 @@ from typing import IO, Any
 from flash.timeline import Segment, Timeline
 from flash.timeline_chart import heat_map
 from flash.timeline_rows import MANY_CLASSES
+from pytorchvideo._files import whole_file
 
 
 def write_files(timeline: Timeline) -> None:
@@ -26,18 +27,15 @@ def write_files(timeline: Timeline) -> None:
         write_srt(file, timeline.segments())
     with _whole(folder / "timeline.vtt") as file:
         write_vtt(file, timeline.segments())
-    unfinished = folder / ".timeline.png.part"
-    heat_map(timeline).savefig(unfinished, format="png", dpi=110, metadata={"Software": None})
-    unfinished.replace(folder / "timeline.png")
+    with whole_file(folder / "timeline.png") as part:
+        heat_map(timeline).savefig(part, format="png", dpi=110, metadata={"Software": None})
 
 
 @contextmanager
 def _whole(path: Path) -> Iterator[IO[str]]:
     """A text file that is complete or not there."""
-    unfinished = path.with_name(f".{path.name}.part")
-    with unfinished.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         yield file
-    unfinished.replace(path)
 
 
 def write_json_rows(file: IO[str], timeline: Timeline) -> None:
@@ -84,14 +82,23 @@ def write_csv(file: IO[str], timeline: Timeline) -> None:
         labels if is_wide else [f"{kind}_{rank}" for rank in ranks for kind in ("label", "score")]
     )
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["start_sec", "end_sec", "label", "score", *more])
+    writer.writerow(["start_sec", "end_sec", "label", "score", *map(_cell, more)])
     for clip in timeline.clips():
         row: list[Any] = [clip.start_sec, clip.end_sec]
         for index, score in clip.best[: 1 if is_wide else top_k]:
-            row += [labels[index], score]
+            row += [_cell(labels[index]), score]
         if is_wide and clip.best:
             row += [score for _, score in sorted(clip.best)]
         writer.writerow(row + [""] * (4 + len(more) - len(row)))
+
+
+def _cell(text: str) -> str:
+    """A text that no spreadsheet takes for a formula (OWASP, "CSV Injection").
+
+    >>> _cell("=1+1"), _cell("running")
+    ("'=1+1", 'running')
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def write_srt(file: IO[str], segments: Iterable[Segment]) -> None:

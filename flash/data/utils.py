@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pytorchvideo._checks import expected
+from pytorchvideo._files import whole_file
 
 _logger = logging.getLogger(__name__)
 
@@ -117,8 +118,6 @@ def _local_path(url: str | os.PathLike[str]) -> Path | None:
 
 
 def _fetch(url: str, target: Path, verbose: bool, chunk_size: int) -> None:
-    # a download that breaks off leaves no file under the final name
-    partial = target.with_name(target.name + ".part")
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -126,25 +125,24 @@ def _fetch(url: str, target: Path, verbose: bool, chunk_size: int) -> None:
         TimeRemainingColumn(),
     )
     try:
+        # a download that breaks off leaves no file under the final name
         with (
+            whole_file(target) as part,
             urllib.request.urlopen(url, timeout=_TIMEOUT_SEC) as answer,
-            partial.open("wb") as file,
         ):
             size = answer.headers.get("Content-Length")
-            with Progress(*columns, disable=not verbose) as progress:
+            with Progress(*columns, disable=not verbose) as progress, part.open("wb") as file:
                 task = progress.add_task(target.name, total=int(size) if size else None)
                 while chunk := answer.read(chunk_size):
                     file.write(chunk)
                     progress.update(task, advance=len(chunk))
-        if size is not None and partial.stat().st_size != int(size):
-            got = partial.stat().st_size
-            raise ConnectionError(f"The download of {url} broke off after {got} of {size} bytes.")
+            got = part.stat().st_size
+            if size is not None and got != int(size):
+                raise ConnectionError(
+                    f"The download of {url} broke off after {got} of {size} bytes."
+                )
     except (urllib.error.URLError, TimeoutError, HTTPException) as error:
         raise ConnectionError(f"Could not download {url}: {error}.") from error
-    else:
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _check_hash(archive: Path, sha256: str, chunk_size: int) -> None:

@@ -12,7 +12,6 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from torchvision.transforms import CenterCrop, Compose
 
 from flash.video._windows import clip_windows, clips_and_views, uniform_windows
 from pytorchvideo._checks import expected
+from pytorchvideo._files import whole_file
 from pytorchvideo.data._decode import check_window
 from pytorchvideo.data._empty_windows import frame_on_show
 from pytorchvideo.data.encoded_video import EncodedVideo
@@ -398,8 +398,6 @@ def save_classifier(
         multi_label: see :class:`VideoPredictor`, like what follows.
         threshold: the same.
     """
-    target = Path(path)
-    partial = target.with_name(target.name + ".part")
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -411,11 +409,8 @@ def save_classifier(
         "multi_label": multi_label,
         "threshold": threshold,
     }
-    try:
-        torch.save(content, partial)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        torch.save(content, part)
 
 
 def rebuild_classifier(

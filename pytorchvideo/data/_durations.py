@@ -8,9 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pytorchvideo._files import write_whole
 from pytorchvideo.data._clip_reader import ClipReader
 from pytorchvideo.data._decode import VideoError
-from pytorchvideo.data._tables import write_whole
 from pytorchvideo.data.clip_sampling import exact_seconds
 
 
@@ -54,7 +54,7 @@ def read_lengths(
             for path, length in found.items()
             if length is not None
         }
-        write_whole(Path(cache), json.dumps(known | entries).encode())
+        write_whole(Path(cache), json.dumps(known | entries))
     return [found[path] for path in paths]
 
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import fsspec
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data._tables import write_whole
+from pytorchvideo._files import write_whole
 from pytorchvideo.data.labeled_video_paths import NO_LABEL, LabeledVideoPaths
 
 INDEX = "index.json"
@@ -152,7 +152,7 @@ class _ShardWriter:
         """Completes the last shard, and writes the index."""
         self._close()
         index = {"format": FORMAT, "class_names": class_names, "shards": self._index}
-        write_whole(self._folder / INDEX, json.dumps(index).encode())
+        write_whole(self._folder / INDEX, json.dumps(index))
 
     def discard(self) -> None:
         """Removes what is not complete."""

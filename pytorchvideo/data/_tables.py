@@ -3,7 +3,6 @@
 
 import csv
 import json
-import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -99,11 +98,3 @@ def read_json(file: str | Path) -> Any:
         return json.loads(read_text(file, "a json file"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{file}, line {error.lineno}: not json: {error.msg}.") from error
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """Writes a file that others see as a whole or not at all; makes its folder."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")
-    unfinished.write_bytes(content)
-    unfinished.replace(file)

@@ -18,9 +18,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from pytorchvideo._files import write_whole
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.transcode import TrainingFormat, transcode
-from pytorchvideo.data._tables import write_whole
 from pytorchvideo.data._video_files import expected_endings, videos_below, warn_of_others
 from pytorchvideo.data._video_lists import read_list
 
@@ -208,7 +208,7 @@ class Preparation:
     def _write_log(self) -> None:
         """Leaves out what no longer holds, and half a line."""
         lines = [json.dumps(asdict(done)) + "\n" for done in self.finished]
-        write_whole(self.target / LOG, "".join(lines).encode())
+        write_whole(self.target / LOG, "".join(lines))
 
     def _stands(self, done: PreparedVideo) -> bool:
         """Whether a video and its new file are still what they were when it was written."""
@@ -249,7 +249,7 @@ class Preparation:
                 new = self._renamed(row.path, found)
                 lines[row.line] = lines[row.line].replace(row.path, new, 1)
         copied = "\n".join(lines.values())
-        write_whole(self._place(below), copied.encode("utf-8", "surrogateescape"))
+        write_whole(self._place(below), copied)
 
     def _find(self, path: str, folder: Path) -> str | None:
         """The video that a list in ``folder`` means, as its path below the source."""

@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from pytorchvideo._checks import expected
+from pytorchvideo._files import whole_file, write_whole
 from pytorchvideo.models._hub_files import download, upload
 from pytorchvideo.models._model_card import model_card
 from pytorchvideo.models._rebuild import rebuild_model
@@ -194,12 +195,13 @@ class PretrainedModel:
         state = self._checked_state()
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        save_file(state, path / WEIGHTS, metadata={"format": "pt"})
-        (path / CONFIG).write_text(config, encoding="utf-8")
+        with whole_file(path / WEIGHTS) as part:
+            save_file(state, part, metadata={"format": "pt"})
+        write_whole(path / CONFIG, config)
         # safetensors lets nobody but the owner read what it writes
         (path / WEIGHTS).chmod((path / CONFIG).stat().st_mode & 0o777)
         card = self.card(repo_id or os.fspath(folder))
-        (path / CARD).write_text(card, encoding="utf-8")
+        write_whole(path / CARD, card)
         return path
 
     def push_to_hub(

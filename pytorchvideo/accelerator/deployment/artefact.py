@@ -34,6 +34,7 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import check_choice, expected
+from pytorchvideo._files import write_whole
 from pytorchvideo.accelerator.deployment.runtimes import RUNTIMES, Inputs, Positional, Precision
 from pytorchvideo.models._weights import ClipRecipe
 
@@ -172,10 +173,7 @@ def _sha256(folder: Path) -> str:
 
 def write_info(info: ArtefactInfo, folder: str | os.PathLike[str]) -> None:
     """Writes ``artefact.json``, in the place of an earlier one."""
-    file = Path(folder) / INFO
-    partial = file.with_name(f"{INFO}.part")
-    partial.write_text(json.dumps(info.to_dict(), indent=1) + "\n", encoding="utf-8")
-    partial.replace(file)
+    write_whole(Path(folder) / INFO, json.dumps(info.to_dict(), indent=1) + "\n")
 
 
 def read_info(folder: str | os.PathLike[str]) -> ArtefactInfo:

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the packets of a video tell of its frames, and files that keep it for the next time the video is opened."""
 
-import contextlib
 import hashlib
 import logging
 import math
 import os
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +15,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+
+from pytorchvideo._files import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -141,15 +141,11 @@ class IndexCache:
         }
         tensors = {name: getattr(index, name) for name in _TENSORS}
         texts["digest"] = _digest_of(texts, tensors)
-        writer = f"{os.getpid()}-{threading.get_ident()}"
-        part = self.file.with_name(f"{self.file.name}.{writer}.part")
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, part, texts)
-            part.replace(self.file)
+            with whole_file(self.file) as part:
+                save_file(tensors, part, texts)
         except (OSError, SafetensorError) as error:  # the latter hides some of the former
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
             if not _unwritable:  # one of many, where videos lie in many
                 _unwritable.append(self.file.parent)
                 logger.warning("No frame index can be kept in %s: %s.", self.file.parent, error)

@@ -14,6 +14,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from pytorchvideo._checks import expected
+from pytorchvideo._files import whole_file
 from pytorchvideo.data._decode._pyav.audio import AudioReader
 from pytorchvideo.data._decode._pyav.source import Source, reason
 from pytorchvideo.data._decode._pyav.video import FrameReader
@@ -79,16 +80,13 @@ def transcode(path: str | Path, target: Path, training_format: TrainingFormat) -
     """
     file = Path(path)
     check_file(file)
-    unfinished = target.with_name(f".{target.name}.part")
     try:
-        _write(file, unfinished, training_format)
-        unfinished.replace(target)
+        with whole_file(target) as part:
+            _write(file, part, training_format)
     except (av.error.FFmpegError, EOFError) as error:
         if isinstance(error, av.error.FFmpegError) and error.errno in _CANNOT_WRITE:
             raise OSError(error.errno, error.strerror, str(target)) from error
         raise VideoError(f"{file} cannot be read to its end: {reason(error)}.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _write(file: Path, target: Path, training_format: TrainingFormat) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import av
 import numpy as np
 
+from pytorchvideo._files import whole_file
+
 _CHUNK = 1024  # samples of a frame of sound, what AAC takes
 _TICKS = 90_000  # of a second
 
@@ -62,8 +64,7 @@ def write_video(
         sound: one channel, encoded as AAC.
     """
     encoding = encoding or Encoding()
-    unfinished = path.with_name(f".{path.name}.part")
-    with av.open(str(unfinished), "w", format="mp4") as container:
+    with whole_file(path) as unfinished, av.open(str(unfinished), "w", format="mp4") as container:
         video = container.add_stream(encoding.codec, rate=rate, options=dict(encoding.options))
         audio = container.add_stream("aac", rate=sound.rate, layout="mono") if sound else None
         for index, picture in enumerate(frames):
@@ -86,7 +87,6 @@ def write_video(
                 chunk.time_base = Fraction(1, sound.rate)
                 container.mux(audio.encode(chunk))
             container.mux(audio.encode(None))
-    unfinished.replace(path)
 
 
 def has_encoder(name: str) -> bool:
