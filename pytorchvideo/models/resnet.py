@@ -25,6 +25,7 @@ from torch import nn
 from pytorchvideo._checks import expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, same_padding
 from pytorchvideo.layers._residual import ResBlock
+from pytorchvideo.models._head_parts import check_num_classes
 from pytorchvideo.models._residual import (
     BottleneckBlock,
     ResStage,
@@ -60,6 +61,8 @@ __all__ = [
 
 # Bottlenecks a stage (arXiv 1512.03385, table 1).
 STAGE_DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+# The name that code written for PyTorchVideo imports.
+_MODEL_STAGE_DEPTH = STAGE_DEPTHS
 
 
 def create_resnet(
@@ -103,6 +106,8 @@ def create_resnet(
     Raises:
         ValueError: ``model_depth`` is not 50, 101 or 152.
     """
+    if head is not None:
+        check_num_classes("model_num_class", model_num_class)
     if model_depth not in STAGE_DEPTHS:
         raise ValueError(expected("model_depth", f"one of {sorted(STAGE_DEPTHS)}", model_depth))
     blocks = [
@@ -303,6 +308,7 @@ def create_resnet_with_roi_head(
     >>> model(recipe.transforms()(clip)[None], boxes).shape
     torch.Size([2, 3])
     """
+    check_num_classes("model_num_class", model_num_class)
     trunk = create_resnet(
         input_channel=input_channel,
         model_depth=model_depth,

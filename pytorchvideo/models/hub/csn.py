@@ -10,6 +10,10 @@ from typing import Any
 from torch import nn
 
 from pytorchvideo.models._registry import create_model
+from pytorchvideo.models.hub.utils import MODEL_ZOO_ROOT_DIR, checkpoint_addresses
+
+root_dir = MODEL_ZOO_ROOT_DIR
+checkpoint_paths = checkpoint_addresses("csn_r101")
 
 
 def csn_r101(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:

@@ -5,11 +5,31 @@ All take ``pretrained`` (load the published weights), ``progress`` (show a bar w
 arguments of :func:`pytorchvideo.models.create_model` and of :func:`pytorchvideo.models.create_resnet`.
 """
 
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from pytorchvideo.models._registry import create_model
+from pytorchvideo.models.hub.utils import (
+    MODEL_ZOO_ROOT_DIR,
+    checkpoint_addresses,
+    hub_model_builder,
+)
+from pytorchvideo.models.resnet import create_resnet
+
+root_dir = MODEL_ZOO_ROOT_DIR
+checkpoint_paths = checkpoint_addresses(
+    "slow_r50",
+    "slow_r50_4x16",
+    "slow_r50_charades",
+    "slow_r50_detection",
+    "slow_r50_ssv2",
+    "c2d_r50",
+    "i3d_r50",
+)
+# Entry points of users: a checkpoint of their own, `_resnet(checkpoint_path=..., default_config=...)`.
+_resnet = partial(hub_model_builder, create_resnet)
 
 
 def slow_r50(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:

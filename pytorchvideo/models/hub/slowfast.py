@@ -6,11 +6,31 @@ arguments of :func:`pytorchvideo.models.create_model` and of :func:`pytorchvideo
 input is a list, [slow (B, 3, T / alpha, H, W), fast (B, 3, T, H, W)].
 """
 
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from pytorchvideo.models._registry import create_model
+from pytorchvideo.models.hub.utils import (
+    MODEL_ZOO_ROOT_DIR,
+    checkpoint_addresses,
+    hub_model_builder,
+)
+from pytorchvideo.models.slowfast import create_slowfast
+
+root_dir = MODEL_ZOO_ROOT_DIR
+checkpoint_paths = checkpoint_addresses(
+    "slowfast_r50",
+    "slowfast_r50_4x16",
+    "slowfast_r50_charades",
+    "slowfast_r50_detection",
+    "slowfast_r50_ssv2",
+    "slowfast_r101",
+    "slowfast_16x8_r101_50_50",
+)
+# Entry points of users: a checkpoint of their own, `_slowfast(checkpoint_path=..., default_config=...)`.
+_slowfast = partial(hub_model_builder, create_slowfast)
 
 
 def slowfast_r50(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:

@@ -8,7 +8,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from pytorchvideo.models._registry import get_weights
 from pytorchvideo.models._weights import fetch, load_checkpoint
+
+# Where the published weights are; the data sets are folders in it.
+MODEL_ZOO_ROOT_DIR = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo"
+
+
+def checkpoint_addresses(*names: str) -> dict[str, str]:
+    """Returns the addresses of published weights by the names of their models."""
+    return {name: str(get_weights(name).url) for name in names}
 
 
 def hub_model_builder(

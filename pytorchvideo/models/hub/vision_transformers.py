@@ -10,7 +10,18 @@ from typing import Any
 
 from torch import nn
 
-from pytorchvideo.models._registry import create_model
+from pytorchvideo.models._registry import create_model, model_entry
+from pytorchvideo.models.hub.utils import checkpoint_addresses
+
+checkpoint_paths = checkpoint_addresses(
+    "mvit_base_16x4",
+    "mvit_base_32x3",
+    "mvit_base_16",
+)
+# Arguments of `create_multiscale_vision_transformers` for each of them.
+mvit_video_base_config = dict(model_entry("mvit_base_16x4").config)
+mvit_video_base_32x3_config = dict(model_entry("mvit_base_32x3").config)
+mvit_image_base_16_config = dict(model_entry("mvit_base_16").config)
 
 
 def mvit_base_16x4(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:

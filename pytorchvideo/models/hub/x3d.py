@@ -10,6 +10,15 @@ from typing import Any
 from torch import nn
 
 from pytorchvideo.models._registry import create_model
+from pytorchvideo.models.hub.utils import MODEL_ZOO_ROOT_DIR, checkpoint_addresses
+
+root_dir = MODEL_ZOO_ROOT_DIR
+checkpoint_paths = checkpoint_addresses(
+    "x3d_xs",
+    "x3d_s",
+    "x3d_m",
+    "x3d_l",
+)
 
 
 def x3d_xs(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:

@@ -13,7 +13,8 @@ from torch import nn
 
 import pytorchvideo.models.hub as hub
 from pytorchvideo.models import Net, create_resnet, list_models, model_entry
-from pytorchvideo.models.hub.utils import hub_model_builder
+from pytorchvideo.models.hub import csn, r2plus1d, resnet, slowfast, vision_transformers, x3d
+from pytorchvideo.models.hub.utils import MODEL_ZOO_ROOT_DIR, hub_model_builder
 
 REPO = Path(__file__).resolve().parents[3]
 
@@ -90,3 +91,22 @@ def test_hub_model_builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     )
     assert model.blocks[-1].pool is None, "None is a choice, not a missing argument"
     assert torch.equal(model.classifier.weight, source.classifier.weight)
+
+
+def test_addresses_by_module() -> None:
+    """Names under which code written for PyTorchVideo finds addresses and arguments."""
+    modules = (csn, r2plus1d, resnet, slowfast, vision_transformers, x3d)
+    paths = {name: url for module in modules for name, url in module.checkpoint_paths.items()}
+    others = {"efficient_x3d_s", "efficient_x3d_xs", "i3d_inception"}
+    assert set(paths) == set(list_models()) - others
+    assert all(url.startswith(f"{MODEL_ZOO_ROOT_DIR}/") for url in paths.values())
+    assert paths["slow_r50"] == f"{resnet.root_dir}/kinetics/SLOW_8x8_R50.pyth"
+    config = vision_transformers.mvit_video_base_32x3_config
+    assert (config["temporal_size"], config["spatial_size"]) == (32, 224)
+
+
+def test_builders_of_ones_own_checkpoint(tmp_path: Path) -> None:
+    """``_resnet`` and ``_slowfast`` of PyTorchVideo, which clients import."""
+    model = resnet._resnet(default_config={"model_num_class": 2}, head_pool=None)
+    assert model.classifier.out_features == 2
+    assert slowfast._slowfast(model_depth=18, model_num_class=3).classifier.out_features == 3
