@@ -50,7 +50,8 @@ def load_checkpoint(
 
     Args:
         model: the model. Where it has a ``classifier`` whose number of classes is not the file's, the
-            classifier keeps the weights that it has, and that is logged once.
+            classifier keeps the weights that it has, and that is logged once. Where its stem takes one channel and the
+            file's three colours, the weights are summed over the colours, which is logged too.
         file_or_state: a ``.safetensors`` file, a file of ``torch.save``, or what such a file holds: a state
             dict, or one under ``"model_state"`` or ``"state_dict"``, its keys with or without a common
             prefix such as ``"model."``. Files are read with ``weights_only=True``.
@@ -67,7 +68,7 @@ def load_checkpoint(
         source, content = str(file_or_state), read_checkpoint(file_or_state)
     own = model.state_dict()
     state = _without_prefix(_tensors(content, source), own)
-    resized = _adapt(model, state)
+    resized, grey = _adapt(model, state), _sum_over_colours(state, own)
     replaced = _drop_other_classifier(model, state, own)
     _check_fit(state, own, replaced, source, strict=strict)
     fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
@@ -75,6 +76,12 @@ def load_checkpoint(
     if resized:
         _log.info(
             "%s is of clips of another size: %s were interpolated.", source, " and ".join(resized)
+        )
+    if grey:
+        _log.info(
+            "%s is for colour clips: %s was summed over the colours, for clips of one channel.",
+            source,
+            " and ".join(grey),
         )
     if replaced:
         _log.info(
@@ -150,6 +157,24 @@ def _adapt(model: nn.Module, state: State) -> list[str]:
     return resized
 
 
+def _sum_over_colours(state: State, own: Mapping[str, torch.Tensor]) -> list[str]:
+    """Sums the weights of stems for three colours where the model's take one channel; returns their keys.
+
+    A clip of one channel then gives what it would give in all three colours.
+    """
+    keys = [
+        key
+        for key, weight in state.items()
+        if key in own
+        and weight.ndim in (4, 5)
+        and weight.shape[1] == 3
+        and own[key].shape == (weight.shape[0], 1, *weight.shape[2:])
+    ]
+    for key in keys:
+        state[key] = state[key].sum(dim=1, keepdim=True)
+    return keys
+
+
 def _drop_other_classifier(
     model: nn.Module, state: State, own: Mapping[str, torch.Tensor]
 ) -> list[str]:
@@ -201,7 +226,8 @@ def _check_fit(
     if strict:
         raise ValueError(
             f"{source} does not fit the model: {''.join(problems)}"
-            "Use weights of this model, or strict=False to load what fits."
+            "Use weights of this model, or load what fits: "
+            "pytorchvideo.models.load_checkpoint(model, file, strict=False)."
         )
     _log.warning("%s does not fit the whole model: %s", source, "".join(problems).rstrip())
 

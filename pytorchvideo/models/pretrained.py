@@ -160,7 +160,7 @@ class PretrainedModel:
         model = rebuild_model(
             config["model_name"],
             config["model_kwargs"],
-            num_classes or config["num_classes"],
+            config["num_classes"] if num_classes is None else num_classes,
             source=os.fspath(source),
             state=read_checkpoint(weights_file),
         )

@@ -2,23 +2,25 @@
 """Loading weights: every form they come in, and the sentence that says what does not fit."""
 
 import logging
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
+import pytorchvideo.models
 from pytorchvideo.models import create_model, load_checkpoint
 
 State = dict[str, torch.Tensor]
+SMALL: dict[str, Any] = {"num_classes": 4, "crop_size": 64, "depth_factor": 0.5, "head_dim_out": 16}
 
 
 def small(num_classes: int = 4) -> nn.Module:
     """A shallow X3D: built in milliseconds, with all kinds of layers."""
-    return create_model(
-        "x3d_xs", num_classes=num_classes, crop_size=64, depth_factor=0.5, head_dim_out=16
-    )
+    return create_model("x3d_xs", **(SMALL | {"num_classes": num_classes}))
 
 
 @pytest.fixture
@@ -93,6 +95,53 @@ def test_what_does_not_fit_is_named(state: State) -> None:
     ):
         load_checkpoint(model, state)
     assert_loaded(model, before)
+
+
+def test_advice_for_what_does_not_fit_can_be_followed(tmp_path: Path, state: State) -> None:
+    del state["blocks.0.norm.weight"]
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match="missing") as raised:
+        create_model("x3d_xs", weights=tmp_path / "a.pth", **SMALL)
+    (call,) = re.findall(r"load what fits: (.*)\.$", str(raised.value))
+    model = small()
+    scope = {"pytorchvideo": pytorchvideo, "model": model, "file": tmp_path / "a.pth"}
+    eval(call, scope)
+    assert torch.equal(model.state_dict()["blocks.0.norm.bias"], state["blocks.0.norm.bias"])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("c2d_r50", {"input_channel": 1}),
+        ("csn_r101", {"input_channel": 1, "model_depth": 50}),
+        ("i3d_inception", {"input_channel": 1}),
+        ("mvit_base_16", {"input_channels": 1, "depth": 4}),
+        ("r2plus1d_r50", {"input_channel": 1}),
+        ("slowfast_r50", {"input_channels": (1, 1), "model_depth": 18}),
+        ("x3d_xs", {"input_channel": 1, "depth_factor": 0.5}),
+    ],
+)
+def test_stems_for_one_channel_sum_over_the_colours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, arguments: dict[str, Any]
+) -> None:
+    """A grey clip gives what it gives in three equal colours."""
+    sizes = {"num_classes": 3, "num_frames": 1 if name == "mvit_base_16" else 8, "crop_size": 32}
+    rest = {k: v for k, v in arguments.items() if not k.startswith("input")}
+    colour = create_model(name, **sizes, **rest).eval()
+    torch.save(colour.state_dict(), tmp_path / "colour.pth")
+    with caplog.at_level(logging.INFO, logger="pytorchvideo"):
+        grey = create_model(name, weights=tmp_path / "colour.pth", **sizes, **arguments).eval()
+    (record,) = caplog.records
+    assert "was summed over the colours, for clips of one channel" in record.getMessage()
+    clip = torch.rand(1, 1, 32, 32) if name == "mvit_base_16" else torch.rand(1, 1, 8, 32, 32)
+    clips: Any = [clip[:, :, ::4], clip] if name == "slowfast_r50" else clip
+    coloured: Any = (
+        [one.expand(-1, 3, -1, -1, -1) for one in clips]
+        if name == "slowfast_r50"
+        else torch.cat([clip] * 3, dim=1)
+    )
+    with torch.inference_mode():
+        torch.testing.assert_close(grey(clips), colour(coloured), rtol=1e-4, atol=1e-5)
 
 
 def test_not_strict_loads_what_fits(state: State, caplog: pytest.LogCaptureFixture) -> None:
