@@ -24,18 +24,41 @@ BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
 
 class Chain(nn.Module):
-    """A module whose layers run one after the other; a subclass names them in :meth:`chain`."""
+    """A module whose layers run one after the other, in the order in which they are given.
+
+    Args:
+        layers: by name; None is no layer, and can be replaced by one later.
+    """
+
+    def __init__(self, **layers: nn.Module | None) -> None:
+        super().__init__()
+        self._names = tuple(layers)
+        for name, layer in layers.items():
+            self.register_module(name, layer)
 
     def chain(self) -> Layers:
         """Returns the layers in their order; None is no layer."""
-        raise NotImplementedError
+        return tuple(getattr(self, name) for name in self._names)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return run_chain(self.chain(), x)
+        if not torch.jit.is_scripting():
+            return run_chain(self.chain(), x)
+        for layer in self.children():
+            x = layer(x)
+        return x
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """TorchScript, which asks for this, runs the children: they must be the chain."""
+        if list(self.children()) != [layer for layer in self.chain() if layer is not None]:
+            raise ValueError(
+                f"Expected the children of a {type(self).__name__} to be the layers that it runs, for TorchScript, but "
+                f"it has {[name for name, _ in self.named_children()]}."
+            )
+        return self
 
 
 class Wrapper(Chain):
-    """A chain of the one layer ``kernel``, which TorchScript, that knows no chains, calls."""
+    """A chain of the one layer ``kernel``; other children are no part of it."""
 
     def __init__(self, kernel: nn.Module) -> None:
         super().__init__()
@@ -43,6 +66,9 @@ class Wrapper(Chain):
 
     def chain(self) -> Layers:
         return (self.kernel,)
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        return self
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not torch.jit.is_scripting():
@@ -90,6 +116,12 @@ def run_chain(layers: Layers, x: torch.Tensor) -> torch.Tensor:
         if fuses and todo and type(todo[0]) in _IN_PLACE and _is_unobserved(todo[0]):
             x = _IN_PLACE[type(todo.pop(0))](x, inplace=True)
     return x
+
+
+def is_recorded(x: object) -> bool:
+    """Whether a graph is recorded with ``x``, whose sizes and values must stay free then."""
+    recorded = torch.jit.is_tracing() or torch.compiler.is_compiling()
+    return recorded or isinstance(x, torch.fx.Proxy)
 
 
 # Up to this size (C * T * H) PyTorch takes dilated convolutions of one clip through a kernel that is slower yet.

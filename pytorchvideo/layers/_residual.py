@@ -49,6 +49,10 @@ class ResBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         shortcut = x
         if self.branch1_conv is not None:
-            shortcut = run_chain((self.branch1_conv, self.branch1_norm), x)
+            if torch.jit.is_scripting():
+                shortcut = self.branch1_conv(x)
+                shortcut = shortcut if self.branch1_norm is None else self.branch1_norm(shortcut)
+            else:
+                shortcut = run_chain((self.branch1_conv, self.branch1_norm), x)
         x = self.branch_fusion(shortcut, self.branch2(x))
         return x if self.activation is None else self.activation(x)

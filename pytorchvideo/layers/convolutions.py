@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolutions made of several: one after the other (R(2+1)D, arXiv 1711.11248), or side by side."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -10,14 +9,19 @@ from torch import nn
 
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm, size3
-from pytorchvideo.layers._chain import Chain, Layers
+from pytorchvideo.layers._chain import Chain
 
 REDUCTIONS = ("sum", "cat")
 
 
-def reduce_maps(maps: Sequence[torch.Tensor], method: str) -> torch.Tensor:
+def reduce_maps(maps: list[torch.Tensor], method: str) -> torch.Tensor:
     """Adds feature maps of one shape, or joins their channels for ``method="cat"``."""
-    return torch.cat(list(maps), dim=1) if method == "cat" else functools.reduce(torch.add, maps)
+    if method == "cat":
+        return torch.cat(maps, dim=1)
+    total = maps[0]
+    for one in maps[1:]:
+        total = total + one
+    return total
 
 
 class ConvReduce3D(nn.Module):
@@ -111,18 +115,13 @@ class Conv2plus1d(Chain):
         conv_xy: nn.Module | None = None,
         conv_xy_first: bool = False,
     ) -> None:
-        super().__init__()
         if conv_t is None or conv_xy is None:
             raise ValueError(expected("conv_t and conv_xy", "modules", (conv_t, conv_xy)))
-        self.conv_t = conv_t
-        self.norm = norm
-        self.activation = activation
-        self.conv_xy = conv_xy
+        first, last = {"conv_t": conv_t}, {"conv_xy": conv_xy}
+        if conv_xy_first:
+            first, last = last, first
+        super().__init__(**first, norm=norm, activation=activation, **last)
         self.conv_xy_first = conv_xy_first
-
-    def chain(self) -> Layers:
-        first, last = (self.conv_t, self.conv_xy)[:: -1 if self.conv_xy_first else 1]
-        return first, self.norm, self.activation, last
 
 
 def create_conv_2plus1d(

@@ -32,6 +32,7 @@ class SqueezeExcitation(nn.Module):
     ) -> None:
         super().__init__()
         conv: ModuleFactory = nn.Conv3d if is_3d else nn.Conv2d
+        self.dims = [2, 3, 4] if is_3d else [2, 3]
         self.block = nn.Sequential(
             conv(num_channels, num_channels_reduced, kernel_size=1),
             activation(),
@@ -40,7 +41,7 @@ class SqueezeExcitation(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.block(x.mean(dim=list(range(2, x.ndim)), keepdim=True))
+        return x * self.block(x.mean(dim=self.dims, keepdim=True))
 
 
 class SqueezeAndExcitationLayer2D(nn.Module):

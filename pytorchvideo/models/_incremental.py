@@ -284,9 +284,8 @@ class Builder:
     def _head(self, head: ResNetBasicHead) -> Operator:
         pool, before, after = head.pool, Sequence([]), Sequence([])
         if isinstance(pool, ProjectedPool):
-            before = self._sequence([pool.pre_conv, pool.pre_norm, pool.pre_act])
-            after = self._sequence([pool.post_conv, pool.post_norm, pool.post_act])
-            pool = pool.pool
+            *first, pool, conv, norm, act = pool.chain()
+            before, after = self._sequence(first), self._sequence([conv, norm, act])
         if before.delay or after.delay:
             raise self._error(head, "has a temporal kernel")
         frame_pool: nn.Module

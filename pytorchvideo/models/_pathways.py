@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from pytorchvideo._checks import expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, same_padding
+from pytorchvideo.layers._chain import is_recorded
+from pytorchvideo.models._head_parts import apply_pool, make_pool
 from pytorchvideo.models._residual import ResStage, create_res_stage, size_list
-from pytorchvideo.models.head import check_pool_fits, make_pool
-from pytorchvideo.models.net import MultiPathWayWithFuse
+from pytorchvideo.models.net import MultiPathWayWithFuse, check_scriptable
 from pytorchvideo.models.resnet import STAGE_DEPTHS
 
 # A stage of 18 layers in bottlenecks is one of them.
@@ -106,14 +108,17 @@ class Pathway:
 def pathways_of(input_channels: Sequence[int], **lists: Any) -> list[Pathway]:
     """Makes pathways of lists with an entry a pathway, named like the fields of :class:`Pathway`.
 
-    A single ``stem_pool`` stands for all pathways.
+    A single ``stem_pool``, ``stem`` or builder of bottlenecks stands for all pathways, and a builder in the place of a
+    list of ``bottlenecks`` for all stages of its pathway.
 
     Raises:
         ValueError: a list has not an entry a pathway.
     """
     count = len(input_channels)
-    if not isinstance(lists["stem_pool"], (list, tuple)):
-        lists["stem_pool"] = [lists["stem_pool"]] * count
+    for name in ("bottlenecks", "stem", "stem_pool"):
+        if not isinstance(lists[name], (list, tuple)):
+            lists[name] = [lists[name]] * count
+    lists["bottlenecks"] = [(one,) * 4 if callable(one) else one for one in lists["bottlenecks"]]
     columns = [input_channels, *(lists[field.name] for field in fields(Pathway)[1:])]
     for field, column in zip(fields(Pathway), columns, strict=True):
         if len(column) != count:
@@ -167,6 +172,13 @@ def build_stages(
     return blocks
 
 
+class NoFusion(nn.Identity):
+    """The fusion after a stage that has none."""
+
+    def forward(self, x: list[torch.Tensor]) -> list[torch.Tensor]:  # type: ignore[override]
+        return x
+
+
 class PoolConcatPathway(nn.Module):
     """Pools every pathway and joins the results.
 
@@ -176,6 +188,9 @@ class PoolConcatPathway(nn.Module):
         dim: the dimension along which they are joined.
     """
 
+    # known when TorchScript compiles
+    __constants__ = ("dim", "retain_list")
+
     def __init__(
         self, retain_list: bool = False, pool: nn.ModuleList | None = None, dim: int = 1
     ) -> None:
@@ -184,20 +199,49 @@ class PoolConcatPathway(nn.Module):
         self.pool = pool
         self.dim = dim
 
-    def forward(self, x: Sequence[torch.Tensor]) -> torch.Tensor | list[torch.Tensor]:
-        if self.pool is not None:
-            if len(x) != len(self.pool):
-                raise ValueError(expected("x", f"a list of {len(self.pool)} tensors", len(x)))
-            pools = zip(self.pool, x, strict=True)
-            x = [one if pool is None else _pooled(pool, one) for pool, one in pools]
-        joined = torch.cat(list(x), dim=self.dim)
-        return [joined] if self.retain_list else joined
+    def forward(self, x: list[torch.Tensor]) -> torch.Tensor:
+        if torch.jit.is_scripting():
+            if self.pool is not None:
+                if len(self.pool) != len(x):
+                    raise ValueError("Expected `x` to be a list of tensors, one a pathway.")
+                pooled: list[torch.Tensor] = []
+                for i, pool in enumerate(self.pool):
+                    pooled.append(pool(x[i]))
+                x = pooled
+        else:
+            x = self._pooled(x)
+        joined = torch.cat(x, dim=self.dim)
+        if self.retain_list:
+            return [joined]  # type: ignore[return-value]
+        return joined
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        check_scriptable("pool", self.pool)
+        return self
+
+    def _pooled(self, x: list[torch.Tensor]) -> list[torch.Tensor]:
+        if self.pool is None:
+            return x if isinstance(x, torch.fx.Proxy) else list(x)
+        if not isinstance(x, torch.fx.Proxy) and len(x) != len(self.pool):
+            raise ValueError(expected("x", f"a list of {len(self.pool)} tensors", len(x)))
+        return [
+            x[i] if pool is None else apply_pool(pool, x[i]) for i, pool in enumerate(self.pool)
+        ]
 
 
-def _pooled(pool: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    check_pool_fits(x, pool)
-    pooled: torch.Tensor = pool(x)
-    return pooled
+class ConcatPathway(nn.Module):
+    """Joins the channels of all pathways at the positions (T, H, W) of the first; others are averaged to these."""
+
+    def __init__(self, num_pathways: int) -> None:
+        super().__init__()
+        self.num_pathways = num_pathways
+
+    def forward(self, x: list[torch.Tensor]) -> torch.Tensor:
+        frames, height, width = x[0].shape[2:]
+        maps = [x[0]]
+        for i in range(1, self.num_pathways):
+            maps.append(F.adaptive_avg_pool3d(x[i], (frames, height, width)))
+        return torch.cat(maps, dim=1)
 
 
 def create_pool_concat(
@@ -205,10 +249,13 @@ def create_pool_concat(
     kernel_sizes: Sequence[Size3],
     output_size: Size3,
     num_pathways: int,
-) -> PoolConcatPathway:
-    """Builds the pools of all pathways, by kernel or by output size, whose results are joined."""
+) -> PoolConcatPathway | ConcatPathway:
+    """Builds the pools of all pathways, by kernel or by output size, whose results are joined.
+
+    Without a pool the positions of the first pathway are kept.
+    """
     if pool is None:
-        return PoolConcatPathway()
+        return ConcatPathway(num_pathways)
     if len(kernel_sizes) != num_pathways:
         wanted = f"a size for each of the {num_pathways} pathways"
         raise ValueError(expected("head_pool_kernel_sizes", wanted, kernel_sizes))
@@ -223,7 +270,7 @@ def create_pool_concat(
 
 def check_same_frames(slow: torch.Tensor, other: torch.Tensor, fused: torch.Tensor) -> None:
     """Raises a ValueError where a fusion does not bring a pathway to the frames of the slow one."""
-    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+    if is_recorded(fused):
         return
     if fused.shape[2] != slow.shape[2]:
         raise ValueError(

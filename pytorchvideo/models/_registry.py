@@ -12,6 +12,7 @@ from torch import nn
 
 from pytorchvideo._checks import check_choice, near_names
 from pytorchvideo.models import csn, i3d, r2plus1d, resnet, slowfast, vision_transformers, x3d
+from pytorchvideo.models._head_parts import check_num_classes
 from pytorchvideo.models._weights import Weights, load_checkpoint
 from pytorchvideo.models._zoo import WEIGHTS
 from pytorchvideo.models.accelerator.mobile_cpu import efficient_x3d
@@ -260,6 +261,8 @@ def create_model(
     2048
     """
     entry = model_entry(name)
+    if num_classes is not None:
+        check_num_classes("num_classes", num_classes)
     model = entry.build(
         num_classes=num_classes, num_frames=num_frames, crop_size=crop_size, **builder_kwargs
     )

@@ -10,7 +10,7 @@ from torch import nn
 
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm
-from pytorchvideo.layers._chain import Chain, Layers, run_chain
+from pytorchvideo.layers._chain import Chain, run_chain
 from pytorchvideo.layers._residual import BranchFusion, ResBlock, add_branches
 from pytorchvideo.layers.convolutions import REDUCTIONS, reduce_maps
 
@@ -30,16 +30,15 @@ class BottleneckBlock(Chain):
         conv_c: nn.Module | None = None,
         norm_c: nn.Module | None = None,
     ) -> None:
-        super().__init__()
-        self.conv_a, self.norm_a, self.act_a = conv_a, norm_a, act_a
-        self.conv_b, self.norm_b, self.act_b = conv_b, norm_b, act_b
-        self.conv_c, self.norm_c = conv_c, norm_c
-
-    def chain(self) -> Layers:
-        return (
-            *(self.conv_a, self.norm_a, self.act_a),
-            *(self.conv_b, self.norm_b, self.act_b),
-            *(self.conv_c, self.norm_c),
+        super().__init__(
+            conv_a=conv_a,
+            norm_a=norm_a,
+            act_a=act_a,
+            conv_b=conv_b,
+            norm_b=norm_b,
+            act_b=act_b,
+            conv_c=conv_c,
+            norm_c=norm_c,
         )
 
 
@@ -86,6 +85,23 @@ class SeparableBottleneckBlock(nn.Module):
         self.reduce_method = reduce_method
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not torch.jit.is_scripting():
+            return self._forward_fast(x)
+        x = x if self.conv_a is None else self.conv_a(x)
+        x = x if self.norm_a is None else self.norm_a(x)
+        x = x if self.act_a is None else self.act_a(x)
+        maps = [conv(x) for conv in self.conv_b]
+        if self.norm_b is not None:
+            for i, norm in enumerate(self.norm_b):
+                maps[i] = norm(maps[i])
+        if self.act_b is not None:
+            for i, act in enumerate(self.act_b):
+                maps[i] = act(maps[i])
+        x = reduce_maps(maps, self.reduce_method)
+        x = x if self.conv_c is None else self.conv_c(x)
+        return x if self.norm_c is None else self.norm_c(x)
+
+    def _forward_fast(self, x: torch.Tensor) -> torch.Tensor:
         x = run_chain((self.conv_a, self.norm_a, self.act_a), x)
         none = [None] * len(self.conv_b)
         rows = zip(self.conv_b, self.norm_b or none, self.act_b or none, strict=True)

@@ -7,7 +7,7 @@ from torchvision.ops import RoIAlign
 
 from pytorchvideo._checks import expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation
-from pytorchvideo.models._head_parts import PoolAndProject, make_pool
+from pytorchvideo.models._head_parts import PoolAndProject, check_num_classes, make_pool
 
 
 class ResNetRoIHead(PoolAndProject):
@@ -16,7 +16,8 @@ class ResNetRoIHead(PoolAndProject):
     Args:
         pool: leaves one frame of the feature map (B, C, T, H, W); None where it has but one.
         pool_spatial: on the boxes (N, C, height, width), or None.
-        roi_layer: called with a feature map (B, C, H, W) and the boxes, e.g. ``torchvision.ops.RoIAlign``.
+        roi_layer: called with a feature map (B, C, H, W) and the boxes, e.g. ``torchvision.ops.RoIAlign``. With None
+            the head scores whole clips, (B, num_classes): boxes and ``pool_spatial`` are of no effect.
         dropout: or None.
         proj: a layer on the channels of (..., C).
         activation: on (N, num_classes, 1, H, W), or None.
@@ -34,8 +35,6 @@ class ResNetRoIHead(PoolAndProject):
         output_pool: nn.Module | None = None,
     ) -> None:
         super().__init__(pool, dropout, proj, activation, output_pool)
-        if roi_layer is None:
-            raise ValueError(expected("roi_layer", "a module", roi_layer))
         self.roi_layer = roi_layer
         self.pool_spatial = pool_spatial
 
@@ -52,23 +51,39 @@ class ResNetRoIHead(PoolAndProject):
         return self._box_maps(x, bboxes).mean(dim=(2, 3, 4))
 
     def _box_maps(self, x: torch.Tensor, bboxes: torch.Tensor) -> torch.Tensor:
-        if x.ndim != 5:
-            raise ValueError(expected("x", "a feature map (B, C, T, H, W)", tuple(x.shape)))
-        check_boxes(bboxes, x.shape[0])
+        if not torch.jit.is_scripting():
+            _check_map(x, bboxes, self.roi_layer is not None)
         frames = x.shape[2]
         x = self.pooled(x)
-        if not torch.jit.is_tracing() and x.shape[2] != 1:
-            raise ValueError(
-                "Expected the pool of the detection head to leave one frame of the feature map, but it leaves "
-                f"{x.shape[2]} of {frames}. Use shorter clips, or build the model for these: "
-                "create_model(name, num_frames=...)."
-            )
+        if self.roi_layer is None:
+            return x
+        if not torch.jit.is_scripting():
+            _check_one_frame(x, frames)
         # Half precision would move a box by a pixel or more.
-        exact = torch.promote_types(x.dtype, torch.float32)
+        exact = torch.result_type(x, x.new_zeros(1, dtype=torch.float32))
         boxes = self.roi_layer(x.squeeze(2).to(exact), bboxes.to(exact)).to(x.dtype)
         boxes = boxes if self.pool_spatial is None else self.pool_spatial(boxes)
         # (N, C, H, W) -> (N, C, 1, H, W)
         return boxes.unsqueeze(2)
+
+
+def _check_map(x: torch.Tensor, bboxes: torch.Tensor, needs_boxes: bool) -> None:
+    if isinstance(x, torch.fx.Proxy):
+        return
+    if x.ndim != 5:
+        raise ValueError(expected("x", "a feature map (B, C, T, H, W)", tuple(x.shape)))
+    if needs_boxes:
+        check_boxes(bboxes, x.shape[0])
+
+
+def _check_one_frame(x: torch.Tensor, frames: int) -> None:
+    if torch.jit.is_tracing() or isinstance(x, torch.fx.Proxy) or x.shape[2] == 1:
+        return
+    raise ValueError(
+        "Expected the pool of the detection head to leave one frame of the feature map, but it leaves "
+        f"{x.shape[2]} of {frames}. Use shorter clips, or build the model for these: "
+        "create_model(name, num_frames=...)."
+    )
 
 
 def check_boxes(bboxes: torch.Tensor, batch_size: int) -> None:
@@ -88,6 +103,8 @@ def check_boxes(bboxes: torch.Tensor, batch_size: int) -> None:
     if bboxes.ndim != 2 or bboxes.shape[1] != 5:
         advice = (
             "For the boxes of one clip, put zeros in front: torch.nn.functional.pad(boxes, (1, 0))."
+            if bboxes.ndim == 2 and bboxes.shape[1] == 4
+            else ""
         )
         raise ValueError(expected("bboxes", wanted, tuple(bboxes.shape), advice))
     # RoIAlign reads whatever memory an index beyond the batch points to.
@@ -137,6 +154,7 @@ def create_res_roi_pooling_head(
         output_with_global_average: average the scores over the positions left; otherwise they are returned
             as (N, out_features, 1, H', W').
     """
+    check_num_classes("out_features", out_features)
     return ResNetRoIHead(
         pool=make_pool(
             pool,

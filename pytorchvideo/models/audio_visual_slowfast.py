@@ -34,7 +34,7 @@ from pytorchvideo.layers._build import (
     same_padding,
     size3,
 )
-from pytorchvideo.models._pathways import check_same_frames
+from pytorchvideo.models._pathways import NoFusion, check_same_frames
 from pytorchvideo.models.net import Net
 from pytorchvideo.models.resnet import create_acoustic_bottleneck_block, create_bottleneck_block
 from pytorchvideo.models.slowfast import create_slowfast, temporal_size
@@ -63,12 +63,13 @@ class FuseAudioToFastSlow(nn.Module):
         self.block_fast_to_slow = block_fast_to_slow
         self.block_audio_to_fastslow = block_audio_to_fastslow
 
-    def forward(self, x: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def forward(self, x: list[torch.Tensor]) -> list[torch.Tensor]:
         slow, fast, audio = x
         seen = self.block_fast_to_slow(fast)
-        check_same_frames(slow, fast, seen)
         heard = self.block_audio_to_fastslow(audio.mean(dim=4, keepdim=True))
-        check_same_frames(slow, audio, heard)
+        if not torch.jit.is_scripting():
+            check_same_frames(slow, fast, seen)
+            check_same_frames(slow, audio, heard)
         return [torch.cat([slow, seen], dim=1) + heard, fast, audio]
 
 
@@ -113,7 +114,7 @@ class AudioToSlowFastFusionBuilder:
     def create_module(self, fusion_dim_in: int, stage_idx: int) -> nn.Module:
         """Builds the fusion after a stage whose slow pathway has ``fusion_dim_in`` channels."""
         if stage_idx > self.max_stage_idx:
-            return nn.Identity()
+            return NoFusion()
         fast = fusion_dim_in // self.slowfast_channel_reduction_ratio
         audio = fusion_dim_in // self.slowfast_audio_reduction_ratio
         fused = int(fast * self.conv_fusion_channel_ratio)
@@ -189,7 +190,7 @@ def create_audio_visual_slowfast(
     stage_conv_b_dilations: Sequence[Any] = (_ONE_BY_ONE, _ONE_BY_ONE, _ONE_BY_ONE),
     stage_spatial_strides: Sequence[Sequence[int]] = ((1, 2, 2, 2), (1, 2, 2, 2), (1, 2, 2, 2)),
     stage_temporal_strides: Sequence[Sequence[int]] = ((1, 1, 1, 1), (1, 1, 1, 1), (1, 2, 2, 2)),
-    bottleneck: Sequence[Sequence[ModuleFactory]] = (
+    bottleneck: ModuleFactory | Sequence[ModuleFactory | Sequence[ModuleFactory]] = (
         _BOTTLENECKS,
         _BOTTLENECKS,
         (create_acoustic_bottleneck_block,) * 2 + (create_bottleneck_block,) * 2,

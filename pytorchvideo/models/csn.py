@@ -21,6 +21,7 @@ from torch import nn
 
 from pytorchvideo._checks import expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, same_padding
+from pytorchvideo.models._head_parts import check_num_classes
 from pytorchvideo.models._residual import create_bottleneck_block, create_res_stage
 from pytorchvideo.models.head import create_res_basic_head
 from pytorchvideo.models.net import Net
@@ -66,6 +67,7 @@ def create_csn(
     Raises:
         ValueError: ``model_depth`` is not 50, 101 or 152.
     """
+    check_num_classes("model_num_class", model_num_class)
     if model_depth not in STAGE_DEPTHS:
         raise ValueError(expected("model_depth", f"one of {sorted(STAGE_DEPTHS)}", model_depth))
     blocks: list[nn.Module] = [

@@ -14,6 +14,7 @@ from pytorchvideo.models._head_parts import (
     ClassificationHead,
     PoolAndProject,
     ReplaceableClassifier,
+    check_num_classes,
     check_pool_fits,
     make_pool,
 )
@@ -82,6 +83,7 @@ def create_res_basic_head(
         output_with_global_average: average the scores over positions; otherwise they are returned as
             (B, out_features, T', H', W').
     """
+    check_num_classes("out_features", out_features)
     return ResNetBasicHead(
         pool=make_pool(
             pool,
@@ -122,7 +124,10 @@ class SequencePool(nn.Module):
 
 
 class VisionTransformerBasicHead(ClassificationHead):
-    """Pool of the tokens, dropout, linear layer, activation; all but the linear layer may be None."""
+    """Pool of the tokens, dropout, linear layer, activation; all but the linear layer may be None.
+
+    With ``head.proj = None`` it returns what the linear layer would see.
+    """
 
     def __init__(
         self,
@@ -141,8 +146,11 @@ class VisionTransformerBasicHead(ClassificationHead):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x if self.sequence_pool is None else self.sequence_pool(x)
-        x = self.proj(x if self.dropout is None else self.dropout(x))
-        return x if self.activation is None else self.activation(x)
+        x = x if self.dropout is None else self.dropout(x)
+        if self.proj is not None:
+            x = self.proj(x)
+            x = x if self.activation is None else self.activation(x)
+        return x
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         x = x if self.sequence_pool is None else self.sequence_pool(x)
@@ -166,6 +174,7 @@ def create_vit_basic_head(
         dropout_rate: 0 for no dropout.
         activation: of the scores, e.g. ``nn.Softmax`` (over the classes); None returns logits.
     """
+    check_num_classes("out_features", out_features)
     return VisionTransformerBasicHead(
         sequence_pool=SequencePool(seq_pool_type),
         dropout=nn.Dropout(dropout_rate) if dropout_rate > 0 else None,

@@ -24,7 +24,8 @@ from torch.nn import functional as F
 
 from pytorchvideo.layers._build import Size3, size3
 from pytorchvideo.layers._chain import run_chain
-from pytorchvideo.models.head import ClassificationHead, check_pool_fits
+from pytorchvideo.models._head_parts import apply_pool, check_num_classes
+from pytorchvideo.models.head import ClassificationHead
 from pytorchvideo.models.net import ClassificationModel
 from pytorchvideo.models.weight_init import init_linear, init_net_weights
 
@@ -50,15 +51,15 @@ _POOLS = {
 }
 
 
-def pad_same(x: torch.Tensor, kernel: Size3, stride: Size3) -> torch.Tensor:
+def pad_same(x: torch.Tensor, kernel: list[int], stride: list[int]) -> torch.Tensor:
     """Pads (B, C, T, H, W) with zeros as TensorFlow's SAME does; every kernel must be >= its stride.
 
-    >>> pad_same(torch.zeros(1, 1, 1, 4, 5), kernel=(1, 3, 3), stride=(1, 2, 2)).shape
+    >>> pad_same(torch.zeros(1, 1, 1, 4, 5), kernel=[1, 3, 3], stride=[1, 2, 2]).shape
     torch.Size([1, 1, 1, 5, 7])
     """
     padding: list[int] = []
-    for size, k, s in zip(reversed(x.shape[2:]), reversed(kernel), reversed(stride), strict=True):
-        total = k - s + (-size) % s
+    for i in (2, 1, 0):
+        total = kernel[i] - stride[i] + (-x.shape[2 + i]) % stride[i]
         padding += [total // 2, total - total // 2]
     return F.pad(x, padding)
 
@@ -74,11 +75,14 @@ class Unit3D(nn.Module):
             channels_in, channels_out, kernel, stride=stride, padding=padding, bias=False
         )
         self.bn = nn.BatchNorm3d(channels_out, eps=1e-3)
+        self.kernel, self.stride = [kernel] * 3, [stride] * 3
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if max(self.conv3d.stride) > 1:
-            x = pad_same(x, self.conv3d.kernel_size, self.conv3d.stride)
-        return F.relu(run_chain((self.conv3d, self.bn), x), inplace=True)
+        if self.stride[0] > 1:
+            x = pad_same(x, self.kernel, self.stride)
+        if not torch.jit.is_scripting():
+            return F.relu(run_chain((self.conv3d, self.bn), x), inplace=True)
+        return F.relu(self.bn(self.conv3d(x)), inplace=True)
 
 
 class MaxPoolSame(nn.Module):
@@ -86,13 +90,13 @@ class MaxPoolSame(nn.Module):
 
     def __init__(self, kernel: Size3, stride: Size3) -> None:
         super().__init__()
-        self.kernel, self.stride = tuple(kernel), tuple(stride)
+        self.kernel, self.stride = list(kernel), list(stride)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.max_pool3d(pad_same(x, self.kernel, self.stride), self.kernel, self.stride)
 
     def extra_repr(self) -> str:
-        return f"kernel={self.kernel}, stride={self.stride}"
+        return f"kernel={tuple(self.kernel)}, stride={tuple(self.stride)}"
 
 
 class InceptionBlock(nn.Module):
@@ -133,13 +137,13 @@ class InceptionHead(ClassificationHead):
         self.conv3d = nn.Conv3d(channels_in, num_classes, kernel_size=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        check_pool_fits(x, self.pool)
-        scores: torch.Tensor = self.conv3d(self.dropout(self.pool(x)))
-        return scores.mean(dim=(2, 3, 4))
+        x = self.pool(x) if torch.jit.is_scripting() else apply_pool(self.pool, x)
+        x = self.dropout(x)
+        x = x if self.conv3d is None else self.conv3d(x)
+        return x.mean(dim=(2, 3, 4))
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        check_pool_fits(x, self.pool)
-        return self.pool(x).mean(dim=(2, 3, 4))
+        return apply_pool(self.pool, x).mean(dim=(2, 3, 4))
 
 
 class InceptionI3D(ClassificationModel):
@@ -172,6 +176,13 @@ class InceptionI3D(ClassificationModel):
             channels_in, model_num_class, head_pool_kernel_size, dropout_rate
         )
 
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not torch.jit.is_scripting():
+            return super().forward(x)
+        for layer in self.children():
+            x = layer(x)
+        return x
+
     @property
     def classification_head(self) -> ClassificationHead:
         return self.logits
@@ -199,6 +210,7 @@ def create_i3d_inception(
         head_pool_kernel_size: (T, H, W) of the head's average pool; one an eighth of the frames and a
             thirty-second of the side, or smaller, must be left.
     """
+    check_num_classes("model_num_class", model_num_class)
     model = InceptionI3D(
         input_channel=input_channel,
         model_num_class=model_num_class,

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks: a trunk of blocks and a head, and what every model of this library can do."""
 
+import copy
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from pytorchvideo._checks import expected
+from pytorchvideo.layers._chain import is_recorded
 from pytorchvideo.models._head_parts import NoClassifierError
 from pytorchvideo.models.head import ClassificationHead, ReplaceableClassifier, ResNetRoIHead
 
@@ -14,6 +16,7 @@ from pytorchvideo.models.head import ClassificationHead, ReplaceableClassifier, 
 class _ModelWithClassifier(nn.Module):
     """What every model here has of its head: its classifier, which can be replaced."""
 
+    # TorchScript would compile properties
     __jit_unused_properties__ = ("classification_head", "classifier", "num_features")
 
     def _head_or_error(self) -> ReplaceableClassifier:
@@ -112,6 +115,13 @@ class Net(ClassificationModel):
             raise ValueError(expected("blocks", "an nn.ModuleList", type(blocks).__name__))
         self.blocks = blocks
 
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not torch.jit.is_scripting():
+            return super().forward(x)
+        for block in self.blocks:
+            x = block(x)
+        return x
+
     @property
     def classification_head(self) -> ClassificationHead | None:
         last = self.blocks[-1] if len(self.blocks) else None
@@ -122,6 +132,21 @@ class Net(ClassificationModel):
         for block in blocks if self.classification_head is None else blocks[:-1]:
             x = block(x)
         return x
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """TorchScript, which asks for this, knows one type of input a class."""
+        return _with_class(self, _PathwayNet) if _takes_list(self) else self
+
+
+class _PathwayNet(Net):
+    """A network of several pathways, as TorchScript sees it."""
+
+    def forward(self, x: list[torch.Tensor]) -> torch.Tensor:  # type: ignore[override]
+        if not torch.jit.is_scripting():
+            return ClassificationModel.forward(self, x)  # type: ignore[arg-type]
+        for block in self.blocks:
+            x = block(x)
+        return x  # type: ignore[return-value]
 
 
 class DetectionBBoxNetwork(_ModelWithClassifier):
@@ -141,9 +166,7 @@ class DetectionBBoxNetwork(_ModelWithClassifier):
         self.model = model
         self.detection_head = detection_head
 
-    def forward(
-        self, x: torch.Tensor | Sequence[torch.Tensor], bboxes: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, bboxes: torch.Tensor) -> torch.Tensor:
         """Returns the scores of boxes, (N, num_classes).
 
         Args:
@@ -154,9 +177,8 @@ class DetectionBBoxNetwork(_ModelWithClassifier):
         Raises:
             ValueError: clips or boxes are not laid out like that, or have another length than the head pools.
         """
-        scores: torch.Tensor = self.detection_head(self.model(x), bboxes)
         # a head without an average returns the map (N, num_classes, 1, 1, 1)
-        return scores.flatten(1)
+        return self.detection_head(self.model(x), bboxes).flatten(1)
 
     def forward_features(
         self, x: torch.Tensor | Sequence[torch.Tensor], bboxes: torch.Tensor
@@ -172,6 +194,30 @@ class DetectionBBoxNetwork(_ModelWithClassifier):
                 expected("detection_head", "a ResNetRoIHead, to have a classifier", kind)
             )
         return self.detection_head
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """As :class:`Net` does."""
+        return _with_class(self, _PathwayDetection) if _takes_list(self.model) else self
+
+
+class _PathwayDetection(DetectionBBoxNetwork):
+    """Detection with several pathways, as TorchScript sees it."""
+
+    def forward(self, x: list[torch.Tensor], bboxes: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return self.detection_head(self.model(x), bboxes).flatten(1)
+
+
+def _takes_list(model: nn.Module) -> bool:
+    blocks = next(model.children(), None)
+    first = blocks[0] if isinstance(blocks, nn.ModuleList) and len(blocks) else None
+    return isinstance(first, MultiPathWayWithFuse)
+
+
+def _with_class(model: nn.Module, cls: type[nn.Module]) -> nn.Module:
+    """Another view of a model, with the same layers."""
+    view = copy.copy(model)
+    view.__class__ = cls
+    return view
 
 
 class MultiPathWayWithFuse(nn.Module):
@@ -194,13 +240,35 @@ class MultiPathWayWithFuse(nn.Module):
         self.multipathway_blocks = multipathway_blocks
         self.multipathway_fusion = multipathway_fusion
 
-    def forward(self, x: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        if not isinstance(x, (list, tuple)) or len(x) != len(self.multipathway_blocks):
-            wanted = f"a list of {len(self.multipathway_blocks)} tensors, one a pathway"
-            raise ValueError(expected("x", wanted, _kind(x)))
-        blocks = zip(self.multipathway_blocks, x, strict=True)
-        outputs = [one if block is None else block(one) for block, one in blocks]
+    def forward(self, x: list[torch.Tensor]) -> list[torch.Tensor]:
+        outputs: list[torch.Tensor] = []
+        if torch.jit.is_scripting():
+            if len(self.multipathway_blocks) != len(x):
+                raise ValueError("Expected `x` to be a list of tensors, one a pathway.")
+            for i, block in enumerate(self.multipathway_blocks):
+                outputs.append(block(x[i]))
+        else:
+            self._check(x)
+            for i, block in enumerate(self.multipathway_blocks):
+                outputs.append(x[i] if block is None else block(x[i]))
         return outputs if self.multipathway_fusion is None else self.multipathway_fusion(outputs)
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        check_scriptable("multipathway_blocks", self.multipathway_blocks)
+        return self
+
+    def _check(self, x: object) -> None:
+        count = len(self.multipathway_blocks)
+        if is_recorded(x):
+            return
+        if not isinstance(x, (list, tuple)) or len(x) != count:
+            raise ValueError(expected("x", f"a list of {count} tensors, one a pathway", _kind(x)))
+
+
+def check_scriptable(name: str, modules: nn.ModuleList | None) -> None:
+    """Raises a ValueError for a list with None, which TorchScript would leave out."""
+    if modules is not None and any(module is None for module in modules):
+        raise ValueError(expected(name, "modules alone, for TorchScript", [*modules]))
 
 
 def check_input(
@@ -212,6 +280,8 @@ def check_input(
     Traceback (most recent call last):
     ValueError: Expected `x` to be a list of 2 batches of clips (B, C, T, H, W), one a pathway, but got [(1, ...
     """
+    if isinstance(x, torch.fx.Proxy):
+        return
     if channels is None or isinstance(channels, int):
         check_clip_batch(x, channels)  # type: ignore[arg-type]
         return

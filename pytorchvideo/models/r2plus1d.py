@@ -24,6 +24,7 @@ from torch import nn
 from pytorchvideo._checks import expected
 from pytorchvideo.layers import create_conv_2plus1d
 from pytorchvideo.layers._build import ModuleFactory, Size3, same_padding
+from pytorchvideo.models._head_parts import check_num_classes
 from pytorchvideo.models._residual import (
     BottleneckBlock,
     create_bottleneck_block,
@@ -128,6 +129,7 @@ def create_r2plus1d(
     Raises:
         ValueError: ``model_depth`` is not 50, 101 or 152.
     """
+    check_num_classes("model_num_class", model_num_class)
     if model_depth not in STAGE_DEPTHS:
         raise ValueError(expected("model_depth", f"one of {sorted(STAGE_DEPTHS)}", model_depth))
     norms: dict[str, Any] = {

@@ -32,7 +32,9 @@ from pytorchvideo.layers._build import (
     same_padding,
     size3,
 )
+from pytorchvideo.models._head_parts import check_num_classes
 from pytorchvideo.models._pathways import (
+    NoFusion,
     PoolConcatPathway,
     build_stages,
     check_same_frames,
@@ -86,12 +88,13 @@ class FuseFastToSlow(nn.Module):
         self.norm = norm
         self.activation = activation
 
-    def forward(self, x: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def forward(self, x: list[torch.Tensor]) -> list[torch.Tensor]:
         slow, fast = x
         fused = self.conv_fast_to_slow(fast)
         fused = fused if self.norm is None else self.norm(fused)
         fused = fused if self.activation is None else self.activation(fused)
-        check_same_frames(slow, fast, fused)
+        if not torch.jit.is_scripting():
+            check_same_frames(slow, fast, fused)
         return [torch.cat([slow, fused], dim=1), fast]
 
 
@@ -124,7 +127,7 @@ class FastToSlowFusionBuilder:
     def create_module(self, fusion_dim_in: int, stage_idx: int) -> nn.Module:
         """Builds the fusion after a stage whose slow pathway has ``fusion_dim_in`` channels."""
         if stage_idx > self.max_stage_idx:
-            return nn.Identity()
+            return NoFusion()
         fast = fusion_dim_in // self.slowfast_channel_reduction_ratio
         channels = int(fast * self.conv_fusion_channel_ratio)
         kernel, stride = temporal_size(self.conv_kernel_size), temporal_size(self.conv_stride)
@@ -176,7 +179,10 @@ def create_slowfast(
     stage_conv_b_dilations: Sequence[Any] = (_ONE_BY_ONE, _ONE_BY_ONE),
     stage_spatial_strides: Sequence[Sequence[int]] = ((1, 2, 2, 2), (1, 2, 2, 2)),
     stage_temporal_strides: Sequence[Sequence[int]] = ((1, 1, 1, 1), (1, 1, 1, 1)),
-    bottleneck: Sequence[Sequence[ModuleFactory]] = (_BOTTLENECKS, _BOTTLENECKS),
+    bottleneck: ModuleFactory | Sequence[ModuleFactory | Sequence[ModuleFactory]] = (
+        _BOTTLENECKS,
+        _BOTTLENECKS,
+    ),
     head: ModuleFactory | None = create_res_basic_head,
     head_pool: ModuleFactory | None = nn.AvgPool3d,
     head_pool_kernel_sizes: Sequence[Size3] = ((8, 7, 7), (32, 7, 7)),
@@ -188,13 +194,17 @@ def create_slowfast(
 
     Sizes are (T, H, W). The outer list of an argument has an entry a pathway, slow first, the inner one an
     entry a stage; an entry of ``stage_conv_a_kernel_sizes`` may be a list of sizes, repeated over the
-    blocks of its stage. ``fusion_builder(fusion_dim_in=..., stage_idx=...)`` builds the fusion after the stem
+    blocks of its stage. One ``bottleneck`` stands for all stages of all pathways, or, in the place of an inner list,
+    of one. ``fusion_builder(fusion_dim_in=..., stage_idx=...)`` builds the fusion after the stem
     (0) and the stages; by default it is :class:`FastToSlowFusionBuilder`. With ``head=None`` the joined
-    feature map is returned.
+    feature map is returned. With ``head_pool=None`` the scores are those of each position of the slow pathway, to which
+    the fast one is averaged.
 
     Raises:
         ValueError: ``model_depth`` is not 18, 50, 101 or 152, or a list has another length.
     """
+    if head is not None:
+        check_num_classes("model_num_class", model_num_class)
     if isinstance(slowfast_channel_reduction_ratio, int):
         slowfast_channel_reduction_ratio = (slowfast_channel_reduction_ratio,)
     pathways = pathways_of(
@@ -279,7 +289,10 @@ def create_slowfast_with_roi_head(
     stage_conv_b_dilations: Sequence[Any] = (_LAST_DILATED, _LAST_DILATED),
     stage_spatial_strides: Sequence[Sequence[int]] = ((1, 2, 2, 1), (1, 2, 2, 1)),
     stage_temporal_strides: Sequence[Sequence[int]] = ((1, 1, 1, 1), (1, 1, 1, 1)),
-    bottleneck: Sequence[Sequence[ModuleFactory]] = (_BOTTLENECKS, _BOTTLENECKS),
+    bottleneck: ModuleFactory | Sequence[ModuleFactory | Sequence[ModuleFactory]] = (
+        _BOTTLENECKS,
+        _BOTTLENECKS,
+    ),
     head: ModuleFactory = create_res_roi_pooling_head,
     head_pool: ModuleFactory | None = nn.AvgPool3d,
     head_pool_kernel_sizes: Sequence[Size3] = ((8, 1, 1), (32, 1, 1)),
@@ -301,6 +314,7 @@ def create_slowfast_with_roi_head(
     Raises:
         ValueError: ``model_depth`` is not 18, 50, 101 or 152, or a list has another length.
     """
+    check_num_classes("model_num_class", model_num_class)
     trunk = create_slowfast(
         slowfast_channel_reduction_ratio=slowfast_channel_reduction_ratio,
         slowfast_conv_channel_fusion_ratio=slowfast_conv_channel_fusion_ratio,

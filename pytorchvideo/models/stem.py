@@ -6,7 +6,7 @@ from torch import nn
 
 from pytorchvideo._checks import expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm, size3
-from pytorchvideo.layers._chain import Chain, Layers
+from pytorchvideo.layers._chain import Chain
 from pytorchvideo.layers.convolutions import ConvReduce3D
 
 
@@ -21,16 +21,9 @@ class ResNetBasicStem(Chain):
         activation: nn.Module | None = None,
         pool: nn.Module | None = None,
     ) -> None:
-        super().__init__()
         if conv is None:
             raise ValueError(expected("conv", "a module", conv))
-        self.conv = conv
-        self.norm = norm
-        self.activation = activation
-        self.pool = pool
-
-    def chain(self) -> Layers:
-        return self.conv, self.norm, self.activation, self.pool
+        super().__init__(conv=conv, norm=norm, activation=activation, pool=pool)
 
 
 class PatchEmbed(nn.Module):

@@ -24,12 +24,13 @@ from torch import nn
 
 from pytorchvideo._checks import expected
 from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm, size3
-from pytorchvideo.layers._chain import Chain, Layers
+from pytorchvideo.layers._chain import Chain
 from pytorchvideo.layers._residual import ResBlock
 from pytorchvideo.layers.convolutions import Conv2plus1d
 from pytorchvideo.layers.squeeze_excitation import SqueezeExcitation
 from pytorchvideo.layers.swish import Swish
 from pytorchvideo.layers.utils import round_repeats, round_width
+from pytorchvideo.models._head_parts import check_num_classes
 from pytorchvideo.models._residual import BottleneckBlock, ResStage
 from pytorchvideo.models.head import ResNetBasicHead
 from pytorchvideo.models.net import Net
@@ -235,17 +236,18 @@ class ProjectedPool(Chain):
         post_norm: nn.Module | None = None,
         post_act: nn.Module | None = None,
     ) -> None:
-        super().__init__()
         if pre_conv is None or pool is None or post_conv is None:
             parts = {"pre_conv": pre_conv, "pool": pool, "post_conv": post_conv}
             raise ValueError(expected(" and ".join(parts), "modules", list(parts.values())))
-        self.pre_conv, self.pre_norm, self.pre_act = pre_conv, pre_norm, pre_act
-        self.pool = pool
-        self.post_conv, self.post_norm, self.post_act = post_conv, post_norm, post_act
-
-    def chain(self) -> Layers:
-        before = (self.pre_conv, self.pre_norm, self.pre_act)
-        return *before, self.pool, self.post_conv, self.post_norm, self.post_act
+        super().__init__(
+            pre_conv=pre_conv,
+            pre_norm=pre_norm,
+            pre_act=pre_act,
+            pool=pool,
+            post_conv=post_conv,
+            post_norm=post_norm,
+            post_act=post_act,
+        )
 
 
 def create_x3d_head(
@@ -281,6 +283,7 @@ def create_x3d_head(
         activation: of the scores; None returns logits.
         output_with_global_average: average the scores over positions.
     """
+    check_num_classes("num_classes", num_classes)
 
     norm_args = {"eps": norm_eps, "momentum": norm_momentum}
     return ResNetBasicHead(
@@ -340,6 +343,7 @@ def create_x3d(
     ``input_crop_size`` pixels a side, and over the positions that a larger clip leaves; its classifier sees
     ``head_dim_out`` channels. Norms and activations may be None; ``head_activation=None`` returns logits.
     """
+    check_num_classes("model_num_class", model_num_class)
     norms: dict[str, Any] = {"norm": norm, "norm_eps": norm_eps, "norm_momentum": norm_momentum}
     dim_in = round_width(stem_dim_in, width_factor)
     blocks: list[nn.Module] = [

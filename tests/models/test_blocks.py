@@ -19,6 +19,7 @@ from pytorchvideo.models import (
     init_net_weights,
     load_checkpoint,
 )
+from pytorchvideo.models.head import create_vit_basic_head
 from pytorchvideo.models.resnet import ResBlock, ResStage, create_res_block, create_res_stage
 from pytorchvideo.models.x3d import (
     ProjectedPool,
@@ -193,6 +194,59 @@ def test_head_errors() -> None:
     head = ResNetBasicHead(proj=nn.Identity())
     with pytest.raises(ValueError, match="a Linear or a Conv3d layer, but got 'Identity'"):
         head.reset_classifier(3)
+
+
+@pytest.mark.parametrize("include", [True, False])
+def test_padding_makes_a_clip_long_enough(include: bool) -> None:
+    """PyTorch's pool refuses the clip; its definition does not: means over the window, with zeros or without."""
+    pool = nn.AvgPool3d((4, 3, 3), stride=1, padding=(1, 1, 1), count_include_pad=include)
+    head = ResNetBasicHead(pool=pool, proj=nn.Identity())
+    x = torch.rand(2, 3, 2, 2, 5)
+    if include:
+        padded = nn.functional.pad(x, (1,) * 6)
+        wanted = padded.unfold(2, 4, 1).unfold(3, 3, 1).unfold(4, 3, 1).mean(dim=(5, 6, 7))
+    else:
+        columns = [x[..., max(0, i - 1) : i + 2].mean(dim=(2, 3, 4)) for i in range(5)]
+        wanted = torch.stack(columns, dim=-1)[:, :, None, None].expand(2, 3, 1, 2, 5)
+    torch.testing.assert_close(head(x), wanted)
+    # where it is large enough without, the pool itself runs
+    large = torch.rand(2, 3, 6, 7, 8)
+    assert torch.equal(head(large), pool(large))
+    with pytest.raises(ValueError, match=r"at least \(4, 3, 3\) positions"):
+        head(x[:, :, :1])
+    with pytest.raises(RuntimeError, match=r"but got \(1, 2, 5\)"):
+        head(x[:, :, :1])
+
+
+def test_heads_without_a_classifier_return_features() -> None:
+    x, tokens = torch.rand(2, 8, 2, 3, 3), torch.rand(2, 4, 8)
+    res = create_res_basic_head(
+        in_features=8, out_features=5, pool_kernel_size=(2, 2, 2), activation=nn.Softmax
+    ).eval()
+    x3d = create_x3d_head(
+        dim_in=8, dim_inner=6, dim_out=7, num_classes=5, pool_kernel_size=(2, 2, 2)
+    ).eval()
+    for head in (res, x3d):
+        head.proj = None
+        torch.testing.assert_close(head(x), head.features(x))
+        assert not hasattr(head, "classifier")
+        with pytest.raises(ValueError, match="no classifier: its `proj` is None"):
+            head.reset_classifier(3)
+    vit = create_vit_basic_head(in_features=8, out_features=5, activation=nn.Softmax).eval()
+    vit.proj = None
+    assert torch.equal(vit(tokens), tokens[:, 0])
+
+
+def test_heads_need_classes() -> None:
+    with pytest.raises(
+        ValueError, match=r"`out_features` to be >= 1, but got 0\..*forward_features"
+    ):
+        create_res_basic_head(in_features=8, out_features=0)
+    with pytest.raises(ValueError, match="`out_features` to be >= 1, but got 0"):
+        create_vit_basic_head(in_features=8, out_features=0)
+    sizes = {"dim_in": 8, "dim_inner": 6, "dim_out": 7}
+    with pytest.raises(ValueError, match="`num_classes` to be >= 1, but got -1"):
+        create_x3d_head(**sizes, num_classes=-1)
 
 
 def test_net_without_a_head() -> None:

@@ -25,6 +25,7 @@ from pytorchvideo.models import (
     load_checkpoint,
     model_entry,
 )
+from pytorchvideo.models.head import ReplaceableClassifier
 from pytorchvideo.transforms.functional import uniform_temporal_subsample_repeated
 
 # One of each family, with the arguments that make its graph small.
@@ -190,6 +191,30 @@ def test_reset_classifier(models: dict[str, nn.Module], name: str) -> None:
     assert sum(v.shape != shapes[k] for k, v in model.state_dict().items()) == 2
     with pytest.raises(ValueError, match="`num_classes` to be >= 1, but got 0"):
         model.reset_classifier(0)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_classifier_of_none_gives_features(models: dict[str, nn.Module], name: str) -> None:
+    """Code written for PyTorchVideo takes features so: ``model.blocks[-1].proj = None``."""
+    model, inputs = copy.copy(models[name]), inputs_for(name)
+    head = next(m for m in model.modules() if isinstance(m, ReplaceableClassifier))
+    layer = head.classifier
+    try:
+        setattr(head, head.classifier_name, None)
+        with torch.inference_mode():
+            assert_same(model(*inputs), model.forward_features(*inputs))
+        assert not hasattr(model, "classifier")
+    finally:
+        setattr(head, head.classifier_name, layer)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_no_classes(name: str) -> None:
+    with pytest.raises(ValueError, match="`num_classes` to be >= 1, but got 0"):
+        create_model(name, num_classes=0)
+    argument = model_entry(name).classes_argument
+    with pytest.raises(ValueError, match="to be >= 1, but got 0"):
+        create_model(name, **{argument: 0})
 
 
 def test_reset_classifier_keeps_the_dtype(models: dict[str, nn.Module]) -> None:

@@ -135,7 +135,22 @@ def test_wrong_maps() -> None:
         small_head()(torch.rand(1, 2, 1, 4, 4), boxes)
     with pytest.raises(ValueError, match=r"a feature map \(B, C, T, H, W\), but got \(1, 400\)"):
         small_head()(torch.rand(1, 400), boxes)
-    with pytest.raises(ValueError, match="`roi_layer` to be a module, but got None"):
-        ResNetRoIHead(proj=nn.Linear(2, 2))
     with pytest.raises(ValueError, match="`proj` to be a module, but got None"):
         ResNetRoIHead(roi_layer=nn.Identity())
+
+
+def test_without_boxes_whole_clips_are_scored() -> None:
+    head = ResNetRoIHead(
+        pool=nn.AvgPool3d((2, 1, 1)), proj=nn.Identity(), output_pool=nn.AdaptiveAvgPool3d(1)
+    )
+    maps = torch.arange(2 * 3 * 4 * 2 * 2.0).view(2, 3, 4, 2, 2)
+    wanted = maps.mean(dim=(2, 3, 4))
+    for call in (head, head.features):
+        torch.testing.assert_close(call(maps, torch.zeros(0, 5)), wanted)
+
+
+def test_without_a_classifier_boxes_have_features() -> None:
+    head, boxes = small_head(activation=nn.Sigmoid), torch.tensor([[0, 1.0, 1, 9, 9]])
+    maps = torch.rand(1, 2, 2, 16, 16)
+    head.proj = None
+    torch.testing.assert_close(head(maps, boxes), head.features(maps, boxes))

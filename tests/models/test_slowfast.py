@@ -3,12 +3,13 @@
 
 import copy
 import pickle
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from pytorchvideo.models import MultiPathWayWithFuse, create_model
+from pytorchvideo.models import MultiPathWayWithFuse, create_bottleneck_block, create_model
 from pytorchvideo.models.slowfast import (
     FastToSlowFusionBuilder,
     FuseFastToSlow,
@@ -120,14 +121,43 @@ def test_no_head_and_custom_fusion(clips: list[torch.Tensor]) -> None:
         return Half() if stage_idx < 4 else nn.Identity()
 
     model = create_slowfast(model_depth=18, head=None, head_pool=None, fusion_builder=build)
-    with pytest.raises(RuntimeError, match="Sizes of tensors must match"):
-        model(clips)
+    with torch.inference_mode():
+        assert model(clips).shape == (2, 2304, 2, 1, 1)
     model = create_slowfast(
         model_depth=18, head=None, head_pool=nn.AdaptiveAvgPool3d, fusion_builder=build
     ).eval()
     with torch.inference_mode():
         assert model(clips).shape == (2, 2304, 1, 1, 1)
         assert model.forward_features(clips).shape == (2, 2304)
+
+
+def test_one_bottleneck_for_all() -> None:
+    built = []
+
+    def bottleneck(**kwargs: Any) -> nn.Module:
+        built.append(kwargs["dim_out"])
+        return create_bottleneck_block(**kwargs)
+
+    widths = [256, 32, 512, 64, 1024, 128, 2048, 256]
+    for given in (bottleneck, (bottleneck,) * 2, ((bottleneck,) * 4, bottleneck)):
+        built.clear()
+        create_slowfast(model_depth=18, bottleneck=given)
+        assert built == widths
+
+
+def test_without_a_pool_scores_are_those_of_positions(
+    model: nn.Module, clips: list[torch.Tensor]
+) -> None:
+    """The classifier is linear: the mean of its scores is the score of the mean."""
+    bare = create_slowfast(model_depth=18, model_num_class=5, head_pool=None).eval()
+    bare.load_state_dict(model.state_dict())
+    with torch.inference_mode():
+        torch.testing.assert_close(bare(clips), model(clips), rtol=1e-4, atol=1e-5)
+    positions = create_slowfast(
+        model_depth=18, head_pool=None, head_output_with_global_average=False
+    ).eval()
+    with torch.inference_mode():
+        assert positions(clips).shape == (2, 400, 2, 1, 1)
 
 
 def test_every_parameter_gets_a_gradient(clips: list[torch.Tensor]) -> None:

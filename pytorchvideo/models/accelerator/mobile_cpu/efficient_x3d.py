@@ -20,6 +20,7 @@ from pytorchvideo.layers.accelerator.mobile_cpu.convolutions import (
 from pytorchvideo.layers.accelerator.mobile_cpu.fully_connected import FullyConnected
 from pytorchvideo.layers.accelerator.mobile_cpu.pool import AdaptiveAvgPool3dOutSize1
 from pytorchvideo.layers.utils import round_repeats
+from pytorchvideo.models._head_parts import check_num_classes
 from pytorchvideo.models.accelerator.mobile_cpu.residual_blocks import X3dBottleneckBlock
 from pytorchvideo.models.head import ClassificationHead
 from pytorchvideo.models.net import ClassificationModel, check_input
@@ -38,15 +39,14 @@ class _Projection(FullyConnected, ClassificationHead):
     """Dropout and the classifier, on one vector a clip."""
 
     classifier_name = "model"
-    # TorchScript would compile properties
-    __jit_unused_properties__ = ("classifier", "num_features")
 
     def __init__(self, in_features: int, out_features: int, dropout: float) -> None:
         super().__init__(in_features, out_features)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.model(self.dropout(x))
+        x = self.dropout(x)
+        return x if self.model is None else self.model(x)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         return x
@@ -69,9 +69,6 @@ class EfficientX3d(ClassificationModel):
         ValueError: an unknown expansion or activation.
     """
 
-    # as above
-    __jit_unused_properties__ = ("classification_head", "classifier", "num_features")
-
     def __init__(
         self,
         num_classes: int = 400,
@@ -82,6 +79,8 @@ class EfficientX3d(ClassificationModel):
     ) -> None:
         super().__init__(input_channels=3)
         check_choice("expansion", expansion, _DEPTH_FACTORS)
+        if enable_head:
+            check_num_classes("num_classes", num_classes)
         self.s1 = _stem(3, _STEM_WIDTH)
         depths = (round_repeats(depth, _DEPTH_FACTORS[expansion]) for depth in BASE_DEPTHS)
         widths = (_STEM_WIDTH, *_WIDTHS)
@@ -107,7 +106,8 @@ class EfficientX3d(ClassificationModel):
         if self.projection is None:
             return x
         x = self.projection(x)
-        return x if self.training else self.act(x)
+        # the activation is one of scores
+        return x if self.training or self.projection.model is None else self.act(x)
 
 
 def _stem(in_channels: int, out_channels: int) -> nn.Sequential:
