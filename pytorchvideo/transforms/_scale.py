@@ -62,10 +62,8 @@ def _resize(x: torch.Tensor, height: int, width: int, interpolation: str) -> tor
 
 
 @torch.jit.unused
-def _interpolate_opencv(
-    x: torch.Tensor, height: int, width: int, interpolation: str
-) -> torch.Tensor:
-    """The same through OpenCV, frame by frame."""
+def _interpolate_opencv(x: torch.Tensor, size: tuple[int, int], interpolation: str) -> torch.Tensor:
+    """The same to a (height, width) through OpenCV, frame by frame; projects call it by this name."""
     try:
         import cv2
     except ImportError as error:
@@ -81,6 +79,7 @@ def _interpolate_opencv(
     }
     check_choice("interpolation", interpolation, flags)
     # (..., C, T, H, W) -> (..., T, H, W, C) -> (frames, H, W, C)
+    height, width = size
     frames = x.movedim(-4, -1).flatten(0, -4).cpu().numpy()
     resized = [cv2.resize(f, (width, height), interpolation=flags[interpolation]) for f in frames]
     stacked = np.stack(resized).reshape(*x.shape[:-4], x.shape[-3], height, width, x.shape[-4])
@@ -122,5 +121,5 @@ def short_side_scale(
         check_clip(x, interpolation, backend)
     height, width = scaled_size(x.shape[-2], x.shape[-1], size)
     if backend == "opencv":
-        return _interpolate_opencv(x, height, width, interpolation)
+        return _interpolate_opencv(x, (height, width), interpolation)
     return interpolate(x, height, width, interpolation)

@@ -22,7 +22,10 @@ from pytorchvideo.transforms._boxes import (
 )
 from pytorchvideo.transforms._random import happens, integer
 from pytorchvideo.transforms._resized_crop import random_resized_crop
-from pytorchvideo.transforms._scale import short_side_scale
+from pytorchvideo.transforms._scale import (
+    _interpolate_opencv,  # noqa: F401 - projects import it from here
+    short_side_scale,
+)
 
 __all__ = [
     "clip_boxes_to_image",

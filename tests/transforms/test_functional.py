@@ -104,6 +104,7 @@ def test_opencv_backend_agrees_at_half_size(mode: str) -> None:
     pytest.importorskip("cv2")
     video = strided(3, 2, 20, 34)
     got = TF.short_side_scale(video, 40, mode, backend="opencv")
+    assert torch.equal(TF._interpolate_opencv(video, size=(40, 68), interpolation=mode), got)
     torch.testing.assert_close(got, TF.short_side_scale(video, 40, mode), atol=0.5, rtol=0)
 
 
