@@ -61,6 +61,7 @@ class GridEncoding(nn.Module):
         self.sep_pos_embed = sep_pos_embed
         self.grid = size3(tuple(patch_embed_shape))
         frames, pixels = self.grid[0], self.grid[1] * self.grid[2]
+        self.num_temporal_patch, self.num_spatial_patch = frames, pixels
         if has_cls:
             self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
         if sep_pos_embed:

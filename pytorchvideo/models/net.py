@@ -72,17 +72,27 @@ class ClassificationModel(_ModelWithClassifier):
         Raises:
             ValueError: the input is not laid out like that.
         """
-        check_input(x, self.input_channels)
+        check_input(x, self._channels_for(x))
         x = self.forward_trunk(x)
         head = self.classification_head
         return x if head is None else head(x)
+
+    def _channels_for(self, x: torch.Tensor) -> int | Sequence[int] | None:
+        """Channels that the input is to have: those of a stem that was put in the place of the model's own, too."""
+        channels = self.input_channels
+        if isinstance(channels, int) and isinstance(x, torch.Tensor) and x.ndim > 1:
+            got = x.shape[1]
+            if got != channels:
+                first = next((m for m in self.modules() if isinstance(m, nn.Conv3d)), None)
+                return got if first is not None and first.in_channels == got else channels
+        return channels
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """Returns one vector a clip, (B, num_features): the classifier's input, averaged over positions.
 
         Without a head it is the trunk's output, averaged over all positions.
         """
-        check_input(x, self.input_channels)
+        check_input(x, self._channels_for(x))
         x = self.forward_trunk(x)
         head = self.classification_head
         return x.flatten(2).mean(dim=2) if head is None else head.features(x)

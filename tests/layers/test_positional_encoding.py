@@ -38,6 +38,7 @@ def test_waves(channels: int) -> None:
 def test_grid(separate: bool, has_cls: bool) -> None:
     layer = SpatioTemporalClsPositionalEncoding(4, (2, 3, 5), separate, has_cls)
     assert layer.patch_embed_shape() == (2, 3, 5)
+    assert (layer.num_temporal_patch, layer.num_spatial_patch) == (2, 15)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.normal_()

@@ -101,7 +101,7 @@ class EfficientX3d(ClassificationModel):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not torch.jit.is_scripting():
-            check_input(x, self.input_channels)
+            check_input(x, self._channels_for(x))
         x = self.forward_trunk(x)
         if self.projection is None:
             return x
