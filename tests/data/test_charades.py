@@ -57,6 +57,15 @@ def values(video: torch.Tensor) -> list[int]:
     return (video[0, :, 0, 0] / 10).int().tolist()
 
 
+def test_the_parts_that_clients_use(make: Make, frames: Path) -> None:
+    dataset = make()
+    assert dataset._path_to_videos == [
+        [str(frames / f"{name}/{name}-{k + 1:06d}.png") for k in range(len(labels))]
+        for name, labels in LABELS.items()
+    ]
+    assert [dataset._labeled_videos[i][0] for i in range(2)] == list(LABELS)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_samples_of_two_epochs(make: Make, workers: int) -> None:
     loader = DataLoader(make(), batch_size=None, num_workers=workers)

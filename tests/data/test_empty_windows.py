@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Windows in which no frame begins: they are passed over and counted, and no video is bad because of them."""
 
+import math
 import random
 from collections.abc import Callable
 from fractions import Fraction
@@ -11,6 +12,8 @@ import av
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader, SequentialSampler
 
@@ -20,7 +23,9 @@ from pytorchvideo.data import (
     LabeledVideoDataset,
     make_clip_sampler,
 )
+from pytorchvideo.data._decode import FrameIndex
 from pytorchvideo.data.clip_dataset import EmptyWindowError
+from pytorchvideo.data.clip_sampling import exact_seconds
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 
@@ -257,3 +262,71 @@ def test_windows_beyond_the_pictures_are_no_damage(long_sound: str, time_lapse: 
         assert dataset.empty_windows == {long_sound: 10, time_lapse: 4}
         sized = ClipDataset.from_dataset(dataset)
         assert [s["label"] for s in sized] == [0] * 2 + [1] * 8
+
+
+# -- any frame times -------------------------------------------------------------------------------
+
+
+class Timed:
+    """A video whose k-th frame, of value k, begins at the k-th of some milliseconds; the last lasts one second."""
+
+    def __init__(self, name: str, times: list[int]) -> None:
+        self.name, self._times = name, times
+        self.duration = Fraction(times[-1] + 1000, 1000)
+        self.rate = len(times) / self.duration
+        marks = torch.ones(len(times), dtype=torch.bool)
+        pts, base = torch.tensor(times), Fraction(1, 1000)
+        self.frame_index = FrameIndex(pts, marks, marks, base, 0, self.duration, True)
+
+    def get_clip(self, start_sec: Fraction, end_sec: Fraction) -> dict[str, Any]:
+        inside = [
+            k for k, time in enumerate(self._times) if start_sec <= Fraction(time, 1000) < end_sec
+        ]
+        frames = torch.tensor(inside, dtype=torch.float32).view(1, -1, 1, 1).expand(3, -1, 2, 2)
+        return {"video": frames if inside else None, "audio": None}
+
+    def close(self) -> None:
+        pass
+
+
+class TimedHandler:
+    def __init__(self, videos: list[list[int]]) -> None:
+        self._videos = videos
+
+    def video_from_path(self, path: str, **options: Any) -> Timed:
+        return Timed(path, self._videos[int(path)])
+
+
+frame_times = st.lists(st.integers(1, 4000), max_size=12, unique=True).map(
+    lambda t: [0, *sorted(t)]
+)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(frame_times, min_size=1, max_size=3), st.floats(0.05, 3), st.integers(1, 5))
+def test_each_frame_before_the_rest_comes_once(
+    videos: list[list[int]], seconds: float, size: int
+) -> None:
+    wanted, empty = [], {}
+    for number, times in enumerate(videos):
+        # from the definition: clips that touch, those that end by the end of the video, at least one
+        clip, duration = exact_seconds(seconds), Fraction(times[-1] + 1000, 1000)
+        count = max(1, math.floor((duration + Fraction(1, 10**6)) / clip))
+        placed = [math.floor(Fraction(time, 1000) / clip) for time in times]
+        groups = [[k for k, place in enumerate(placed) if place == n] for n in range(count)]
+        wanted += [(number, frames) for frames in groups if frames]
+        empty[str(number)] = sum(not frames for frames in groups)
+    for kind in (LabeledVideoDataset, ClipDataset):
+        dataset = make(kind, [str(i) for i in range(len(videos))], ("uniform", seconds))
+        dataset.reader.video_path_handler = TimedHandler(videos)
+        for _ in range(2):
+            found = [(s["label"], s["video"][0, :, 0, 0].int().tolist()) for s in dataset]
+            assert found == wanted
+        assert dataset.skipped == []
+        if kind is LabeledVideoDataset:
+            assert dataset.empty_windows == {path: 2 * n for path, n in empty.items() if n}
+    if len(dataset) == len(wanted):  # no window without a frame is left
+        loader = DataLoader(dataset, size, collate_fn=lambda samples: samples)
+        batches = [[s["video"][0, :, 0, 0].int().tolist() for s in batch] for batch in loader]
+        assert [frames for batch in batches for frames in batch] == [frames for _, frames in wanted]
+        assert [len(batch) for batch in batches[:-1]] == [size] * (len(batches) - 1)

@@ -546,6 +546,29 @@ def test_folders_of_frames_work_with_audio_asked_for(tmp_path: Path) -> None:
         labeled_video_dataset(listed, clips, decoder="frame")
 
 
+@pytest.mark.parametrize("fps", [10, 30])
+def test_float_durations_of_n_frames_take_n_frames(
+    make_video: Callable[..., Path], tmp_path: Path, fps: int
+) -> None:
+    file = make_video(f"n_frames_{fps}.mp4", num_frames=60, fps=fps)
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for i in range(60):
+        Image.fromarray(np.full((4, 4, 3), i, np.uint8)).save(frames / f"{i}.png")
+    for count in (1, 4, 7, 13, 26, 29, 59):
+        for kind, arguments in (
+            ("uniform", ()),
+            ("random", ()),
+            ("constant_clips_per_video", (2,)),
+        ):
+            clips = make_clip_sampler(kind, count / fps, *arguments)
+            videos = [(str(path), {}) for path in (file, frames)]
+            dataset = LabeledVideoDataset(videos, clips, SequentialSampler, fps=fps)
+            lengths = [s["video"].shape[1] for s in dataset]
+            each = {"uniform": 60 // count, "random": 1, "constant_clips_per_video": 2}[kind]
+            assert lengths == [count] * (2 * each)
+
+
 def test_bad_real_files_are_skipped(
     folder: Path, make_video: Callable[..., Path], tmp_path: Path
 ) -> None:
