@@ -378,7 +378,7 @@ def prepare(
 @app.command()
 def doctor(as_json: opt.AsJson = False) -> None:
     """Say what works here and what does not, with the reason."""
-    from flash.doctor import diagnose
+    from flash.doctor import advice, diagnose
 
     findings = diagnose()
     if as_json:
@@ -390,6 +390,8 @@ def doctor(as_json: opt.AsJson = False) -> None:
             style = "green" if finding.works else ("bold red" if finding.required else "dim")
             table.add_row(Text(mark, style=style), finding.name, finding.detail)
         _answer_console().print(table)
+        if mend := advice(findings):
+            _answer_console().print(mend, soft_wrap=True)
     if any(finding.required and not finding.works for finding in findings):
         raise typer.Exit(1)
 
