@@ -1,12 +1,14 @@
-# make demo: everything end to end on videos that it makes itself.   make test: all tests.
-# Both are the first command of a fresh clone; neither needs more than Python and a package index.
+# make demo: everything end to end on videos that it makes itself.   make test: all tests.   make quick: the first minutes of them.
+# make matrix: the oldest and the newest Python, with the oldest and the newest of all packages (MATRIX=full: all, and the extras).
+# Each is the first command of a fresh clone; none needs more than Python and a package index.
 
 VENV   := .venv
 PYTHON ?= python3
+MATRIX ?= short
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint types unit docs bench clean
+.PHONY: demo test quick matrix lint types unit docs bench clean
 
 demo: $(STAMP)
 	$(BIN)/pytorchvideo demo --out demo
@@ -22,6 +24,16 @@ types: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
+
+# What breaks most often: reading, sampling, transforms, one model, and what the package promises as a whole.
+QUICK := tests/data/test_encoded_video.py tests/data/test_clip_sampling.py tests/transforms/test_functional.py \
+	tests/models/test_registry.py tests/test_package.py tests/test_matrix.py
+
+quick: lint $(STAMP)
+	$(BIN)/python -m pytest -q -m "not slow" $(QUICK) $(PYTEST_ARGS)
+
+matrix: $(STAMP)
+	$(BIN)/python tests/matrix.py $(MATRIX)
 
 docs: $(STAMP)
 	$(BIN)/python docs/make_model_zoo.py
