@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pytorchvideo.data import LabeledVideoPaths
+
 PAGE = (Path(__file__).resolve().parent.parent / "docs/datasets.md").read_text(encoding="utf-8")
 SETUP = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 CODE = re.findall(r"\| `([^`]*)` \|$", PAGE, flags=re.MULTILINE)
@@ -34,7 +36,7 @@ CLIP = {"clip_uid": "c", "video_start_sec": 0, "video_end_sec": 3}
 def folder(make_video: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("datasets")
     name = "t_run_u_nm_np1_ba_goo_0.avi"
-    for path in ("videos/run/v.mp4", f"hmdb51/run/{name}"):
+    for path in ("videos/run/v.mp4", f"hmdb51/run/{name}", "kinetics/id_000012_000015.mp4"):
         codec = "mpeg4" if path.endswith("avi") else "libx264"
         make_video(path, folder=root, num_frames=90, codec=codec)
     (root / "frames/v").mkdir(parents=True)
@@ -47,6 +49,8 @@ def folder(make_video: Callable[..., Path], tmp_path_factory: pytest.TempPathFac
     (root / "splits").mkdir()
     texts: dict[str, Any] = {
         "splits/run_test_split1.txt": f"{name} 1\n",
+        "kinetics.csv": "label,youtube_id,time_start,time_end,split\n"
+        "ice skating,id,12,15,val\nrunning,other,0,10,train\n",
         "templates.json": {"Closing something": "0"},
         "ssv2.json": [{"id": "v", "template": "Closing [something]"}],
         "boxes.csv": "v,0902,0,0,1,1,12,0\n",
@@ -74,7 +78,29 @@ def folder(make_video: Callable[..., Path], tmp_path_factory: pytest.TempPathFac
 
 def test_the_table_is_there() -> None:
     assert len(SETUP) == 1
-    assert len(CODE) == PAGE.count("\n| ") - 2 == 12
+    table = PAGE.partition("## List files")[0]
+    assert len(CODE) == table.count("\n| ") - 2 == 13
+
+
+def test_lines_of_lists_are_read_as_the_table_says(tmp_path: Path) -> None:
+    rows = re.findall(r"^\| `([^`]*\.mp4[^`]*)`(?:, `([^`]*)`)*[^|]* \| ", PAGE, flags=re.MULTILINE)
+    lines = [line for row in rows for line in row if line and not line.startswith("#")]
+    found = {}
+    for line in lines:
+        (tmp_path / "list.txt").write_text(line)
+        videos = LabeledVideoPaths.from_csv(tmp_path / "list.txt")
+        (target,) = videos.targets()
+        found[line] = videos[0][0], target if videos.class_names is None else videos.class_names
+    assert found == {
+        "a b.mp4 3": ("a b.mp4", 3),
+        "a.mp4 ice skating": ("a.mp4", ["ice skating"]),
+        "a.mp4": ("a.mp4", None),
+        "a.mp4 1 3": ("a.mp4", [1, 3]),
+        'a.mp4,"1,3"': ("a.mp4", [1, 3]),
+        "a.mp4,3": ("a.mp4", 3),
+        "a.mp4;3": ("a.mp4", 3),
+        '"a, b.mp4",3': ("a, b.mp4", 3),
+    }
 
 
 @pytest.mark.parametrize("code", CODE, ids=lambda code: code.split("(")[0])

@@ -174,13 +174,17 @@ def _header(line: str, label_columns: Collection[str]) -> tuple[str, list[str]] 
             fields = line.split() if separator == " " else _fields(line, separator)
         except csv.Error:
             continue
-        names = [re.sub(r"[\s-]+", "_", field.lower()) for field in fields]
+        names = [_column_name(field) for field in fields]
         if len(names) < 2 or any(_is_value(name) for name in names):
             continue
         # a folder of frames may be called `video`, and no class `label`
         if any(name in known for name in (names[1:] if separator == " " else names)):
-            return separator, names
+            return separator, fields
     return None
+
+
+def _column_name(field: str) -> str:
+    return re.sub(r"[\s-]+", "_", field.lower())
 
 
 def _is_value(field: str) -> bool:
@@ -221,18 +225,19 @@ class _Columns:
         found: dict[str, int] = {}
         roles = {"path": _PATH_COLUMNS, "label": label_columns, "split": _SPLIT_COLUMNS}
         roles |= {name: (name,) for name in _KINETICS}
-        for index, name in enumerate(names):
+        for index, written in enumerate(names):
+            name = _column_name(written)
             if name in _IGNORED or re.fullmatch(r"unnamed:_\d+", name):  # the index of pandas
                 continue
             role = next((role for role, known in roles.items() if name in known), None)
             if role is None:
                 raise ValueError(
-                    f"{where}expected columns of a path, a label and perhaps a split, but got {name!r}. Leave it "
+                    f"{where}expected columns of a path, a label and perhaps a split, but got {written!r}. Leave it "
                     "out, or say which columns count: VideoClassificationData.from_csv(input_field, target_fields)."
                 )
             if role in found:
                 raise ValueError(
-                    f"{where}expected one column with the {role}, but got both {names[found[role]]!r} and {name!r}."
+                    f"{where}expected one column with the {role}, but got both {names[found[role]]!r} and {written!r}."
                 )
             found[role] = index
         clip = [found[name] for name in _KINETICS if name in found]

@@ -122,7 +122,7 @@ def test_names_with_spaces(tmp_path: Path, text: str) -> None:
             "path,label,fps\na.mp4,0,25\n",
             r"list.csv, line 1: .*a split, but got 'fps'.*Leave it out",
         ),
-        ("clip_id,label\na.mp4,0\n", r"list.csv, line 1: .*but got 'clip_id'"),
+        ("Clip ID,label\na.mp4,0\n", r"list.csv, line 1: .*but got 'Clip ID'"),
         ("label,split\n0,train\n", r"list.csv, line 1: .*a column `path`.*'label,split'"),
         (
             "path,class_id,class\na.mp4,0,run\n",
