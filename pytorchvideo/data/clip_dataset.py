@@ -45,9 +45,10 @@ class ClipDataset(Dataset):
     random transforms give the same in any worker, in any order, and after a restart. Another epoch
     (:meth:`set_epoch`) gives other random clips.
 
-    *Empty windows.* Windows of a clip sampler without randomness in which no frame begins, as in a time lapse, are no
-    clips of the data set. Others (of random clips, or in a pause) are found when they are read: ``dataset[i]`` raises
-    an EmptyWindowError, and a ``DataLoader`` leaves them out of its batches. :attr:`empty_windows` counts all.
+    *Empty windows.* A window of the clip sampler in which no frame begins, as in a time lapse or a pause, has an index
+    like any other: ``dataset[i]`` raises an EmptyWindowError, while iteration and the batches of a ``DataLoader`` do
+    without it. :attr:`empty_windows` counts them. Those of a time lapse are known beforehand
+    (:attr:`clips_with_frames`); a :class:`ClipDataLoader` does not ask for them.
 
     *Bad files.* A video that cannot be opened has no clips; it is in :attr:`skipped`. A clip that
     turns out to be damaged raises a VideoError from ``dataset[i]``, and is left out of the batches
@@ -131,6 +132,7 @@ class ClipDataset(Dataset):
         self._position = 0
         self._durations_cache = durations_cache
         self._clips: list[Place] | None = None
+        self._empty: set[int] = set()  # the indices of windows that are known to have no frame
         self._last: _Opened | None = None
 
     # -- what it holds -----------------------------------------------------------------------------
@@ -145,6 +147,12 @@ class ClipDataset(Dataset):
         if self._clips is None:
             self._clips = self._count_clips()
         return self._clips
+
+    @property
+    def clips_with_frames(self) -> Sequence[int]:
+        """The indices of all clips but those that are known to have no frame."""
+        every = range(len(self))
+        return [i for i in every if i not in self._empty] if self._empty else every
 
     @property
     def num_videos(self) -> int:
@@ -187,7 +195,7 @@ class ClipDataset(Dataset):
             raise IndexError(expected("index", f"from {-len(self)} to {len(self) - 1}", number))
         number %= len(self)
         with seeded(self._seed, self.epoch, number):
-            sample = self._sample(self.clips[number])
+            sample = self._sample(self.clips[number], number in self._empty)
             transform = self.reader.transform
             return sample if transform is None else transform(sample)
 
@@ -222,7 +230,7 @@ class ClipDataset(Dataset):
                 raise
             return None
 
-    def _sample(self, place: Place) -> dict[str, Any]:
+    def _sample(self, place: Place, is_empty: bool) -> dict[str, Any]:
         reader = self.reader
         path, info = reader.videos[place.video_index]
         opened = self._opened(place.video_index, path)
@@ -230,7 +238,7 @@ class ClipDataset(Dataset):
         window, is_viewed_again = next(islice(windows, place.number, None))
         clip_number = (str(window.clip_start_sec), str(window.clip_end_sec))
         clip = opened.views.get(clip_number)
-        if clip is None:
+        if clip is None and not is_empty:
             clip = reader.decode(opened.video, path, window, is_viewed_again)
         if clip is None:
             times = _in_seconds(window.clip_start_sec), _in_seconds(window.clip_end_sec)
@@ -264,13 +272,13 @@ class ClipDataset(Dataset):
             if length is None:
                 continue
             windows = self._windows(video_index, length)
-            numbers: Sequence[int] = range(len(windows))
+            # random ones are others in every epoch
             if may_be_empty(windows, length.rate) and windows == self._windows(
                 video_index, length, self._seed + 1
             ):
-                numbers = self._with_frames(video_index, windows)
-            places += [Place(video_index, number) for number in numbers]
-        if not places:
+                self._empty.update(len(places) + i for i in self._without(video_index, windows))
+            places += [Place(video_index, number) for number in range(len(windows))]
+        if len(places) == len(self._empty):
             raise RuntimeError(reader.none_readable())
         return places
 
@@ -280,20 +288,20 @@ class ClipDataset(Dataset):
         with seeded(self._seed if seed is None else seed):
             return [window for window, _ in self.reader.windows(length.duration, info)]
 
-    def _with_frames(self, video_index: int, windows: list[Any]) -> Sequence[int]:
-        """The numbers of the windows in which a frame begins; the others are counted."""
+    def _without(self, video_index: int, windows: list[Any]) -> set[int]:
+        """The numbers of the windows in which no frame begins, which are counted."""
         path = self.reader.videos[video_index][0]
         try:
             video = self.reader.open(path)
         except VideoError:  # it could be opened before; whoever reads it learns why it cannot now
-            return range(len(windows))
+            return set()
         try:
-            numbers = with_frames(video, [window[:2] for window in windows])
+            filled = with_frames(video, [window[:2] for window in windows])
         finally:
             video.close()
-        if len(numbers) < len(windows):
-            self.reader.skip_log.add_empty(str(path), len(windows) - len(numbers))
-        return numbers
+        if len(filled) < len(windows):
+            self.reader.skip_log.add_empty(str(path), len(windows) - len(filled))
+        return set(range(len(windows))).difference(filled)
 
     # -- resuming ------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order of an epoch: over ranks and workers, each clip once, and resumable in the middle."""
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
 from typing import Any, Literal, get_args
 
 import torch
@@ -67,11 +67,11 @@ class ShardedSampler(DistributedSampler):
 
     def _indices(self) -> list[int]:
         """The indices of this rank in this epoch."""
-        count, ranks = len(self.dataset), self.num_replicas  # type: ignore[arg-type]
-        order = list(range(count))
+        every, ranks = self._every(), self.num_replicas
+        count, order = len(every), list(every)
         if self.shuffle:
             generator = torch.Generator().manual_seed((self.seed << 20) + self.epoch)
-            order = torch.randperm(count, generator=generator).tolist()
+            order = [every[i] for i in torch.randperm(count, generator=generator).tolist()]
         if self.equal == "drop":
             order = order[: count // ranks * ranks]
         elif self.equal == "pad" and count:
@@ -88,8 +88,13 @@ class ShardedSampler(DistributedSampler):
         """Number of indices of this rank in a whole epoch."""
         return len(self._indices()) if self.equal is None else self._equal_length()
 
+    def _every(self) -> Sequence[int]:
+        """The indices that are shared: not those of clips that are known to have no frame."""
+        filled: Sequence[int] | None = getattr(self.dataset, "clips_with_frames", None)
+        return range(len(self.dataset)) if filled is None else filled  # type: ignore[arg-type]
+
     def _equal_length(self) -> int:
-        count, ranks = len(self.dataset), self.num_replicas  # type: ignore[arg-type]
+        count, ranks = len(self._every()), self.num_replicas
         return count // ranks if self.equal == "drop" else -(-count // ranks)
 
     def set_epoch(self, epoch: int) -> None:

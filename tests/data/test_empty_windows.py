@@ -21,6 +21,7 @@ from pytorchvideo.data import (
     ClipDataLoader,
     ClipDataset,
     LabeledVideoDataset,
+    ShardedSampler,
     make_clip_sampler,
 )
 from pytorchvideo.data._decode import FrameIndex
@@ -116,17 +117,41 @@ def test_uniform_clips_of_a_time_lapse_have_every_frame_once(
 
 
 @pytest.mark.parametrize("seconds", SECONDS, ids=str)
-def test_a_sized_dataset_has_no_empty_clip_of_a_time_lapse(time_lapse: str, seconds: Any) -> None:
+def test_a_sized_dataset_knows_the_empty_clips_of_a_time_lapse(
+    time_lapse: str, seconds: Any
+) -> None:
     dataset = make(ClipDataset, [time_lapse] * 2, ("uniform", seconds), on_error="raise")
-    assert len(dataset) == 2 * COUNT
-    assert seen(dataset) == seen(dataset[i] for i in range(2 * COUNT)) == expected(2)
-    for size in (1, 3):  # batches that would be empty got the next clip, which then came twice
-        for loader in (DataLoader(dataset, size), ClipDataLoader(dataset, size, num_workers=1)):
-            found = [numbers(video) for batch in loader for video in batch["video"]]
-            assert found == [frames for _, frames in expected(2)]
-    windows = sum(dataset.empty_windows.values()) / 2 + COUNT
-    assert windows == int((COUNT + 1e-6) / seconds)
+    windows = int((COUNT + 1e-6) / seconds)
+    assert len(dataset) == 2 * windows
+    assert seen(dataset) == expected(2)
+    assert seen(dataset[i] for i in dataset.clips_with_frames) == expected(2)
+    for index in set(range(2 * windows)).difference(dataset.clips_with_frames):
+        with pytest.raises(EmptyWindowError, match=r"time_lapse\.mp4: no frame begins in the clip"):
+            _ = dataset[index]
+    for size, workers in ((1, 0), (3, 1)):
+        loader = ClipDataLoader(dataset, size, num_workers=workers)
+        found = [numbers(video) for batch in loader for video in batch["video"]]
+        assert found == [frames for _, frames in expected(2)]
+        assert len(loader) == -(-2 * COUNT // size)
+    largest = DataLoader(dataset, batch_size=len(dataset))
+    assert [numbers(video) for batch in largest for video in batch["video"]] == found
+    assert dataset.empty_windows == {time_lapse: 2 * (windows - COUNT)}  # each once, however often
     assert dataset.skipped == []
+
+
+@pytest.mark.parametrize("equal", [None, "drop", "pad"])
+def test_ranks_share_the_clips_that_have_frames(time_lapse: str, equal: Any) -> None:
+    dataset = make(ClipDataset, [time_lapse], ("uniform", 0.4))
+    shares = [list(ShardedSampler(dataset, 3, rank, seed=1, equal=equal)) for rank in range(3)]
+    assert [len(share) for share in shares] == {None: [3, 3, 2], "drop": [2] * 3, "pad": [3] * 3}[
+        equal
+    ]
+    assert [len(ShardedSampler(dataset, 3, rank, equal=equal)) for rank in range(3)] == [
+        len(share) for share in shares
+    ]
+    assert set().union(*shares) <= set(dataset.clips_with_frames)
+    if equal is None:
+        assert sorted(i for share in shares for i in share) == dataset.clips_with_frames
 
 
 def test_durations_that_are_kept_leave_out_the_same(time_lapse: str, tmp_path: Path) -> None:
@@ -194,7 +219,7 @@ def test_random_clips_that_fall_between_frames_are_counted(time_lapse: str) -> N
     assert {len(frames) for _, frames in found} == {1}
     assert dataset.empty_windows == {time_lapse: 60 - len(found)}
     sized = make(ClipDataset, [time_lapse] * 60, ("random", 0.4), on_error="raise")
-    assert len(sized) == 60  # which of them are empty is another matter in every epoch
+    assert sized.clips_with_frames == range(60)  # others are empty in every epoch
     found = seen(sized)
     assert 10 < len(found) < 50
     assert sized.empty_windows == {time_lapse: 60 - len(found)}
@@ -325,8 +350,8 @@ def test_each_frame_before_the_rest_comes_once(
         assert dataset.skipped == []
         if kind is LabeledVideoDataset:
             assert dataset.empty_windows == {path: 2 * n for path, n in empty.items() if n}
-    if len(dataset) == len(wanted):  # no window without a frame is left
-        loader = DataLoader(dataset, size, collate_fn=lambda samples: samples)
+    if len(dataset.clips_with_frames) == len(wanted):  # all empty windows are known
+        loader = ClipDataLoader(dataset, size, collate_fn=lambda samples: samples)
         batches = [[s["video"][0, :, 0, 0].int().tolist() for s in batch] for batch in loader]
         assert [frames for batch in batches for frames in batch] == [frames for _, frames in wanted]
         assert [len(batch) for batch in batches[:-1]] == [size] * (len(batches) - 1)
