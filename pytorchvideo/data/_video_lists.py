@@ -38,11 +38,11 @@ _SPLIT_NAMES = {
 }
 
 WHOLE_NUMBER = r"[+-]?\d+(?:\.0*)?"
-# the ending of a video and what separates it from the label: a comma or semicolon, or else a space
-_ENDING = re.compile(
-    rf"(?:{'|'.join(re.escape(suffix) for suffix in VIDEO_SUFFIXES)})(?=\s*([,;])|(\s))",
-    re.IGNORECASE,
-)
+_NUMBER_AT_END = re.compile(rf"([,;])\s*{WHOLE_NUMBER}$|(\s){WHOLE_NUMBER}$")
+# an ending and what separates it from the label: a comma or semicolon, or else a space
+_ENDING = re.compile(r"(\.[a-z0-9-]+)(?=\s*([,;])|\s)", re.IGNORECASE)
+_ENDINGS_OF_VIDEOS = frozenset(VIDEO_SUFFIXES)
+_SIGNS = re.compile(r'[",;]')
 _QUOTED = re.compile(r'"[^"]*"(?:\s*([,;])|(\s))')
 
 
@@ -311,10 +311,18 @@ def _clear_separator(line: str) -> str | None:
     line = line.rstrip(",; ")
     if "\t" in line:
         return "\t"
-    endings = list(_ENDING.finditer(line))
-    found = _QUOTED.match(line) or (endings[-1] if endings else None)
-    found = found or re.search(rf"([,;])\s*{WHOLE_NUMBER}$|(\s){WHOLE_NUMBER}$", line)
+    if found := _QUOTED.match(line):
+        return found[1] or " "
+    if ending := _last_ending(line):
+        return ending[2] or " "
+    found = _NUMBER_AT_END.search(line)
     return None if found is None else found[1] or " "
+
+
+def _last_ending(line: str) -> re.Match[str] | None:
+    """The last ending of a video that something follows."""
+    endings = (m for m in _ENDING.finditer(line) if m[1].lower() in _ENDINGS_OF_VIDEOS)
+    return next(reversed(list(endings)), None)
 
 
 def _likely_separator(line: str) -> str | None:
@@ -324,6 +332,9 @@ def _likely_separator(line: str) -> str | None:
 
 def _space_row(file: Path, number: int, line: str) -> Row:
     """``path label``: split behind the ending of a video, else at the last space, as the public library does."""
+    path, _, label = line.rpartition(" ")
+    if label.isdecimal() and is_video(path) and not _SIGNS.search(line):
+        return Row(number, path, label)  # nearly all lines are so: this is the fast way
     if _clear_separator(line) in (",", ";"):
         wanted = "a path and a label with a space and without a comma, as before"
         raise bad_line(file, number, line, wanted)
@@ -332,9 +343,8 @@ def _space_row(file: Path, number: int, line: str) -> Row:
         return Row(number, quoted[1].strip(), _unquoted(quoted[2] or ""))
     if is_video(line) or len(line.split()) == 1:
         return Row(number, line)
-    endings = list(_ENDING.finditer(line))
-    if endings:
-        end = endings[-1].end()
+    if ending := _last_ending(line):
+        end = ending.end()
         return Row(number, line[:end], _unquoted(line[end:].strip()))
     path, label = line.rsplit(None, 1)
     is_sure = len(path.split()) == 1 or re.fullmatch(r"[+-]?[\d.]+", label) is not None

@@ -281,8 +281,8 @@ def _class_ids(file: Path, rows: Sequence[Row]) -> tuple[list[Target], list[str]
     labelled = [row for row in rows if row.label]
     numeric = bool(labelled) and _numbers(labelled[0].label) is not None
     for row in labelled:
-        is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", row.label) is not None
-        if (_numbers(row.label) is not None) != numeric or (is_number and not numeric):
+        is_id = _numbers(row.label) is not None
+        if is_id != numeric or (not is_id and re.fullmatch(r"[+-]?(\d+\.\d*|\.\d+)", row.label)):
             wanted = "a class number, as before" if numeric else "a class name, as before"
             if row is labelled[0]:
                 wanted = "a class number or a class name"
@@ -316,6 +316,8 @@ def _numbers(label: str) -> list[int] | None:
     >>> _numbers("3"), _numbers("3.0"), _numbers("1 3"), _numbers("1.5"), _numbers("run")
     ([3], [3], [1, 3], None, None)
     """
+    if label.isdecimal():
+        return [int(label)]
     texts = [text for text in re.split(r"[\s,;]+", label) if text]
     if not texts or not all(re.fullmatch(WHOLE_NUMBER, text) for text in texts):
         return None
