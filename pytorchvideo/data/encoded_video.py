@@ -3,7 +3,6 @@
 
 import contextlib
 import io
-import logging
 import os
 from collections.abc import Sequence
 from fractions import Fraction
@@ -20,23 +19,35 @@ from pytorchvideo.data._decode import (
     FrameIndex,
     FrameResize,
     Frames,
+    Time,
     VideoError,
     as_window,
-    check_dtype,
     check_file,
     floor_ticks,
     pick_frames,
 )
 from pytorchvideo.data._decode._frame_index import IndexCache
 from pytorchvideo.data._decode._pyav import PyAVDecoder
+from pytorchvideo.data._decode._pyav.files import file_address
+from pytorchvideo.data._decode._pyav.resample import resampled
 from pytorchvideo.data._decode._remote import open_remote, shared
-from pytorchvideo.data._decode._torchcodec import TorchCodecDecoder, check_device, video_decoder
+from pytorchvideo.data._decode._torchcodec import TorchCodecDecoder
+from pytorchvideo.data._reading import (
+    DECODERS,
+    Turns,
+    cache_of,
+    check_reading,
+    check_sizes,
+    frame_size,
+    name_of,
+    reopened,
+)
+from pytorchvideo.data.decoder import DecoderType
 from pytorchvideo.data.video import Video
 
-logger = logging.getLogger(__name__)
+__all__ = ["DECODERS", "DECORD_RATE", "EncodedVideo", "check_reading", "select_video_class"]
 
-DECODERS = ("auto", "pyav", "torchcodec", "torchvision", "decord")
-_said: set[str] = set()
+DECORD_RATE = 44100  # of sound, where decord is asked for and no rate
 
 
 class EncodedVideo(Video):
@@ -54,6 +65,14 @@ class EncodedVideo(Video):
         time_limit_sec: of PyAV's decoding of one clip, so that a file made to waste time cannot stop an epoch.
         device: ``"cuda"``, for ``decoder="torchcodec"`` alone, decodes on the GPU and leaves ``"video"`` there. Its
             pixels are not quite those of the CPU.
+        sample_rate: of the sound, samples per second; None is that of the file, 44,100 with ``decoder="decord"``.
+        mono: whether sound is the mean of its channels, (S,), or (channels, S).
+        width: of the frames; -1 keeps it.
+        height: of the frames; -1 keeps it.
+        square_pixels: whether frames whose pixels are not square (:attr:`pixel_aspect_ratio`) are made as wide as they
+            are meant to be seen.
+        num_threads: taken from decord's users; a reader decodes in one thread, as data loader workers run side by side.
+        fault_tol: taken from decord's users; damage is an error here.
         index_cache: where to keep the frame index, for a cheaper open next time: a folder, or ``"beside"`` for the
             folder of the video. None reads an index only where one is needed, and keeps it in memory.
 
@@ -65,7 +84,10 @@ class EncodedVideo(Video):
 
     Shape:
         A clip's ``"video"`` is ``dtype`` (3, T, H, W) in 0..255, upright RGB; its ``"audio"`` is float32 (S,) in
-        [-1, 1], the mean of the channels at the file's own rate. Times are seconds after the first frame.
+        [-1, 1], the mean of the channels, or (channels, S). Times are seconds after the first frame.
+
+    Several threads may read from one reader, each in its turn; one reader for each thread is the fast way. Forked
+    processes open the file anew, and a reader of a path can be pickled.
 
     Example::
 
@@ -86,36 +108,67 @@ class EncodedVideo(Video):
         *,
         device: str | torch.device = "cpu",
         index_cache: str | os.PathLike[str] | IndexCache | None = None,
+        sample_rate: int | None = None,
+        mono: bool = True,
+        width: int = -1,
+        height: int = -1,
+        square_pixels: bool = False,
+        num_threads: int = 0,
+        fault_tol: int = -1,
     ) -> None:
         target = check_reading(decoder, dtype, device)
         if not time_limit_sec > 0:
             raise ValueError(expected("time_limit_sec", "> 0 seconds", time_limit_sec))
-        if video_name is None:
-            video_name = Path(str(getattr(file, "name", file))).name
-        self._name = video_name
+        if sample_rate is None and decoder == "decord":
+            sample_rate = DECORD_RATE
+        check_sizes(sample_rate, width, height)
+        self._name = name_of(file) if video_name is None else video_name
         self._decode_video = decode_video
         self._decode_audio = decode_audio
         self._dtype = dtype
+        self._sample_rate, self._mono = sample_rate, mono
+        self._size, self._square_pixels = (width, height), square_pixels
+        self._turns = Turns()
         self._on_close = contextlib.ExitStack()
-        cache = _cache_of(file, index_cache)
+        self._path = file if isinstance(file, (str, Path)) else None
+        self._options = {
+            "decode_video": decode_video,
+            "decode_audio": decode_audio,
+            "decoder": decoder,
+            "perform_seek": perform_seek,
+            "dtype": dtype,
+            "time_limit_sec": time_limit_sec,
+            "device": device,
+            "index_cache": index_cache,
+            "sample_rate": sample_rate,
+            "mono": mono,
+            "width": width,
+            "height": height,
+            "square_pixels": square_pixels,
+        }
+        cache = cache_of(file, index_cache)
         known = cache.load() if cache is not None else None
-        other = file
-        if decoder == "torchcodec" and not isinstance(file, (str, Path)):
-            file, other = shared(file), shared(file)
+        opened: list[Any] = [file, file]
+        if not isinstance(file, (str, Path)):
+            opened = [shared(file, self._name) for _ in range(1 + (decoder == "torchcodec"))]
+            for reader in opened:
+                self._on_close.callback(reader.close)
         # A file that is only asked for sound may have no pictures.
-        self._decoder: Decoder = PyAVDecoder(
-            file,
-            video_name,
+        self._pyav = PyAVDecoder(
+            opened[0],
+            self._name,
             video=decode_video,
             audio=decode_audio,
             seek=perform_seek,
             time_limit_sec=time_limit_sec,
             index=known,
         )
+        self._decoder: Decoder = self._pyav
         if cache is not None and known is None and decode_video:
             self._keep_index(cache)
         if decoder == "torchcodec":
-            self._decoder = TorchCodecDecoder(other, self._decoder, target)
+            other = opened[1] if self._path is None else file_address(self._path)
+            self._decoder = TorchCodecDecoder(other, self._pyav, target)
 
     def _keep_index(self, cache: IndexCache) -> None:
         try:
@@ -150,12 +203,12 @@ class EncodedVideo(Video):
                 if where is not None:
                     other_args["index_cache"] = IndexCache.of_url(where, url, info)
                 name = Path(url.partition("?")[0]).name
-                video = cls(file, name, decode_video, decode_audio, decoder, **other_args)
-                video._on_close = stack.pop_all()
+                video = cls(file, name, decode_video, decode_audio, decoder=decoder, **other_args)
+                video._on_close.push(stack.pop_all())
             return video
         path = Path(file_path)
         check_file(path)
-        return cls(path, None, decode_video, decode_audio, decoder, **other_args)
+        return cls(path, None, decode_video, decode_audio, decoder=decoder, **other_args)
 
     @classmethod
     def from_bytes(
@@ -168,7 +221,8 @@ class EncodedVideo(Video):
         **other_args: Any,
     ) -> "EncodedVideo":
         """Opens a video that is already in memory."""
-        return cls(io.BytesIO(data), video_name, decode_video, decode_audio, decoder, **other_args)
+        file = io.BytesIO(data)
+        return cls(file, video_name, decode_video, decode_audio, decoder=decoder, **other_args)
 
     @property
     def name(self) -> str:
@@ -202,8 +256,26 @@ class EncodedVideo(Video):
 
     @property
     def audio_rate(self) -> int | None:
-        """Samples per second of the sound, None without sound."""
-        return self._decoder.info.audio_rate
+        """Samples per second of the sound of clips, None without sound."""
+        rate = self._decoder.info.audio_rate
+        return rate if rate is None or self._sample_rate is None else self._sample_rate
+
+    @property
+    def pixel_aspect_ratio(self) -> Fraction:
+        """Width of a pixel of an upright frame, divided by its height; 1 where the file does not say.
+
+        A frame of 720x576 with 16/15 is meant to be seen as 768x576; ``square_pixels`` makes it so.
+        """
+        stored = self._decoder.info.pixel_aspect or Fraction(1)
+        if stored == 1:
+            return stored
+        with self._turns.of(self._decoder):
+            return 1 / stored if self._decoder.orientation.is_transposed else stored
+
+    @property
+    def _container(self) -> Any:
+        """What PyAV opened, for looking at: clients of PyTorchVideo ask for its streams."""
+        return self._pyav.container
 
     def get_clip(
         self,
@@ -224,8 +296,8 @@ class EncodedVideo(Video):
                 :func:`~pytorchvideo.transforms.functional.short_side_scale` looks at four pixels only.
 
         Returns:
-            ``{"video": float32 (3, T, H, W) in 0..255, "audio": float32 (S,)}``, None for what the file lacks there:
-            both for a window that ends before it begins, or begins at or beyond the end of the file.
+            ``{"video": (3, T, H, W) in 0..255, "audio": float32 (S,)}``, see the class; None for what the file lacks
+            there: both for a window that ends before it begins, or begins at or beyond the end of the file.
 
         Raises:
             ValueError: a time is no number.
@@ -234,12 +306,25 @@ class EncodedVideo(Video):
         window = as_window(start_sec, end_sec, self.duration)
         if window is None:
             return {"video": None, "audio": None}
-        frames = self._decoder.frames(*window, frame_filter, resize, self._dtype)
-        sound = self._decoder.audio(*window)
-        return {
-            "video": None if frames is None else frames.data,
-            "audio": None if sound is None else sound.data.mean(dim=0),
-        }
+        resize = self._resize(resize)
+        with self._turns.of(self._decoder):
+            frames = self._decoder.frames(*window, frame_filter, resize, self._dtype)
+            sound = self._sound(*window)
+        return {"video": None if frames is None else frames.data, "audio": sound}
+
+    def _sound(self, start_sec: Time, end_sec: Time) -> torch.Tensor | None:
+        read, rate = self._decoder.audio, self._decoder.info.audio_rate
+        if rate is None or self._sample_rate in (None, rate):
+            sound = read(start_sec, end_sec)
+        else:
+            sound = resampled(read, start_sec, end_sec, rate, self._sample_rate)
+        if sound is None:
+            return None
+        return sound.data.mean(dim=0) if self._mono else sound.data
+
+    def _resize(self, resize: FrameResize | None) -> FrameResize | None:
+        aspect = self.pixel_aspect_ratio if self._square_pixels else Fraction(1)
+        return frame_size(*self._size, aspect, resize)
 
     def get_frames(
         self,
@@ -265,17 +350,21 @@ class EncodedVideo(Video):
             IndexError: for an index outside of the video.
             VideoError: (a RuntimeError) if the file is damaged there.
         """
-        index = self._decoder.index
-        count = len(self)
-        wanted = pick_frames(
-            indices, timestamps_sec, count, self._on_show_at, self._name, self.duration
-        )
-        if index is None:
-            raise VideoError(f"{self._name} was opened without its video.")
-        first, last = min(wanted), max(wanted)
-        end = index.time(last + 1) if last + 1 < count else float("inf")
-        chosen = [i - first for i in wanted]
-        frames = self._decoder.frames(index.time(first), end, lambda _: chosen, None, self._dtype)
+        resize = self._resize(None)
+        with self._turns.of(self._decoder):
+            index = self._decoder.index
+            count = len(self)
+            wanted = pick_frames(
+                indices, timestamps_sec, count, self._on_show_at, self._name, self.duration
+            )
+            if index is None:
+                raise VideoError(f"{self._name} was opened without its video.")
+            first, last = min(wanted), max(wanted)
+            end = index.time(last + 1) if last + 1 < count else float("inf")
+            chosen = [i - first for i in wanted]
+            frames = self._decoder.frames(
+                index.time(first), end, lambda _: chosen, resize, self._dtype
+            )
         if frames is None:
             raise VideoError(f"{self._name} has no frame {first}: the file is cut off.")
         return Frames(frames.data, frames.pts_sec, wanted)
@@ -286,7 +375,8 @@ class EncodedVideo(Video):
 
         The first use reads through the packets of the file, unless they are kept (``index_cache``); nothing is decoded.
         """
-        return self._decoder.index
+        with self._turns.of(self._decoder):
+            return self._decoder.index
 
     def _on_show_at(self, time: float | Fraction) -> int:
         index = self._decoder.index
@@ -297,7 +387,7 @@ class EncodedVideo(Video):
 
     def __len__(self) -> int:
         """The number of frames; see :attr:`frame_index`."""
-        index = self._decoder.index
+        index = self.frame_index
         return 0 if index is None else len(index)
 
     def __getitem__(self, index: int) -> torch.Tensor:
@@ -309,9 +399,18 @@ class EncodedVideo(Video):
         return True
 
     def close(self) -> None:
-        """Closes the file; a second call does nothing."""
-        self._decoder.close()
-        self._on_close.close()
+        """Closes the file, after the clip that another thread reads; a second call does nothing."""
+        if self._turns.is_closed:
+            return
+        with self._turns.of(self._decoder):
+            self._turns.is_closed = True
+            self._decoder.close()
+            self._on_close.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._path is None:
+            raise TypeError(f"{self._name} was not opened by its path, so it cannot be pickled.")
+        return reopened, (type(self), self._path, self._name, self._options)
 
     def __enter__(self) -> "EncodedVideo":
         return self
@@ -332,37 +431,20 @@ class EncodedVideo(Video):
         )
 
 
-def check_reading(
-    decoder: str = "pyav",
-    dtype: torch.dtype = torch.float32,
-    device: str | torch.device = "cpu",
-    index_cache: str | os.PathLike[str] | None = None,
-) -> torch.device:
-    """Returns the device of frames, and says once that a decoder no longer exists.
-
-    Datasets call it when they are made, with what they will open videos with.
+def select_video_class(decoder: str | DecoderType) -> type[EncodedVideo]:
+    """Returns the reader of a decoder of PyTorchVideo, to be called with a file and its name.
 
     Raises:
-        ImportError: torchcodec is asked for and not installed.
-        RuntimeError: a GPU is asked for and not there.
-        ValueError: any other decoder, dtype or device that there is not.
+        ValueError: there is no such decoder.
     """
-    check_choice("decoder", decoder, DECODERS)
-    check_dtype(dtype)
-    if decoder in ("torchvision", "decord") and decoder not in _said:
-        _said.add(decoder)
-        logger.warning("The decoder %r no longer exists; PyAV decodes instead.", decoder)
-    if decoder == "torchcodec":
-        video_decoder()
-    return check_device(device, decoder)
+    from pytorchvideo.data.encoded_video_decord import EncodedVideoDecord
+    from pytorchvideo.data.encoded_video_pyav import EncodedVideoPyAV
+    from pytorchvideo.data.encoded_video_torchvision import EncodedVideoTorchVision
 
-
-def _cache_of(
-    file: str | Path | BinaryIO, where: str | os.PathLike[str] | IndexCache | None
-) -> IndexCache | None:
-    if where is None or isinstance(where, IndexCache):
-        return where
-    if not isinstance(file, (str, Path)):
-        advice = "What is in memory has no name to find its index by."
-        raise ValueError(expected("index_cache", "None for an open file", where, advice))
-    return IndexCache.of_file(where, Path(file))
+    classes: dict[DecoderType, type[EncodedVideo]] = {
+        DecoderType.PYAV: EncodedVideoPyAV,
+        DecoderType.TORCHVISION: EncodedVideoTorchVision,
+        DecoderType.DECORD: EncodedVideoDecord,
+    }
+    check_choice("decoder", decoder, [kind.value for kind in classes])
+    return classes[DecoderType(decoder)]

@@ -1,6 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The old home of the PyAV reader, which is now :class:`pytorchvideo.data.encoded_video.EncodedVideo`."""
+"""The reader of PyTorchVideo for ``decoder="pyav"``, with its order of arguments."""
 
-from pytorchvideo.data.encoded_video import EncodedVideo as EncodedVideoPyAV
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pytorchvideo.data.encoded_video import EncodedVideo
 
 __all__ = ["EncodedVideoPyAV"]
+
+
+class EncodedVideoPyAV(EncodedVideo):
+    """An :class:`~pytorchvideo.data.encoded_video.EncodedVideo`, whose other arguments go by name.
+
+    Args:
+        file: a path, or a seekable binary file.
+        video_name: the name of the video; by default that of the file.
+        decode_video: False gives clips whose ``"video"`` is None.
+        decode_audio: False gives clips whose ``"audio"`` is None.
+        perform_seek: False reads every clip from the start of the file.
+        options: other arguments of ``EncodedVideo``.
+    """
+
+    def __init__(
+        self,
+        file: str | Path | BinaryIO,
+        video_name: str | None = None,
+        decode_video: bool = True,
+        decode_audio: bool = True,
+        perform_seek: bool = True,
+        **options: Any,
+    ) -> None:
+        options = {"perform_seek": perform_seek, **options}
+        super().__init__(file, video_name, decode_video, decode_audio, **options)

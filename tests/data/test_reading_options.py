@@ -140,7 +140,7 @@ def test_torchcodec_gives_the_same_samples(datasets: Datasets, name: str) -> Non
 def test_decoders_that_no_longer_exist_are_said_once(
     datasets: Datasets, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pytorchvideo.data.encoded_video._said", set())
+    monkeypatch.setattr("pytorchvideo.data._reading._said", set())
     with caplog.at_level(logging.WARNING, "pytorchvideo"):
         for decoder in ("decord", "torchvision"):
             assert len(list(datasets["Kinetics"](decoder=decoder))) == 4

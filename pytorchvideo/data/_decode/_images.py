@@ -67,7 +67,24 @@ def load_frames(paths: Sequence[str | Path], threads: int = 1) -> torch.Tensor:
 def _load(path: str) -> torch.Tensor:
     try:
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I"):
+                upright = _eight_bits(upright, path)
+            rgb = upright.convert("RGB")
+    except (OSError, ValueError, UnidentifiedImageError) as error:
         raise VideoError(f"The frame {path} cannot be read: {error}.") from error
-    return torch.from_numpy(np.array(upright)).permute(2, 0, 1)
+    return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
+
+
+def _eight_bits(image: Image.Image, path: str) -> Image.Image:
+    """The high bytes of a grey picture of 16 bits, as Pillow and OpenCV take them of coloured ones.
+
+    Pillow calls these I;16, I;16B and more, or I, which has room for more bits.
+    """
+    values = np.asarray(image).astype(np.int64)
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 0xFFFF:
+        raise VideoError(
+            f"The frame {path} has values from {low} to {high}, but grey pictures have at most 16 bits, 0 to 65535."
+        )
+    return Image.fromarray((values >> 8).astype(np.uint8))

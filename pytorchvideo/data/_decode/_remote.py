@@ -2,10 +2,12 @@
 """Files that are not on this machine, through fsspec, and open files that several read."""
 
 import io
+import os
 from typing import Any, BinaryIO, cast
 
 import fsspec
 
+from pytorchvideo._checks import expected
 from pytorchvideo.data._decode._types import VideoError
 
 
@@ -44,9 +46,68 @@ def open_remote(url: str) -> tuple[BinaryIO, dict[str, Any]]:
     return cast(BinaryIO, _Reader(file, url, owns=True)), info
 
 
-def shared(file: BinaryIO) -> BinaryIO:
-    """Returns a reader of an open file with a position of its own: several can take turns on one file."""
-    return cast(BinaryIO, _Reader(file, "the file", owns=False))
+def shared(file: BinaryIO, name: str = "the file") -> BinaryIO:
+    """Returns a reader of an open file with a position of its own: several can take turns on one file.
+
+    A file on disk is read through a handle of its own, so that the caller may close it.
+
+    Raises:
+        ValueError: it is closed, or not a binary file in which one can go back.
+    """
+    if isinstance(file, _Reader):
+        return cast(BinaryIO, _Reader(file._file, file._name, owns=False))
+    if getattr(file, "closed", False):
+        raise ValueError(f"{name} is a file that is closed. Read from it before it is closed.")
+    advice = f"Open {name} with mode 'rb', or read it into an io.BytesIO."
+    try:
+        file.seek(file.tell())
+        is_binary = isinstance(file.read(0), bytes)
+    except (OSError, ValueError, AttributeError) as error:
+        wanted = "a binary file in which one can go back"
+        raise ValueError(expected("file", wanted, file, advice)) from error
+    if not is_binary:
+        raise ValueError(expected("file", "a binary file", file, advice))
+    raw = getattr(file, "raw", file) if isinstance(file, io.BufferedIOBase) else file
+    if type(raw) is io.FileIO and hasattr(os, "pread"):
+        if file.writable():
+            file.flush()
+        return cast(BinaryIO, _OwnHandle(raw.fileno()))
+    return cast(BinaryIO, _Reader(file, name, owns=False))
+
+
+class _OwnHandle(io.RawIOBase):
+    """Reads what an open file of the system reads, apart from it."""
+
+    def __init__(self, number: int) -> None:
+        self._number = os.dup(number)
+        self._position = 0
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._number)
+        super().close()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self.closed:
+            raise OSError("the video is closed")
+        size = os.fstat(self._number).st_size if size < 0 else size
+        data = os.pread(self._number, size, self._position)
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position}.get(whence)
+        self._position = offset + (os.fstat(self._number).st_size if start is None else start)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
 
 
 class _Reader(io.RawIOBase):
@@ -74,15 +135,24 @@ class _Reader(io.RawIOBase):
             self._file.seek(self._position)
             data = self._file.read(size)
         except Exception as error:
-            raise OSError(f"{self._name} cannot be read: {error}") from error
+            raise self._why_not(error) from error
         self._position += len(data)
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         if whence == io.SEEK_CUR:
             offset, whence = offset + self._position, io.SEEK_SET
-        self._position = self._file.seek(offset, whence)
+        try:
+            self._file.seek(offset, whence)
+            self._position = self._file.tell()  # some files do not return it
+        except Exception as error:
+            raise self._why_not(error) from error
         return self._position
+
+    def _why_not(self, error: Exception) -> OSError:
+        if getattr(self._file, "closed", False):
+            return OSError(f"{self._name} was closed, but its video is still read.")
+        return OSError(f"{self._name} cannot be read: {error}")
 
     def tell(self) -> int:
         return self._position

@@ -31,6 +31,7 @@ from pytorchvideo.data._decode._types import (
     FrameFilter,
     FrameResize,
     Frames,
+    Orientation,
     Time,
     VideoError,
     VideoInfo,
@@ -138,6 +139,16 @@ class TorchCodecDecoder:
         """Returns the sound, from the other decoder."""
         return self._other.audio(start_sec, end_sec)
 
+    @property
+    def orientation(self) -> Orientation:
+        """How the first frame is shown."""
+        return self._other.orientation
+
+    def reopen(self) -> None:
+        """Opens the file afresh, in a process that was forked, for instance."""
+        self._video, self._unfit = None, None
+        self._other.reopen()
+
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
         self._video, self._unfit = None, "it is closed"
@@ -174,18 +185,26 @@ class TorchCodecDecoder:
             )
         except (RuntimeError, ValueError) as error:
             return f"torchcodec cannot open it: {_first_line(error)}"
-        return None if self._device.type != "cpu" or self._agrees(index) else "pictures differ"
+        if any(self._other.orientation):  # of which torchcodec knows some, but no mirrored ones
+            if self._device.type != "cpu" or not self._is_same(index):
+                return "its pictures are turned or mirrored"
+        elif self._device.type == "cpu" and not self._agrees(index):
+            return "pictures differ"
+        return None
 
     def _agrees(self, index: FrameIndex) -> bool:
         """Whether the first pictures are the same: another FFmpeg may convert in another way after all."""
         key = self.info.codec, self.info.pix_fmt
         if key not in _agrees:
-            end = index.time(1) if len(index) > 1 else float("inf")
-            mine, theirs = self._own_frames(0, end, None), self._other.frames(0, end, None)
-            if mine is None or theirs is None:
-                return True  # it has given up, and said why
-            _agrees[key] = torch.equal(mine.data, theirs.data)
+            _agrees[key] = self._is_same(index)
         return _agrees[key]
+
+    def _is_same(self, index: FrameIndex) -> bool:
+        end = index.time(1) if len(index) > 1 else float("inf")
+        mine, theirs = self._own_frames(0, end, None), self._other.frames(0, end, None)
+        if mine is None or theirs is None:
+            return True  # it has given up, and said why
+        return torch.equal(mine.data, theirs.data)
 
     def _own_frames(
         self, start_sec: Time, end_sec: Time, frame_filter: FrameFilter | None

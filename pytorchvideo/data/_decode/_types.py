@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from numbers import Integral, Rational
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -35,6 +35,32 @@ class VideoError(RuntimeError):
     """A file that cannot be read as a video; the message names the file and says why."""
 
 
+class Orientation(NamedTuple):
+    """How a stored picture is shown: rows and columns swapped first, then mirrored.
+
+    Attributes:
+        is_transposed: rows are columns.
+        flip_x: left is right then.
+        flip_y: the top is the bottom then.
+    """
+
+    is_transposed: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """The (height, width) of a shown picture of a stored one, and the other way round."""
+        return (width, height) if self.is_transposed else (height, width)
+
+    def upright(self, picture: torch.Tensor) -> torch.Tensor:
+        """A stored picture (H, W, 3) as it is shown, contiguous if it was."""
+        if not any(self):
+            return picture
+        turned = picture.transpose(0, 1) if self.is_transposed else picture
+        axes = [axis for axis, flip in ((0, self.flip_y), (1, self.flip_x)) if flip]
+        return (turned.flip(axes) if axes else turned).contiguous()
+
+
 @dataclass(frozen=True)
 class VideoInfo:
     """What the headers of a file say.
@@ -55,6 +81,7 @@ class VideoInfo:
     rate: Fraction | None = None
     bit_rate: int | None = None
     video_duration: Fraction | None = None
+    pixel_aspect: Fraction | None = None
     audio_codec: str | None = None
     audio_rate: int | None = None
 
@@ -107,6 +134,13 @@ class Decoder(Protocol):
 
     def audio(self, start_sec: Time, end_sec: Time) -> AudioSamples | None:
         """Returns the samples with ``start_sec <= t < end_sec``, or None where there are none."""
+
+    @property
+    def orientation(self) -> Orientation:
+        """How the first frame is shown."""
+
+    def reopen(self) -> None:
+        """Opens the file afresh."""
 
     def close(self) -> None:
         """Gives the file back."""

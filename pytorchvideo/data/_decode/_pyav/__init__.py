@@ -3,14 +3,17 @@
 
 from contextlib import ExitStack
 from fractions import Fraction
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 import torch
 
 from pytorchvideo.data._decode._frame_index import FrameIndex
 from pytorchvideo.data._decode._pyav.audio import AudioReader
+from pytorchvideo.data._decode._pyav.pictures import orientation_of
 from pytorchvideo.data._decode._pyav.source import Source, reason
 from pytorchvideo.data._decode._pyav.video import TIME_LIMIT_SEC, FrameReader
 from pytorchvideo.data._decode._types import (
@@ -18,6 +21,7 @@ from pytorchvideo.data._decode._types import (
     FrameFilter,
     FrameResize,
     Frames,
+    Orientation,
     Time,
     VideoError,
     VideoInfo,
@@ -55,6 +59,7 @@ class PyAVDecoder:
         time_limit_sec: float = TIME_LIMIT_SEC,
         index: FrameIndex | None = None,
     ) -> None:
+        self._is_lent = False
         try:
             with ExitStack() as on_failure:
                 self._source = Source(file, name, video=video, audio=audio)
@@ -97,6 +102,7 @@ class PyAVDecoder:
             rate=source.video.average_rate or source.video.guessed_rate if context else None,
             bit_rate=context.bit_rate or source.bit_rate if context else None,
             video_duration=frames.duration if frames is not None else None,
+            pixel_aspect=source.video.sample_aspect_ratio or None if context else None,
             audio_codec=source.audio.codec_context.name if sound is not None else None,
             audio_rate=sound.rate if sound is not None else None,
         )
@@ -120,6 +126,8 @@ class PyAVDecoder:
         """See :meth:`FrameReader.read`; None also where no frames were asked for."""
         if self._frames is None:
             return None
+        if self._is_lent:
+            self._source.moves += 1
         return self._frames.read(start_sec, end_sec, frame_filter, resize, dtype)
 
     @property
@@ -130,6 +138,32 @@ class PyAVDecoder:
     def audio(self, start_sec: Time, end_sec: Time) -> AudioSamples | None:
         """See :meth:`AudioReader.read`; None also where there is no sound."""
         return self._sound.read(start_sec, end_sec) if self._sound else None
+
+    @cached_property
+    def orientation(self) -> Orientation:
+        """How the first frame is shown; upright where there is none, or it cannot be decoded."""
+        source = self._source
+        if source.video is None:
+            return Orientation()
+        source.rewind()
+        source.video.codec_context.flush_buffers()
+        try:
+            for packet in chain(source.packets(source.video), [None]):  # None: what it still holds
+                for frame in source.video.codec_context.decode(packet):
+                    return orientation_of(frame)
+            return Orientation()
+        except (av.error.FFmpegError, EOFError):
+            return Orientation()
+
+    @property
+    def container(self) -> Any:
+        """What PyAV opened; whoever reads from it moves it, so no clip goes on where the last one ended."""
+        self._is_lent = True
+        return self._source.container
+
+    def reopen(self) -> None:
+        """Opens the file afresh, in a process that was forked, for instance."""
+        self._source.reopen()
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""

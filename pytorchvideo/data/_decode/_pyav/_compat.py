@@ -19,7 +19,7 @@ def open_input(file: Any, **options: Any) -> Any:
         options: of ``av.open``.
     """
     opener: Any = av.open  # whose types are those of one version
-    return opener(file, **options, **_metadata_options())
+    return opener(file, "r", **options, **_metadata_options())
 
 
 @cache

@@ -13,10 +13,13 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
+import torch
 from av.video.reformatter import VideoReformatter
 
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode._pyav._compat import Discard, open_input
+from pytorchvideo.data._decode._pyav.files import open_video
+from pytorchvideo.data._decode._pyav.pictures import orientation_of
 from pytorchvideo.data._decode._pyav.source import Source, is_readable, reason
 from pytorchvideo.data._decode._pyav.times import PacketTimes
 from pytorchvideo.data._decode._pyav.video import FrameReader
@@ -208,14 +211,13 @@ class LiveInput:
         self._timeout_sec = timeout_sec
         self._pipe = _Pipe(address.file) if isinstance(address.file, int) else None
         answers = address.is_network or address.format in _CAMERAS.values()
+        options: dict[str, Any] = {"format": address.format, "options": dict(address.options)}
         opened: Any
         try:
-            opened = open_input(
-                self._pipe or address.file,
-                format=address.format,
-                options=dict(address.options),
-                timeout=timeout_sec if answers else None,
-            )
+            if answers:
+                opened = open_input(address.file, timeout=timeout_sec, **options)
+            else:
+                opened = open_video(self._pipe or address.file, address.name, **options)
         except (av.error.FFmpegError, EOFError, ValueError) as error:
             raise VideoError(self._why_not_open(error)) from error
         self._container = opened
@@ -323,9 +325,8 @@ class LiveInput:
 
     def picture(self, frame: Any) -> np.ndarray:
         """Returns a decoded frame as it is shown: upright RGB, uint8 (H, W, 3)."""
-        turns = round(frame.rotation / 90) % 4  # of the display matrix, counter-clockwise
         packed = self._converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        return np.ascontiguousarray(np.rot90(packed, turns)) if turns else packed
+        return orientation_of(frame).upright(torch.from_numpy(packed)).numpy()
 
     def close(self) -> None:
         """Gives the source back; a second call does nothing."""

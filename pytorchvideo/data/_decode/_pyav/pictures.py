@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From decoded frames to the tensor of a clip: converted once, written once."""
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from av.video.reformatter import VideoReformatter
 
 from pytorchvideo.data._decode._memory import clip_memory
-from pytorchvideo.data._decode._types import FrameResize, VideoError
+from pytorchvideo.data._decode._types import FrameResize, Orientation, VideoError
 
 
 class Pictures:
@@ -36,11 +37,11 @@ class Pictures:
         Raises:
             VideoError: if it is of another size than the first.
         """
-        turns = round(frame.rotation / 90) % 4  # of the display matrix, counter-clockwise
+        orientation = orientation_of(frame)
         size = frame.height, frame.width
         if self._resize is not None:
-            size = self._resize(*size) if turns % 2 == 0 else self._resize(*size[::-1])[::-1]
-        upright = size if turns % 2 == 0 else size[::-1]
+            size = orientation.size(*self._resize(*orientation.size(*size)))
+        upright = orientation.size(*size)
         if self.data is None:
             self.data = clip_memory.empty((3, self._count, *upright), self._dtype)
         elif self.data.shape[2:] != upright:
@@ -54,8 +55,21 @@ class Pictures:
         (plane,) = packed.planes
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(size[0], plane.line_size)
         picture = torch.from_numpy(rows[:, : 3 * size[1]].reshape(*size, 3))
-        # (H, W, 3) -> (3, H, W), sorted, cast, and turned while it is written
-        upright_picture = torch.rot90(picture, turns) if turns else picture
-        self.data[:, first].copy_(upright_picture.permute(2, 0, 1))
+        # (H, W, 3) -> (3, H, W), sorted and cast while it is written
+        self.data[:, first].copy_(orientation.upright(picture).permute(2, 0, 1))
         for place in others:
             self.data[:, place] = self.data[:, first]
+
+
+def orientation_of(frame: Any) -> Orientation:
+    """How a frame is shown, as its display matrix says; other angles than right ones are rounded to one.
+
+    The matrix takes (x, y) to (ax + cy, bx + dy), y downwards; FFmpeg turns its pictures in this way.
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return Orientation()
+    a, b, _, c, d, *_ = struct.unpack("9i", bytes(matrix))
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return Orientation(False, a < 0, d < 0)
+    return Orientation(True, c < 0, b < 0)

@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 
 import av
 
-from pytorchvideo.data._decode._pyav._compat import Discard, open_input
+from pytorchvideo.data._decode._pyav._compat import Discard
+from pytorchvideo.data._decode._pyav.files import open_video
 from pytorchvideo.data._decode._types import VideoError
 
 av.logging.set_level(None)  # FFmpeg writes to stderr what this library says in its own errors
@@ -25,7 +26,7 @@ class Source:
         audio: whether to keep a sound stream.
 
     Raises:
-        VideoError: if it is empty, or there is no video stream although one was asked for.
+        VideoError: if it is empty, names other files, or there is no video stream although one was asked for.
         av.error.FFmpegError: if FFmpeg cannot read the file.
     """
 
@@ -50,7 +51,7 @@ class Source:
         self.close()
         if not isinstance(self._file, str):
             self._file.seek(0)
-        self._container = open_input(self._file)
+        self._container = open_video(self._file, self.name)
         streams, (video, audio) = self._container.streams, self._wants
         self.video = next(filter(is_readable, streams.video), None) if video else None
         self.audio = next(filter(is_readable, streams.audio), None) if audio else None
@@ -71,6 +72,11 @@ class Source:
         self.moves += 1
         if self._container is not None:
             self._container.close()
+
+    @property
+    def container(self) -> Any:
+        """What PyAV opened."""
+        return self._container
 
     @property
     def format(self) -> str:

@@ -16,6 +16,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from pytorchvideo._checks import expected
 from pytorchvideo._files import whole_file
 from pytorchvideo.data._decode._pyav.audio import AudioReader
+from pytorchvideo.data._decode._pyav.files import file_address
+from pytorchvideo.data._decode._pyav.pictures import orientation_of
 from pytorchvideo.data._decode._pyav.source import Source, reason
 from pytorchvideo.data._decode._pyav.video import FrameReader
 from pytorchvideo.data._decode._pyav.whole import SLACK_SEC, PacketTimes
@@ -98,7 +100,7 @@ def _write(file: Path, target: Path, training_format: TrainingFormat) -> None:
             sounds = Source(file, str(file), video=False, audio=True)
         sound = AudioReader(sounds) if sounds is not None and sounds.audio is not None else None
         with av.open(
-            str(target), "w", format="mp4", options={"movflags": "faststart"}
+            file_address(target), "w", format="mp4", options={"movflags": "faststart"}
         ) as container:
             video = _VideoTrack(container, pictures, training_format)
             audio = None
@@ -201,8 +203,9 @@ class _VideoTrack:
             setattr(context, name, getattr(frame, name))
         if self._pixel_aspect:
             context.sample_aspect_ratio = self._pixel_aspect
-        if frame.rotation:
-            self._stream.set_display_rotation(frame.rotation)
+        turned, flip_x, flip_y = shown = orientation_of(frame)
+        if any(shown):  # counter-clockwise, which is a transposed picture upside down
+            self._stream.set_display_rotation(90 * turned, hflip=flip_x, vflip=flip_y != turned)
         self._is_open = True
 
 

@@ -11,6 +11,7 @@ import av
 import numpy as np
 
 from pytorchvideo._files import whole_file
+from pytorchvideo.data._decode._pyav.files import file_address
 
 _CHUNK = 1024  # samples of a frame of sound, what AAC takes
 _TICKS = 90_000  # of a second
@@ -64,7 +65,10 @@ def write_video(
         sound: one channel, encoded as AAC.
     """
     encoding = encoding or Encoding()
-    with whole_file(path) as unfinished, av.open(str(unfinished), "w", format="mp4") as container:
+    with (
+        whole_file(path) as unfinished,
+        av.open(file_address(unfinished), "w", format="mp4") as container,
+    ):
         video = container.add_stream(encoding.codec, rate=rate, options=dict(encoding.options))
         audio = container.add_stream("aac", rate=sound.rate, layout="mono") if sound else None
         for index, picture in enumerate(frames):
@@ -111,7 +115,7 @@ class TimedVideo:
         options = {"flush_packets": "1"}
         if path.suffix.lower() == ".mp4":
             options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"
-        self._container = av.open(str(path), "w", options=options)
+        self._container = av.open(file_address(path), "w", options=options)
         self._stream: Any = None
         self._last: int | None = None
 
