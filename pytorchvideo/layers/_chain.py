@@ -38,7 +38,7 @@ class Chain(nn.Module):
 
     def chain(self) -> Layers:
         """Returns the layers in their order; None is no layer."""
-        return tuple(getattr(self, name) for name in self._names)
+        return tuple(self._modules.get(name) for name in self._names)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not torch.jit.is_scripting():

@@ -60,7 +60,7 @@ class ResNetRoIHead(PoolAndProject):
         if not torch.jit.is_scripting():
             _check_one_frame(x, frames)
         # Half precision would move a box by a pixel or more.
-        exact = torch.result_type(x, x.new_zeros(1, dtype=torch.float32))
+        exact = (x.new_zeros(1) + x.new_zeros(1, dtype=torch.float32)).dtype
         boxes = self.roi_layer(x.squeeze(2).to(exact), bboxes.to(exact)).to(x.dtype)
         boxes = boxes if self.pool_spatial is None else self.pool_spatial(boxes)
         # (N, C, H, W) -> (N, C, 1, H, W)
