@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Modules, names and signatures that user code of PyTorchVideo has, and what PySlowFast takes of them.
 
-``models/data/signatures.json`` lists the public names of the layers, models, losses and accelerator of PyTorchVideo,
-a line each: the signature as a line of Python, with the names of classes and functions for defaults that are such
-(``...`` where the original has a lambda or a private function), and the methods and properties that are public.
+``signatures.json`` lists all names that the modules of PyTorchVideo define, a line each: of callables the signature
+as a line of Python, with the names of classes and functions for defaults that are such, and of classes the public
+methods with theirs (null for a property); and then the names, private ones too, that public projects import.
+``contract.py`` makes it of the specification.
 """
 
 import ast
+import enum
 import importlib
+import importlib.util
 import inspect
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +23,12 @@ import pytest
 import torch
 from torch import nn
 
+HERE = Path(__file__).resolve().parent
+SHARED = HERE.parent.parent / "shared"
 MODULES: dict[str, dict[str, Any]] = json.loads(
-    (Path(__file__).parent / "models/data/signatures.json").read_text(encoding="utf-8")
+    (HERE / "signatures.json").read_text(encoding="utf-8")
 )
+CLIENTS: list[str] = MODULES.pop("clients")  # type: ignore[assignment]
 NAMES = [(module, name) for module, names in MODULES.items() for name in names]
 
 # Not a method of ours: it is PyTorch's own here.
@@ -30,12 +38,16 @@ BY_NAME = {
     ("pytorchvideo.layers.attention_torchscript", "MultiScaleAttention"),
     ("pytorchvideo.layers.attention_torchscript", "ScriptableMultiScaleBlock"),
 }
+# Defaults of ours that are better than theirs: a class that is abstract, and 30 whatever the handler's is.
+OTHER_DEFAULTS = {("Ava", "clip_sampler"), ("video_from_path", "fps")}
 
 
 def plain(value: object) -> object:
     """A default, with names for classes and functions, and lists for tuples."""
     if isinstance(value, (list, tuple)):
         return [plain(one) for one in value]
+    if isinstance(value, enum.Enum):
+        return value.name
     return getattr(value, "__name__", value)
 
 
@@ -57,13 +69,11 @@ def parameters(signature: str) -> dict[str, tuple[bool, ast.expr | None]]:
     return found | {one.arg: (True, default) for one, default in keywords}
 
 
-@pytest.mark.parametrize(("module", "name"), NAMES)
-def test_names_and_signatures(module: str, name: str) -> None:
-    entry, found = MODULES[module][name], getattr(importlib.import_module(module), name)
-    assert {one for one in entry.get("members", []) if not hasattr(found, one)} <= LEFT_OUT
-    if "signature" not in entry or (module, name) in BY_NAME:
-        return
-    ours, wanted = inspect.signature(found).parameters, parameters(entry["signature"])
+def check_signature(found: Callable[..., Any], signature: str) -> None:
+    """The same positions, names and defaults; what ours has beyond them is optional."""
+    wanted = parameters(signature)
+    ours = {k: v for k, v in inspect.signature(found).parameters.items() if k != "self"}
+    ours = ours if "self" not in wanted else dict(inspect.signature(found).parameters)
     positional = [one for one, (keyword, _) in wanted.items() if not keyword]
     assert list(ours)[: len(positional)] == positional
     for one, (_, default) in wanted.items():
@@ -71,16 +81,54 @@ def test_names_and_signatures(module: str, name: str) -> None:
         if default is None:
             continue
         assert ours[one].default is not inspect.Parameter.empty, one
-        if not (isinstance(default, ast.Constant) and default.value is ...):
+        is_unknown = isinstance(default, ast.Constant) and default.value is ...
+        if not is_unknown and (found.__name__, one) not in OTHER_DEFAULTS:
             assert plain(ours[one].default) == stated(default), one
-    more = set(ours) - set(wanted)
     kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    needed = [
-        one
-        for one in more
-        if ours[one].default is inspect.Parameter.empty and ours[one].kind not in kinds
-    ]
-    assert needed == []
+    more = [ours[one] for one in ours if one not in wanted]
+    assert [p for p in more if p.default is p.empty and p.kind not in kinds] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules(module: str) -> None:
+    assert importlib.import_module(module).__doc__
+
+
+@pytest.mark.parametrize(("module", "name"), NAMES)
+def test_names_and_signatures(module: str, name: str) -> None:
+    entry, found = MODULES[module][name], getattr(importlib.import_module(module), name)
+    members = {k: v for k, v in entry.get("members", {}).items() if k not in LEFT_OUT}
+    assert [one for one in members if not hasattr(found, one)] == []
+    for one, signature in members.items():
+        if signature is not None:
+            check_signature(getattr(found, one), signature)
+    if "signature" in entry and (module, name) not in BY_NAME:
+        check_signature(found, entry["signature"])
+
+
+@pytest.mark.parametrize("dotted", CLIENTS)
+def test_names_that_client_code_imports(dotted: str) -> None:
+    parts = dotted.removesuffix("()").split(".")
+    modules = [cut for cut in range(1, len(parts) + 1) if is_module(".".join(parts[:cut]))]
+    found: Any = importlib.import_module(".".join(parts[: modules[-1]]))
+    for part in parts[modules[-1] :]:
+        found = getattr(found, part)
+
+
+def is_module(path: str) -> bool:
+    try:
+        return importlib.util.find_spec(path) is not None
+    except ModuleNotFoundError:  # its parent is no package
+        return False
+
+
+def test_the_table_is_that_of_the_specification() -> None:
+    if not (SHARED / "spec/pytorchvideo.md").exists():
+        pytest.skip("the shared specification is not there")
+    specification = SHARED / "spec/pytorchvideo.md", SHARED / "reference/names.json"
+    command = [sys.executable, HERE / "contract.py", *specification]
+    made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert made == (HERE / "signatures.json").read_text(encoding="utf-8")
 
 
 def run_csn() -> None:
