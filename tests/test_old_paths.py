@@ -29,6 +29,11 @@ MODULES: dict[str, dict[str, Any]] = json.loads(
     (HERE / "signatures.json").read_text(encoding="utf-8")
 )
 CLIENTS: list[str] = MODULES.pop("clients")  # type: ignore[assignment]
+# Seen in public projects beside those of the specification.
+CLIENTS += [
+    "pytorchvideo.data.encoded_video_pyav.thwc_to_cthw",
+    "pytorchvideo.transforms.functional._interpolate_opencv",
+]
 NAMES = [(module, name) for module, names in MODULES.items() for name in names]
 
 # Not a method of ours: it is PyTorch's own here.

@@ -4,7 +4,9 @@
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pytorchvideo.data._decode._pyav.plain import decode_stream as _pyav_decode_stream  # noqa: F401
 from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.utils import thwc_to_cthw  # noqa: F401
 
 __all__ = ["EncodedVideoPyAV"]
 
