@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 BESIDE = "beside"
 _ENDING = ".frames.safetensors"
 _TENSORS = ("pts", "is_keyframe", "is_reference")
-_FORMAT = "2"  # of the files; those of another format are written anew
+_FORMAT = "3"  # of the files; those of another format are written anew
 _unwritable: list[Path] = []  # the first folder that could not be written to
 
 

@@ -99,7 +99,7 @@ class PyAVDecoder:
             width=context.width if context else None,
             height=context.height if context else None,
             stream_index=source.video.index if context else None,
-            rate=source.video.average_rate or source.video.guessed_rate if context else None,
+            rate=frames.rate if frames is not None else None,
             bit_rate=context.bit_rate or source.bit_rate if context else None,
             video_duration=frames.duration if frames is not None else None,
             pixel_aspect=source.video.sample_aspect_ratio or None if context else None,

@@ -2,7 +2,7 @@
 """Packets, and which of them wanted frames need."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -12,11 +12,15 @@ class UnknownOrderError(Exception):
     """Packets whose times are wrong do not tell either in which order their frames are shown."""
 
 
+class UntimedError(Exception):
+    """The time stamps of packets cannot tell one frame from another; the message says why."""
+
+
 class Packet(NamedTuple):
     """What is known of a packet before it is decoded.
 
     ``data`` is the packet itself while it is kept. A hidden one is decoded for others, but not shown: an edit list
-    begins after it.
+    begins after it, or it refers to what stood before the file was cut.
     """
 
     pts: int
@@ -26,28 +30,67 @@ class Packet(NamedTuple):
 
 
 def with_times(packets: Iterable[Any]) -> Iterator[Any]:
-    """The packets, those that do not say when their frame is shown with a time: one tick after the packet before."""
-    before = None
+    """The packets, each with a time of its own, and none shown before a packet ahead of it is decoded.
+
+    Raises:
+        UntimedError: they have no times, or times that repeat or start again, as in recordings that were joined.
+    """
+    seen: set[int] = set()
+    latest = None
     for packet in packets:
         if packet.pts is None:
-            after = before + 1 if before is not None else 0
-            packet.pts = packet.dts if packet.dts is not None else after
-        before = packet.pts
+            if packet.dts is None:
+                raise UntimedError("are missing")
+            packet.pts = packet.dts
+        if not packet.is_discard:
+            if latest is not None and packet.pts < latest:
+                raise UntimedError("start again")
+            if packet.pts in seen:
+                raise UntimedError("repeat")
+            seen.add(packet.pts)
+            if packet.dts is not None:
+                latest = packet.dts if latest is None else max(latest, packet.dts)
         yield packet
 
 
-def flags_of_frames(
-    packets: Iterable[Any], is_reference: Callable[[Any], bool], check_time: Callable[[], None]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def numbered(packets: Iterable[Any], lost: Collection[int]) -> Iterator[Any]:
+    """All packets of a file with their number in decoding order as ``pts``, those without a frame with -1.
+
+    Args:
+        packets: from the first on.
+        lost: places of packets whose frame cannot be shown.
+    """
+    number = 0
+    for place, packet in enumerate(packets):
+        is_shown = place not in lost and not packet.is_discard
+        packet.pts, packet.dts = number if is_shown else -1, None
+        number += is_shown
+        yield packet
+
+
+class Flags(NamedTuple):
     """The ``pts``, ``is_keyframe`` and ``is_reference`` of a FrameIndex."""
-    flags: dict[int, tuple[bool, bool]] = {}
-    for packet in packets:
-        check_time()
-        if not packet.is_discard:
-            flags[packet.pts] = packet.is_keyframe, is_reference(packet)
-    times = sorted(flags)
-    rows = torch.tensor([flags[t] for t in times], dtype=torch.bool).reshape(-1, 2)
-    return torch.tensor(times, dtype=torch.int64), rows[:, 0].contiguous(), rows[:, 1].contiguous()
+
+    pts: torch.Tensor
+    is_keyframe: torch.Tensor
+    is_reference: torch.Tensor
+
+    @classmethod
+    def of(
+        cls,
+        packets: Iterable[Any],
+        start: int,
+        is_reference: Callable[[Any], bool],
+        check_time: Callable[[], None],
+    ) -> "Flags":
+        """Those of all packets that are shown at or after a time."""
+        rows = []
+        for packet in packets:
+            check_time()
+            if not packet.is_discard and packet.pts >= start:
+                rows.append((packet.pts, packet.is_keyframe, is_reference(packet)))
+        table = torch.tensor(sorted(rows), dtype=torch.int64).reshape(-1, 3)
+        return cls(table[:, 0].contiguous(), *(column.bool() for column in table[:, 1:].unbind(1)))
 
 
 def groups_with(packets: list[Packet], wanted: set[int]) -> list[bool]:

@@ -4,8 +4,9 @@
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from typing import Any
+
+import av
 
 from pytorchvideo.data._decode._pyav.packets import Packet, UnknownOrderError, groups_with
 from pytorchvideo.data._decode._pyav.source import Source
@@ -79,11 +80,7 @@ class Run:
         is_same = self._context is source.video.codec_context and self._moves == source.moves
         if not is_same or self._is_drained or not self._seen < low or not self.keeps_all:
             return False
-        return not self._times.are_known or (low - self._latest) * self._base <= _READ_ON_SEC
-
-    @property
-    def _base(self) -> Fraction:
-        return Fraction(self._source.video.time_base)
+        return not self._times.are_known or (low - self._latest) * self._times.base <= _READ_ON_SEC
 
     @property
     def end(self) -> float | None:
@@ -110,7 +107,8 @@ class Run:
             self._latest_key = max(self._latest_key, self._last.pts)
         self._room -= packet.size
         data = packet if self._room >= 0 else None
-        self._queue.append(Packet(packet.pts, packet.is_keyframe, data, packet.is_discard))
+        is_hidden = packet.is_discard or packet.pts < self._times.start
+        self._queue.append(Packet(packet.pts, packet.is_keyframe, data, is_hidden))
         self._last = self._queue[-1]._replace(data=None)
         self._last_dts = packet.dts
         self._latest = max(self._latest, packet.pts)
@@ -189,7 +187,11 @@ class Run:
             self._is_drained = packet is None
             if packet is not None and not packet.is_hidden:
                 self._fed.append(packet.pts)
-            self._frames.extend(context.decode(data))
+            try:
+                self._frames.extend(context.decode(data))
+            except av.error.InvalidDataError:
+                if packet is None or not packet.is_hidden:  # one that is may lack what it refers to
+                    raise
             if packet is None:
                 context.flush_buffers()
             yield

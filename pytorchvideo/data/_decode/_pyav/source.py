@@ -106,7 +106,10 @@ class Source:
     def rewind(self) -> None:
         """Goes to the first packet."""
         self.moves += 1
-        self._container.seek(0, backward=True, any_frame=False)
+        try:
+            self._container.seek(0, backward=True, any_frame=False)
+        except av.error.FFmpegError:  # pictures alone, without a container
+            self.reopen()
 
     def seek(self, stream: Any, pts: int, *, any_frame: bool = False) -> None:
         """Goes to the last key frame, or frame, of a stream that an index knows at or before a time in its ticks."""

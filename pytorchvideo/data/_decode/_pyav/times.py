@@ -5,18 +5,23 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from typing import Any
 
+import av
 from av.bitstream import BitStreamFilterContext
 
 from pytorchvideo.data._decode._frame_index import FrameIndex
 from pytorchvideo.data._decode._pyav.order import PictureOrder, order_of
-from pytorchvideo.data._decode._pyav.packets import UnknownOrderError, with_times
+from pytorchvideo.data._decode._pyav.packets import UnknownOrderError, numbered, with_times
 from pytorchvideo.data._decode._pyav.source import Source
 from pytorchvideo.data._decode._types import VideoError
 
 PROBE_PACKETS = 32  # H.264 and HEVC reorder at most 16 pictures
 _PROBE_FRAMES = 12
+# Containers that list their frames, or whose writers do not join them. Others may begin and go on anyhow.
+WITH_TABLE = ("mp4", "matroska", "avi")
+_RATE = 25  # FFmpeg's, where neither codec nor container tells one
 
 
 class PacketTimes:
@@ -24,32 +29,44 @@ class PacketTimes:
 
     Some writers (MPEG-4 with B-frames in AVI; mp4 files whose presentation times are copies of their decoding times)
     do not tell them. The pictures themselves then tell in what order they are shown, and the k-th gets the k-th time.
+    Where times are missing, repeat or start again, frames are counted: the k-th that comes is shown at ``k * base``.
 
     Args:
         source: with a video stream.
         index: of an earlier open of the same file.
 
     Attributes:
-        start: ticks of the first frame.
+        base: seconds a tick.
+        start: ticks of the first frame that can be shown.
         are_true: whether the file says when each frame is shown.
+        untimed: why frames are counted; None where they are not.
+        origin: seconds of the container that are second 0.
     """
 
     def __init__(self, source: Source, index: FrameIndex | None) -> None:
         self._source = source
-        if index is not None:
+        self.base: Fraction = source.video.time_base
+        self.untimed: str | None = None
+        self._keeper: Timekeeper | None = None
+        self._lost: frozenset[int] = frozenset()
+        is_counted = index is not None and index.time_base != self.base
+        if index is not None and not is_counted:
             self.start, self.are_true = index.start, index.is_trusted
+            known: list[int] = []
         else:
-            source.rewind()
-            shown = (p for p in source.packets(source.video) if not p.is_discard)
-            times = [p.pts for p in itertools.islice(shown, PROBE_PACKETS)]
-            if not times:
-                raise VideoError(
-                    f"{source.name} has a video stream without a single frame: the file is cut off or empty."
-                )
-            known = [t for t in times if t is not None]
-            self.start = min(known, default=source.video.start_time or 0)
-            self.are_true = len(set(known)) == len(times) and self._are_shown(known)
-        self._keeper = None if self.are_true else self._find_keeper()
+            head = self._head()
+            self._lost = self._find_lost(head)
+            known = [p.pts for _, p in head if p.pts is not None]
+            shown = [p.pts for i, p in head if p.pts is not None and i not in self._lost]
+            self.start = min(shown, default=source.video.start_time or 0)
+            self.are_true = len(set(known)) == len(head)
+        self.origin = self.start * self.base
+        if is_counted and index is not None:
+            self._count("repeat, start again or are missing", index.time_base)
+            return
+        self.are_true = self.are_true and (index is not None or self._are_shown(known))
+        if not self.are_true:
+            self._keeper = self._find_keeper()
 
     @property
     def are_known(self) -> bool:
@@ -60,14 +77,79 @@ class PacketTimes:
         """The pictures were wrong about their order: packets come with the times of the file from now on."""
         self._keeper = None
 
+    def count(self, why: str) -> None:
+        """Time stamps cannot be used: frames are counted from now on, and said to come at the average rate.
+
+        Times that repeat are too coarse, and tell the rate as a whole; else the codec or the container tells it.
+        """
+        self._source.rewind()
+        packets = [p for p in self._source.packets(self._source.video) if not p.is_discard]
+        times = [p.pts if p.pts is not None else p.dts for p in packets]
+        known = [t for t in times if t is not None]
+        stream = self._source.video
+        rate = stream.guessed_rate or stream.average_rate or _RATE
+        if why == "repeat" and max(known) > min(known):
+            rate = (len(known) - 1) / ((max(known) - min(known)) * self.base)
+        self._count(why, 1 / Fraction(rate))
+
+    def _count(self, why: str, base: Fraction) -> None:
+        self.untimed, self.base, self.start = why, base, 0
+        self.are_true, self._keeper = False, None
+
     def packets(self) -> Iterator[Any]:
         """Packets from where the file stands, each with a ``pts``. What was asked for before is not gone on with.
 
+        Where frames are counted, the file must stand at its start.
+
         Raises:
             UnknownOrderError: see :meth:`give_up`.
+            UntimedError: see :meth:`count`.
         """
         packets = self._source.packets(self._source.video)
+        if self.untimed is not None:
+            return numbered(packets, self._lost)
         return with_times(packets) if self._keeper is None else self._keeper.packets(packets)
+
+    def _head(self) -> list[tuple[int, Any]]:
+        """The first packets that are shown, with their places in the file."""
+        self._source.rewind()
+        packets = enumerate(self._source.packets(self._source.video))
+        shown = (pair for pair in packets if not pair[1].is_discard)
+        head = list(itertools.islice(shown, PROBE_PACKETS))
+        if not head:
+            raise VideoError(
+                f"{self._source.name} has a video stream without a single frame: the file is cut off or empty."
+            )
+        return head
+
+    def _find_lost(self, head: list[tuple[int, Any]]) -> frozenset[int]:
+        """The places of the first packets that show nothing: they refer to pictures that the file does not hold.
+
+        So begins what was cut out of a broadcast. Only such a file is decoded here, up to its first frames.
+        """
+        (place, first), times = head[0], [p.pts for _, p in head if p.pts is not None]
+        if place > 0 or (first.is_keyframe and (first.pts is None or first.pts == min(times))):
+            return frozenset()  # what an edit list cuts off is there to be decoded
+        self._source.rewind()
+        context = self._source.video.codec_context
+        context.flush_buffers()
+        packets, packet, fed = self._source.packets(self._source.video), first, 0
+        came: set[int] = set()
+        while packet is not None:
+            is_enough = came and fed >= min(came) + PROBE_PACKETS
+            packet = None if is_enough else next(packets, None)  # None drains the decoder
+            if packet is not None:
+                packet.pts, packet.dts, fed = fed, None, fed + 1
+            try:
+                came.update(frame.pts for frame in context.decode(packet))
+            except av.error.InvalidDataError:
+                if self._source.is_format(*WITH_TABLE):
+                    return frozenset()  # damage, which is said where a clip needs what is damaged
+        if not came:
+            raise VideoError(
+                f"{self._source.name} has no frame that can be decoded: it holds no key frame."
+            )
+        return frozenset(range(fed)) - came
 
     def _are_shown(self, times: list[int]) -> bool:
         """Whether packet times are presentation times: told without decoding wherever that is possible."""
@@ -89,14 +171,14 @@ class PacketTimes:
         order = order_of(self._source.video)
         self._source.rewind()
         shown = (p for p in self._source.packets(self._source.video) if not p.is_discard)
-        first = next(shown, None)
-        if order is None or first is None or first.dts is None:
+        times = [p.dts for p in itertools.islice(shown, PROBE_PACKETS)]
+        if order is None or None in times or any(a >= b for a, b in itertools.pairwise(times)):
             return None
         unpack = None
         if self._source.video.codec_context.name == "mpeg4":
             # Writers of AVI put B-frames into the packet of the frame before, and an empty one into their place.
             unpack = BitStreamFilterContext("mpeg4_unpack_bframes", self._source.video)
-        return Timekeeper(order, self.start - first.dts, unpack)
+        return Timekeeper(order, self.start - times[0], unpack)
 
 
 class Timekeeper:

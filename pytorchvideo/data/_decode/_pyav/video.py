@@ -8,9 +8,10 @@ by FFmpeg (``skip_frame``), and nothing but a wanted frame is converted. A clip 
 same group of pictures goes on where the decoder stands.
 
 Times are those that ``times.py`` tells. Where it cannot, everything up to the end of the clip is decoded, and the
-k-th frame that the decoder shows gets the k-th smallest time.
+k-th frame that the decoder shows gets the k-th smallest time; where times repeat or start again, the time ``k / rate``.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -21,12 +22,12 @@ import torch
 from av.video.reformatter import VideoReformatter
 
 from pytorchvideo.data._decode._frame_index import FrameIndex
-from pytorchvideo.data._decode._pyav.packets import UnknownOrderError, flags_of_frames
+from pytorchvideo.data._decode._pyav.packets import Flags, UnknownOrderError, UntimedError
 from pytorchvideo.data._decode._pyav.pictures import Pictures
 from pytorchvideo.data._decode._pyav.references import reference_test
 from pytorchvideo.data._decode._pyav.run import Run
 from pytorchvideo.data._decode._pyav.source import Source, reason
-from pytorchvideo.data._decode._pyav.times import PacketTimes
+from pytorchvideo.data._decode._pyav.times import WITH_TABLE, PacketTimes
 from pytorchvideo.data._decode._pyav.whole import SLACK_SEC
 from pytorchvideo.data._decode._types import (
     FrameFilter,
@@ -38,8 +39,11 @@ from pytorchvideo.data._decode._types import (
     select_frames,
 )
 
+logger = logging.getLogger(__name__)
+
 _TAIL_SEC = Fraction(1, 2)
 TIME_LIMIT_SEC = 600.0
+_counted: set[str] = set()  # files of which it has been said
 
 
 class FrameReader:
@@ -59,19 +63,32 @@ class FrameReader:
         self._deadline = time.monotonic() + time_limit_sec
         self._converter = VideoReformatter()  # sets itself up for a size once
         self._run: Run | None = None
-        self._base: Fraction = source.video.time_base
-        if index is not None and index.time_base == self._base:
+        self._flags: Flags | None = None  # of the index, where they had to be read before
+        self._times = PacketTimes(source, index)
+        if index is not None:
             self.index = index
-            self._times = PacketTimes(source, index)
             self.duration = index.duration
-        else:
-            self._times = PacketTimes(source, None)
+            self._say_if_counted(len(index))
+            return
+        # The others are read through, to see whether times start again somewhere.
+        if not (source.is_format(*WITH_TABLE) and self._times.are_known):
+            self._read_flags()
+        if self._times.untimed is None:
             self.duration = self._end() - self.origin
 
     @property
     def origin(self) -> Fraction:
         """The first frame in seconds of the container."""
-        return self._times.start * self._base
+        return self._times.origin
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Average frames per second."""
+        if self._times.untimed is not None:
+            return 1 / self._times.base
+        stream = self._source.video
+        rate: Fraction | None = stream.average_rate or stream.guessed_rate
+        return rate
 
     def _end(self) -> Fraction:
         """The end of the last frame in seconds of the container."""
@@ -82,11 +99,11 @@ class FrameReader:
         end = stream.duration + ((stream.start_time or 0) if are_true else start)
         if are_true and stream.codec_context.has_b_frames:
             # A file that was cut without decoding may show its last frame later than the header knows.
-            self._source.seek(stream, end - int(_TAIL_SEC / self._base), any_frame=True)
+            self._source.seek(stream, end - int(_TAIL_SEC / self._times.base), any_frame=True)
             tail = ((p.pts, p.duration or 1) for p in self._source.packets(stream) if p.pts)
             shown, step = max(tail, default=(0, 1))
             end = shown + step if shown >= end else end
-        return Fraction(end * self._base)
+        return Fraction(end * self._times.base)
 
     def read(
         self,
@@ -106,21 +123,24 @@ class FrameReader:
             VideoError: if the file is damaged there, takes longer than the time limit, ends although its header
                 says otherwise, or a frame does not come out of the decoder.
         """
-        base = self._base
-        low = ceil_ticks(start_sec, base) + self._times.start
-        high = ceil_ticks(end_sec, base) + self._times.start
-        if not low < high:
-            return None
         window = f"{self._source.name}, clip [{float(start_sec):.3f}, {float(end_sec):.3f}) s"
         self._deadline = time.monotonic() + self._time_limit_sec
         choose = partial(select_frames, frame_filter, name=self._source.name)
         sparse = frame_filter is not None
         while True:
+            low, high = (
+                ceil_ticks(t, self._times.base) + self._times.start for t in (start_sec, end_sec)
+            )
+            if not low < high:
+                return None
             try:
                 return self._clip(low, high, choose, sparse, dtype, resize)
             except UnknownOrderError:
                 self._run = None
                 self._times.give_up()
+            except UntimedError as error:
+                self._run = None
+                self._count(str(error))
             except (av.error.FFmpegError, EOFError, VideoError) as error:
                 why = str(error) if isinstance(error, VideoError) else f"damaged: {reason(error)}."
                 raise VideoError(f"{window}: the video is {why}") from error
@@ -128,25 +148,53 @@ class FrameReader:
     @cached_property
     def index(self) -> FrameIndex:
         """What one pass over the packets of the file tells of all frames; nothing is decoded."""
-        self._deadline = time.monotonic() + self._time_limit_sec
-        is_reference, flags = reference_test(self._source.video), None
-        try:
-            while flags is None:
-                self._source.rewind()
-                try:
-                    packets = self._times.packets()
-                    flags = flags_of_frames(packets, is_reference, self._check_time)
-                except UnknownOrderError:
-                    self._times.give_up()
-        except (av.error.FFmpegError, EOFError) as error:
-            raise VideoError(f"{self._source.name} is damaged: {reason(error)}.") from error
+        flags = self._flags or self._read_flags()
+        self._flags = None
         return FrameIndex(
             *flags,
-            time_base=self._base,
+            time_base=self._times.base,
             start=self._times.start,
             duration=self.duration,
             is_trusted=self._times.are_true,
         )
+
+    def _read_flags(self) -> Flags:
+        """Reads through all packets; here shows whether their times can be used."""
+        self._deadline = time.monotonic() + self._time_limit_sec
+        is_reference = reference_test(self._source.video)
+        try:
+            while self._flags is None:
+                self._source.rewind()
+                try:
+                    packets, start = self._times.packets(), self._times.start
+                    self._flags = Flags.of(packets, start, is_reference, self._check_time)
+                except UnknownOrderError:
+                    self._times.give_up()
+                except UntimedError as error:
+                    self._count(str(error))
+        except (av.error.FFmpegError, EOFError) as error:
+            raise VideoError(f"{self._source.name} is damaged: {reason(error)}.") from error
+        return self._flags
+
+    def _count(self, why: str) -> None:
+        """Goes over to frames that are counted, and says so once a file."""
+        self._times.count(why)
+        flags = self._read_flags()
+        self.duration = len(flags.pts) * self._times.base
+        self._say_if_counted(len(flags.pts))
+
+    def _say_if_counted(self, count: int) -> None:
+        name, why = self._source.name, self._times.untimed
+        if why is not None and name not in _counted:
+            _counted.add(name)
+            logger.warning(
+                "%s: its time stamps %s, so its %d frames are read in the order in which they are decoded, "
+                "%.4g a second.",
+                name,
+                why,
+                count,
+                float(self.rate or 0),
+            )
 
     def _clip(
         self,
@@ -187,10 +235,10 @@ class FrameReader:
                 raise
             if not lost and pictures.data is not None:
                 self._run = run
-                times = [float((t - self._times.start) * self._base) for t in places]
+                times = [float((t - self._times.start) * self._times.base) for t in places]
                 return Frames(pictures.data, torch.tensor(times, dtype=torch.float64), indices)
             missing = min(lost)
-        seconds = float((missing - self._times.start) * self._base)
+        seconds = float((missing - self._times.start) * self._times.base)
         raise VideoError(f"damaged: its frame at {seconds:.3f} s cannot be decoded.")
 
     def _runs(self, low: float) -> Iterator[tuple[Run, bool, bool]]:
@@ -201,7 +249,7 @@ class FrameReader:
         """
         if self._run is not None and self._run.reaches(low):
             yield self._run, True, self._times.are_known
-        target, step = int(low), max(1, int(1 / self._base))
+        target, step = int(low), max(1, int(1 / self._times.base))
         may_skip = self._times.are_known
         while self._times.are_known and self._may_seek and target > self._times.start:
             self._source.seek(self._source.video, target)
@@ -237,10 +285,10 @@ class FrameReader:
 
         That no frame begins in a window is no damage: pictures of a screen, or one a second, are shown for long.
         """
-        promised = self._times.start + self.duration / self._base
-        slack = SLACK_SEC / self._base
+        promised = self._times.start + self.duration / self._times.base
+        slack = SLACK_SEC / self._times.base
         if run.end is not None and run.end <= low < promised and run.end + slack < promised:
-            there = float((run.end - self._times.start) * self._base)
+            there = float((run.end - self._times.start) * self._times.base)
             raise VideoError(
                 f"cut off: its pictures end at {there:.3f} s, but its header promises {float(self.duration):.3f} s."
             )
