@@ -318,7 +318,7 @@ def check(
     jobs: opt.Jobs = None,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Read every video from its first frame to its last; say which are bad, and why.
+    """Read every video from its first frame to its last; say which are bad or odd, and why.
 
     Status 0: all are good. 1: some are bad. 2: nothing could be checked.
     """
@@ -332,7 +332,10 @@ def check(
         console = _answer_console()
         for entry in bad:
             console.print(f"bad: {named(entry.path, str(entry.reason))}", soft_wrap=True)
-        console.print(f"{len(found)} videos, {len(bad)} bad")
+        odd = [entry for entry in found if entry.finding is not None]
+        for entry in odd:
+            console.print(f"odd: {named(entry.path, str(entry.finding))}", soft_wrap=True)
+        console.print(f"{len(found)} videos, {len(bad)} bad" + (f", {len(odd)} odd" if odd else ""))
     if bad:
         raise typer.Exit(1)
 

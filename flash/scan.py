@@ -32,6 +32,7 @@ class Checked:
         height: of the pictures, in pixels.
         codec: FFmpeg's name of the video codec.
         has_audio: whether there is sound.
+        finding: what is odd about a good one, such as time stamps that start again; None where nothing is.
     """
 
     path: str
@@ -42,6 +43,7 @@ class Checked:
     height: int | None = None
     codec: str | None = None
     has_audio: bool | None = None
+    finding: str | None = None
 
     @property
     def good(self) -> bool:

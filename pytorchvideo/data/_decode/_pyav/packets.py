@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from pytorchvideo.data._decode._pyav.source import Source
+
 
 class UnknownOrderError(Exception):
     """Packets whose times are wrong do not tell either in which order their frames are shown."""
@@ -29,27 +31,48 @@ class Packet(NamedTuple):
     is_hidden: bool = False
 
 
+class Stamps:
+    """Looks at the time stamps of packets, one after the other.
+
+    Each frame needs a time of its own, and none may be shown before a packet ahead of it is decoded, as after the seam
+    of recordings that were joined.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+        self._latest: int | None = None
+
+    def fault(self, packet: Any) -> str | None:
+        """What is wrong with the time of a packet, which is its decoding time where it has no other."""
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is None:
+            return "are missing"
+        if not Source.shows(packet):
+            return None
+        if self._latest is not None and time < self._latest:
+            self._seen, self._latest = {time}, packet.dts
+            return "start again"
+        if time in self._seen:
+            return "repeat"
+        self._seen.add(time)
+        if packet.dts is not None:
+            self._latest = packet.dts if self._latest is None else max(self._latest, packet.dts)
+        return None
+
+
 def with_times(packets: Iterable[Any]) -> Iterator[Any]:
-    """The packets, each with a time of its own, and none shown before a packet ahead of it is decoded.
+    """The packets, each with a time of its own.
 
     Raises:
-        UntimedError: they have no times, or times that repeat or start again, as in recordings that were joined.
+        UntimedError: they have none; see :class:`Stamps`.
     """
-    seen: set[int] = set()
-    latest = None
+    stamps = Stamps()
     for packet in packets:
+        fault = stamps.fault(packet)
+        if fault is not None:
+            raise UntimedError(fault)
         if packet.pts is None:
-            if packet.dts is None:
-                raise UntimedError("are missing")
             packet.pts = packet.dts
-        if not packet.is_discard:
-            if latest is not None and packet.pts < latest:
-                raise UntimedError("start again")
-            if packet.pts in seen:
-                raise UntimedError("repeat")
-            seen.add(packet.pts)
-            if packet.dts is not None:
-                latest = packet.dts if latest is None else max(latest, packet.dts)
         yield packet
 
 
@@ -62,7 +85,7 @@ def numbered(packets: Iterable[Any], lost: Collection[int]) -> Iterator[Any]:
     """
     number = 0
     for place, packet in enumerate(packets):
-        is_shown = place not in lost and not packet.is_discard
+        is_shown = place not in lost and Source.shows(packet)
         packet.pts, packet.dts = number if is_shown else -1, None
         number += is_shown
         yield packet
@@ -87,7 +110,7 @@ class Flags(NamedTuple):
         rows = []
         for packet in packets:
             check_time()
-            if not packet.is_discard and packet.pts >= start:
+            if Source.shows(packet) and packet.pts >= start:
                 rows.append((packet.pts, packet.is_keyframe, is_reference(packet)))
         table = torch.tensor(sorted(rows), dtype=torch.int64).reshape(-1, 3)
         return cls(table[:, 0].contiguous(), *(column.bool() for column in table[:, 1:].unbind(1)))

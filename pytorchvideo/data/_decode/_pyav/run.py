@@ -56,7 +56,8 @@ class Run:
         self._is_drained = False
         self._num_read = 0
         self._last: Any = None  # the packet read last, without its data
-        self._latest = self._latest_key = self._end = low - 1
+        self._latest = self._latest_key = low - 1
+        self._end = times.start
         self._fed: list[int] = []  # times of the packets fed so far
         self._frames: deque[Any] = deque()  # came with the last packet, not looked at yet
         self._num_shown = 0
@@ -107,7 +108,7 @@ class Run:
             self._latest_key = max(self._latest_key, self._last.pts)
         self._room -= packet.size
         data = packet if self._room >= 0 else None
-        is_hidden = packet.is_discard or packet.pts < self._times.start
+        is_hidden = not Source.shows(packet) or packet.pts < self._times.start
         self._queue.append(Packet(packet.pts, packet.is_keyframe, data, is_hidden))
         self._last = self._queue[-1]._replace(data=None)
         self._last_dts = packet.dts

@@ -15,6 +15,9 @@ from pytorchvideo.data._decode._types import VideoError
 
 av.logging.set_level(None)  # FFmpeg writes to stderr what this library says in its own errors
 
+_VP8_SHOWN = 0x10  # of the first byte of a frame
+_NO_TIMESTAMPS = 0x0080  # AVFMT_NOTIMESTAMPS of FFmpeg's avformat.h
+
 
 class Source:
     """A file that FFmpeg has opened.
@@ -103,6 +106,11 @@ class Source:
         """Whether the container is one of those."""
         return not set(names).isdisjoint(self.format.split(","))
 
+    @property
+    def has_times(self) -> bool:
+        """Whether the container has time stamps at all; FFmpeg makes some up for pictures without a container."""
+        return not self._container.format.flags & _NO_TIMESTAMPS
+
     def rewind(self) -> None:
         """Goes to the first packet."""
         self.moves += 1
@@ -118,6 +126,16 @@ class Source:
             self._container.seek(pts, stream=stream, backward=True, any_frame=any_frame)
         except av.error.FFmpegError:  # no index, or before the first key frame
             self.rewind()
+
+    @staticmethod
+    def shows(packet: Any) -> bool:
+        """Whether a packet of the video has a frame of its own to show.
+
+        None has what an edit list hides, and what VP8 keeps for others to refer to (RFC 6386, section 9.1).
+        """
+        if packet.is_discard:
+            return False
+        return packet.stream.codec_context.name != "vp8" or bool(memoryview(packet)[0] & _VP8_SHOWN)
 
     def packets(self, stream: Any) -> Iterator[Any]:
         """Packets of one stream with data in them, from where the file stands."""

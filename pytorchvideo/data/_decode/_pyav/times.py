@@ -13,7 +13,12 @@ from av.bitstream import BitStreamFilterContext
 
 from pytorchvideo.data._decode._frame_index import FrameIndex
 from pytorchvideo.data._decode._pyav.order import PictureOrder, order_of
-from pytorchvideo.data._decode._pyav.packets import UnknownOrderError, numbered, with_times
+from pytorchvideo.data._decode._pyav.packets import (
+    UnknownOrderError,
+    UntimedError,
+    numbered,
+    with_times,
+)
 from pytorchvideo.data._decode._pyav.source import Source
 from pytorchvideo.data._decode._types import VideoError
 
@@ -83,11 +88,11 @@ class PacketTimes:
         Times that repeat are too coarse, and tell the rate as a whole; else the codec or the container tells it.
         """
         self._source.rewind()
-        packets = [p for p in self._source.packets(self._source.video) if not p.is_discard]
+        packets = list(filter(Source.shows, self._source.packets(self._source.video)))
         times = [p.pts if p.pts is not None else p.dts for p in packets]
         known = [t for t in times if t is not None]
         stream = self._source.video
-        rate = stream.guessed_rate or stream.average_rate or _RATE
+        rate = stream.codec_context.framerate or stream.guessed_rate or _RATE
         if why == "repeat" and max(known) > min(known):
             rate = (len(known) - 1) / ((max(known) - min(known)) * self.base)
         self._count(why, 1 / Fraction(rate))
@@ -108,13 +113,15 @@ class PacketTimes:
         packets = self._source.packets(self._source.video)
         if self.untimed is not None:
             return numbered(packets, self._lost)
+        if not self._source.has_times:
+            raise UntimedError("are missing")
         return with_times(packets) if self._keeper is None else self._keeper.packets(packets)
 
     def _head(self) -> list[tuple[int, Any]]:
         """The first packets that are shown, with their places in the file."""
         self._source.rewind()
         packets = enumerate(self._source.packets(self._source.video))
-        shown = (pair for pair in packets if not pair[1].is_discard)
+        shown = (pair for pair in packets if Source.shows(pair[1]))
         head = list(itertools.islice(shown, PROBE_PACKETS))
         if not head:
             raise VideoError(
@@ -170,7 +177,7 @@ class PacketTimes:
     def _find_keeper(self) -> "Timekeeper | None":
         order = order_of(self._source.video)
         self._source.rewind()
-        shown = (p for p in self._source.packets(self._source.video) if not p.is_discard)
+        shown = filter(Source.shows, self._source.packets(self._source.video))
         times = [p.dts for p in itertools.islice(shown, PROBE_PACKETS)]
         if order is None or None in times or any(a >= b for a, b in itertools.pairwise(times)):
             return None

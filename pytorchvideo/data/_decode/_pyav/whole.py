@@ -8,10 +8,13 @@ from typing import Any
 
 import av
 
+from pytorchvideo.data._decode._pyav.packets import Stamps
 from pytorchvideo.data._decode._pyav.source import Source, reason
 from pytorchvideo.data._decode._types import VideoError, check_file
 
 SLACK_SEC = Fraction(1, 2)  # headers round, and the sound may outlast the pictures
+
+_SEAM_PACKETS = 2
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class WholeVideo:
         height: in pixels.
         codec: FFmpeg's name of the video codec.
         has_audio: whether there is sound.
+        finding: what is odd about its frames, all of which can be read; None where nothing is.
     """
 
     frames: int
@@ -33,6 +37,7 @@ class WholeVideo:
     height: int
     codec: str
     has_audio: bool
+    finding: str | None = None
 
 
 def read_whole(path: str | Path) -> WholeVideo:
@@ -62,14 +67,14 @@ def _read(source: Source) -> WholeVideo:
     promised = None
     if stream.duration is not None and source.is_format("mp4", "avi"):
         promised = stream.duration * stream.time_base
-    frames, times = 0, PacketTimes()
+    frames, times = 0, PacketTimes(has_times=source.has_times)
     try:
         for packet in source.packets(stream):
             times.add(packet)
-            if packet.is_corrupt:
-                raise VideoError(f"{source.name} has a damaged packet at {times.seconds:.3f} s.")
             frames += len(context.decode(packet))
         frames += len(context.decode(None))
+        if times.damage is not None:
+            raise VideoError(f"{source.name} has a damaged packet at {times.damage:.3f} s.")
         if source.audio is not None:
             _read_sound(source)
     except (av.error.FFmpegError, EOFError) as error:
@@ -84,9 +89,12 @@ def _read(source: Source) -> WholeVideo:
         raise VideoError(
             f"{source.name} is cut off: its pictures end at {times.seconds:.3f} s, but its header promises {more}."
         )
-    return WholeVideo(
-        frames, times.seconds, context.width, context.height, context.name, source.audio is not None
-    )
+    seconds = times.seconds
+    if times.fault in ("start again", "are missing") and stream.guessed_rate:
+        seconds = float(frames / stream.guessed_rate)
+    has_audio = source.audio is not None
+    size = context.width, context.height
+    return WholeVideo(frames, seconds, *size, context.name, has_audio, times.finding(frames))
 
 
 def _read_sound(source: Source) -> None:
@@ -101,19 +109,62 @@ def _read_sound(source: Source) -> None:
 
 
 class PacketTimes:
-    """The span of the packets seen so far: of what a file holds, whatever its header promises."""
+    """The span of the packets seen so far: of what a file holds, whatever its header promises.
 
-    def __init__(self) -> None:
+    ``fault`` is what is wrong with their time stamps first, see :class:`Stamps`.
+    """
+
+    def __init__(self, *, has_times: bool = True) -> None:
         self._first: Fraction | None = None
         self._end = Fraction(0)
+        self._stamps = Stamps()
+        self._count = self._shown = 0
+        self._begins_inside = False
+        self._corrupt: list[tuple[int, float]] = []  # (number of the packet, seconds)
+        self._seams: list[int] = []
+        self.fault: str | None = None if has_times else "are missing"
 
     def add(self, packet: Any) -> None:
+        fault = self._stamps.fault(packet)
+        self.fault = self.fault or fault
+        if fault == "start again":
+            self._seams.append(self._count)
+        if packet.is_corrupt:
+            self._corrupt.append((self._count, self.seconds))
+        self._begins_inside = self._begins_inside or (not self._shown and not packet.is_keyframe)
+        self._count += 1
+        self._shown += Source.shows(packet)
         time = packet.pts if packet.pts is not None else packet.dts
         if time is None:
             return
         start = time * packet.time_base
         self._first = start if self._first is None else min(self._first, start)
         self._end = max(self._end, start + (packet.duration or 0) * packet.time_base)
+
+    @property
+    def damage(self) -> float | None:
+        """When the first packet stands that the container calls corrupt.
+
+        At the seam of recordings it does so as well, as the numbers of their packets do not follow each other.
+        """
+        bad = (
+            seconds
+            for number, seconds in self._corrupt
+            if not any(abs(seam - number) <= _SEAM_PACKETS for seam in self._seams)
+        )
+        return next(bad, None)
+
+    def finding(self, frames: int) -> str | None:
+        """What users should know of a video that gave so many frames."""
+        if self.fault is not None:
+            return (
+                f"its time stamps {self.fault}: its frames are read in the order in which they are decoded, at an even "
+                "rate."
+            )
+        if self._begins_inside and frames < self._shown:
+            lost = self._shown - frames
+            return f"it begins inside a group of pictures: {lost} of its packets show nothing."
+        return None
 
     @property
     def seconds(self) -> float:
