@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from pytorchvideo.data._decode._pyav.source import Source
-
 
 class UnknownOrderError(Exception):
     """Packets whose times are wrong do not tell either in which order their frames are shown."""
@@ -36,9 +34,13 @@ class Stamps:
 
     Each frame needs a time of its own, and none may be shown before a packet ahead of it is decoded, as after the seam
     of recordings that were joined.
+
+    Args:
+        shows: whether a packet has a frame.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shows: Callable[[Any], bool]) -> None:
+        self._shows = shows
         self._seen: set[int] = set()
         self._latest: int | None = None
 
@@ -47,7 +49,7 @@ class Stamps:
         time = packet.pts if packet.pts is not None else packet.dts
         if time is None:
             return "are missing"
-        if not Source.shows(packet):
+        if not self._shows(packet):
             return None
         if self._latest is not None and time < self._latest:
             self._seen, self._latest = {time}, packet.dts
@@ -60,13 +62,13 @@ class Stamps:
         return None
 
 
-def with_times(packets: Iterable[Any]) -> Iterator[Any]:
+def with_times(packets: Iterable[Any], shows: Callable[[Any], bool]) -> Iterator[Any]:
     """The packets, each with a time of its own.
 
     Raises:
         UntimedError: they have none; see :class:`Stamps`.
     """
-    stamps = Stamps()
+    stamps = Stamps(shows)
     for packet in packets:
         fault = stamps.fault(packet)
         if fault is not None:
@@ -76,16 +78,19 @@ def with_times(packets: Iterable[Any]) -> Iterator[Any]:
         yield packet
 
 
-def numbered(packets: Iterable[Any], lost: Collection[int]) -> Iterator[Any]:
+def numbered(
+    packets: Iterable[Any], lost: Collection[int], shows: Callable[[Any], bool]
+) -> Iterator[Any]:
     """All packets of a file with their number in decoding order as ``pts``, those without a frame with -1.
 
     Args:
         packets: from the first on.
         lost: places of packets whose frame cannot be shown.
+        shows: whether a packet has a frame.
     """
     number = 0
     for place, packet in enumerate(packets):
-        is_shown = place not in lost and Source.shows(packet)
+        is_shown = place not in lost and shows(packet)
         packet.pts, packet.dts = number if is_shown else -1, None
         number += is_shown
         yield packet
@@ -102,15 +107,15 @@ class Flags(NamedTuple):
     def of(
         cls,
         packets: Iterable[Any],
-        start: int,
+        shows: Callable[[Any], bool],
         is_reference: Callable[[Any], bool],
         check_time: Callable[[], None],
     ) -> "Flags":
-        """Those of all packets that are shown at or after a time."""
+        """Those of all packets that have a frame to show."""
         rows = []
         for packet in packets:
             check_time()
-            if Source.shows(packet) and packet.pts >= start:
+            if shows(packet):
                 rows.append((packet.pts, packet.is_keyframe, is_reference(packet)))
         table = torch.tensor(sorted(rows), dtype=torch.int64).reshape(-1, 3)
         return cls(table[:, 0].contiguous(), *(column.bool() for column in table[:, 1:].unbind(1)))

@@ -108,7 +108,7 @@ class Run:
             self._latest_key = max(self._latest_key, self._last.pts)
         self._room -= packet.size
         data = packet if self._room >= 0 else None
-        is_hidden = not Source.shows(packet) or packet.pts < self._times.start
+        is_hidden = not self._times.shows(packet)
         self._queue.append(Packet(packet.pts, packet.is_keyframe, data, is_hidden))
         self._last = self._queue[-1]._replace(data=None)
         self._last_dts = packet.dts

@@ -64,6 +64,7 @@ class Source:
             raise VideoError(
                 f"{self.name} has no video stream (streams found: {found}). Check that it is a video file."
             )
+        self._is_vp8 = self.video is not None and self.video.codec_context.name == "vp8"
         for stream in streams:
             if stream not in (self.video, self.audio):
                 stream.discard = Discard.all
@@ -127,15 +128,14 @@ class Source:
         except av.error.FFmpegError:  # no index, or before the first key frame
             self.rewind()
 
-    @staticmethod
-    def shows(packet: Any) -> bool:
+    def shows(self, packet: Any) -> bool:
         """Whether a packet of the video has a frame of its own to show.
 
         None has what an edit list hides, and what VP8 keeps for others to refer to (RFC 6386, section 9.1).
         """
         if packet.is_discard:
             return False
-        return packet.stream.codec_context.name != "vp8" or bool(memoryview(packet)[0] & _VP8_SHOWN)
+        return not self._is_vp8 or bool(memoryview(packet)[0] & _VP8_SHOWN)
 
     def packets(self, stream: Any) -> Iterator[Any]:
         """Packets of one stream with data in them, from where the file stands."""

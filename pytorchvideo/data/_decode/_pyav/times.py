@@ -88,7 +88,7 @@ class PacketTimes:
         Times that repeat are too coarse, and tell the rate as a whole; else the codec or the container tells it.
         """
         self._source.rewind()
-        packets = list(filter(Source.shows, self._source.packets(self._source.video)))
+        packets = list(filter(self._source.shows, self._source.packets(self._source.video)))
         times = [p.pts if p.pts is not None else p.dts for p in packets]
         known = [t for t in times if t is not None]
         stream = self._source.video
@@ -112,16 +112,22 @@ class PacketTimes:
         """
         packets = self._source.packets(self._source.video)
         if self.untimed is not None:
-            return numbered(packets, self._lost)
+            return numbered(packets, self._lost, self._source.shows)
         if not self._source.has_times:
             raise UntimedError("are missing")
-        return with_times(packets) if self._keeper is None else self._keeper.packets(packets)
+        if self._keeper is not None:
+            return self._keeper.packets(packets)
+        return with_times(packets, self._source.shows)
+
+    def shows(self, packet: Any) -> bool:
+        """Whether one of :meth:`packets` has a frame that can be shown."""
+        return bool(packet.pts >= self.start) and self._source.shows(packet)
 
     def _head(self) -> list[tuple[int, Any]]:
         """The first packets that are shown, with their places in the file."""
         self._source.rewind()
         packets = enumerate(self._source.packets(self._source.video))
-        shown = (pair for pair in packets if Source.shows(pair[1]))
+        shown = (pair for pair in packets if self._source.shows(pair[1]))
         head = list(itertools.islice(shown, PROBE_PACKETS))
         if not head:
             raise VideoError(
@@ -177,7 +183,7 @@ class PacketTimes:
     def _find_keeper(self) -> "Timekeeper | None":
         order = order_of(self._source.video)
         self._source.rewind()
-        shown = filter(Source.shows, self._source.packets(self._source.video))
+        shown = filter(self._source.shows, self._source.packets(self._source.video))
         times = [p.dts for p in itertools.islice(shown, PROBE_PACKETS)]
         if order is None or None in times or any(a >= b for a, b in itertools.pairwise(times)):
             return None

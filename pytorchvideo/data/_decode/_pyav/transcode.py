@@ -102,7 +102,7 @@ def _write(file: Path, target: Path, training_format: TrainingFormat) -> None:
         with av.open(
             file_address(target), "w", format="mp4", options={"movflags": "faststart"}
         ) as container:
-            video = _VideoTrack(container, pictures, training_format)
+            video = _VideoTrack(container, pictures, reader, training_format)
             audio = None
             if sound is not None:
                 sound.origin = reader.origin
@@ -131,12 +131,10 @@ def _frames(source: Source, reader: FrameReader) -> Iterator[tuple[Fraction, Any
     in_order = iter(index.times)
     source.rewind()
     source.video.codec_context.flush_buffers()
-    held, last = PacketTimes(), Fraction(-1)
+    held, last = PacketTimes(source.shows, source.has_times), Fraction(-1)
     for packet in itertools.chain(source.packets(source.video), [None]):
         if packet is not None:  # None: what the decoder still holds
             held.add(packet)
-            if packet.is_corrupt:
-                raise VideoError(f"{source.name} has a damaged packet at {held.seconds:.3f} s.")
         for frame in source.video.codec_context.decode(packet):
             shown = times.get(frame.pts) if index.is_trusted else next(in_order, None)
             if shown is not None and shown > last:
@@ -144,7 +142,10 @@ def _frames(source: Source, reader: FrameReader) -> Iterator[tuple[Fraction, Any
                 yield shown, frame
     if last < 0:
         raise VideoError(f"{source.name} has a video stream without a single frame.")
-    if held.seconds + SLACK_SEC < reader.duration or source.is_cut_off(source.video):
+    if held.damage is not None:
+        raise VideoError(f"{source.name} has a damaged packet at {held.damage:.3f} s.")
+    is_short = held.fault is None and held.seconds + SLACK_SEC < reader.duration
+    if is_short or source.is_cut_off(source.video):
         raise VideoError(
             f"{source.name} is cut off: its pictures end at {held.seconds:.3f} s, but its header promises "
             f"{float(reader.duration):.3f} s."
@@ -154,12 +155,14 @@ def _frames(source: Source, reader: FrameReader) -> Iterator[tuple[Fraction, Any
 class _VideoTrack:
     """Encodes pictures of any size and format as those of the first one."""
 
-    def __init__(self, container: Any, source: Source, training_format: TrainingFormat) -> None:
+    def __init__(
+        self, container: Any, source: Source, reader: FrameReader, training_format: TrainingFormat
+    ) -> None:
         self._container = container
         self._format = training_format
-        self._base: Fraction = source.video.time_base
+        self._base = reader.base
         self._converter = VideoReformatter()
-        self._rate = source.video.average_rate or source.video.guessed_rate or 30
+        self._rate = reader.rate or 30
         self._stream = container.add_stream(
             "libx264",
             rate=self._rate,

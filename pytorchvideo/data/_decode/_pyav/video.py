@@ -82,6 +82,11 @@ class FrameReader:
         return self._times.origin
 
     @property
+    def base(self) -> Fraction:
+        """Seconds a tick of the times of frames."""
+        return self._times.base
+
+    @property
     def rate(self) -> Fraction | None:
         """Average frames per second."""
         if self._times.untimed is not None:
@@ -166,8 +171,10 @@ class FrameReader:
             while self._flags is None:
                 self._source.rewind()
                 try:
-                    packets, start = self._times.packets(), self._times.start
-                    self._flags = Flags.of(packets, start, is_reference, self._check_time)
+                    packets = self._times.packets()
+                    self._flags = Flags.of(
+                        packets, self._times.shows, is_reference, self._check_time
+                    )
                 except UnknownOrderError:
                     self._times.give_up()
                 except UntimedError as error:

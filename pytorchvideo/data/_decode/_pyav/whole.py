@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads a file from its first packet to its last, keeping nothing: is every frame there, and sound?"""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -67,7 +68,7 @@ def _read(source: Source) -> WholeVideo:
     promised = None
     if stream.duration is not None and source.is_format("mp4", "avi"):
         promised = stream.duration * stream.time_base
-    frames, times = 0, PacketTimes(has_times=source.has_times)
+    frames, times = 0, PacketTimes(source.shows, source.has_times)
     try:
         for packet in source.packets(stream):
             times.add(packet)
@@ -114,10 +115,11 @@ class PacketTimes:
     ``fault`` is what is wrong with their time stamps first, see :class:`Stamps`.
     """
 
-    def __init__(self, *, has_times: bool = True) -> None:
+    def __init__(self, shows: Callable[[Any], bool], has_times: bool) -> None:
+        self._shows = shows
         self._first: Fraction | None = None
         self._end = Fraction(0)
-        self._stamps = Stamps()
+        self._stamps = Stamps(shows)
         self._count = self._shown = 0
         self._begins_inside = False
         self._corrupt: list[tuple[int, float]] = []  # (number of the packet, seconds)
@@ -133,7 +135,7 @@ class PacketTimes:
             self._corrupt.append((self._count, self.seconds))
         self._begins_inside = self._begins_inside or (not self._shown and not packet.is_keyframe)
         self._count += 1
-        self._shown += Source.shows(packet)
+        self._shown += self._shows(packet)
         time = packet.pts if packet.pts is not None else packet.dts
         if time is None:
             return
