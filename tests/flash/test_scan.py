@@ -26,6 +26,19 @@ def test_good_video_is_counted(make_video: MakeVideo) -> None:
     assert found.has_audio
 
 
+def test_what_is_odd_about_a_good_video_is_said(make_video: MakeVideo, tmp_path: Path) -> None:
+    part = make_video("part.ts", num_frames=40).read_bytes()
+    (tmp_path / "joined.ts").write_bytes(part + part)
+    make_video("plain.ts", folder=tmp_path, num_frames=40)
+    result = CliRunner().invoke(app, ["check", str(tmp_path)])
+    assert result.exit_code == 0
+    assert "joined.ts: its time stamps start again" in result.output
+    assert "2 videos, 0 bad, 1 odd" in result.output
+    found = check_video(str(tmp_path / "joined.ts"))
+    assert found.good and found.frames == 80 and found.seconds == pytest.approx(80 / 30)
+    assert check_video(str(tmp_path / "plain.ts")).finding is None
+
+
 def test_cut_off_file_is_bad(make_video: MakeVideo, tmp_path: Path) -> None:
     # the index first, so that the file still opens after its end is lost
     whole = make_video("whole.mp4", num_frames=90, audio_rate=16000)

@@ -254,6 +254,74 @@ def test_a_frame_that_never_comes_is_an_error(
             video.get_clip(0.5, 1)
 
 
+def unchanged(time: int) -> bytes:
+    """An MPEG-4 picture that says that nothing has changed, of 30 a second (ISO/IEC 14496-2, section 6.2.5)."""
+    # a P-picture, of the same second, marker, the time in it, marker, not coded, stuffing
+    bits = f"01{0:b}1{time % 30:05b}100111"
+    bits += "1" * (-len(bits) % 8)
+    return b"\0\0\1\xb6" + int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("first", ["clip", "frame", "length"])
+def test_packets_that_show_nothing(
+    make_video: MakeVideo,
+    tmp_path: Path,
+    decoder: str,
+    first: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As screen recorders write them. FFmpeg gives no frame for them, and so they are none."""
+    source = make_video("moves.mkv", num_frames=40, codec="mpeg4", options={"g": "10"})
+    path = tmp_path / "silent.mkv"
+    with av.open(str(source)) as container, av.open(str(path), "w") as out:
+        stream = container.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        for number, packet in enumerate(p for p in container.demux(stream) if p.size):
+            new = packet
+            if number % 10 == 5:
+                new = av.Packet(unchanged(number))
+                new.pts, new.dts, new.time_base = packet.pts, packet.dts, packet.time_base
+            new.stream = copy
+            out.mux(new)
+    pictures = plain_decode(path)
+    assert len(pictures) == 36
+    with opened(path, decoder) as video:
+        if first == "frame":
+            found = video.get_frames(
+                indices=[-1, 20]
+            )  # the places of packets, as long as no frame is missed
+            assert found.pts_sec.tolist() == [1.3, 0.667]
+            assert same(found.data, [pictures[-1], pictures[18]])
+        elif first == "length":
+            assert len(video) == 40  # so say the packets
+        assert same(video.get_clip(0, 9)["video"], pictures)
+        assert same(video.get_clip(0, 9, lambda indices: indices[::5])["video"], pictures[::5])
+        assert len(video) == 36
+        assert same(video[30][:, None], [pictures[30]])
+    assert caplog.text.count("4 of its packets have no frame of their own") == 1
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_hidden_frames_of_vp8(make_video: MakeVideo, tmp_path: Path, decoder: str) -> None:
+    """Encoders keep such frames for others to refer to, with the time stamp of the next."""
+    source = make_video("for_hidden.webm", num_frames=40, codec="libvpx", options={"g": "15"})
+    path = tmp_path / "hidden.webm"
+    with av.open(str(source)) as container, av.open(str(path), "w") as out:
+        stream = container.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        for number, packet in enumerate(p for p in container.demux(stream) if p.size):
+            data = bytearray(bytes(packet))
+            if number % 8 == 5:
+                data[0] &= ~0x10
+            new = av.Packet(bytes(data))
+            late = 33 * (number % 8 == 5)
+            new.pts, new.dts, new.time_base = packet.pts + late, packet.dts + late, packet.time_base
+            new.is_keyframe, new.stream = packet.is_keyframe, copy
+            out.mux(new)
+    check_all_frames(path, decoder, 35)
+
+
 @pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "avi"])
 def test_windows_in_which_no_frame_begins(make_video: MakeVideo, ending: str, decoder: str) -> None:

@@ -16,6 +16,10 @@ class UntimedError(Exception):
     """The time stamps of packets cannot tell one frame from another; the message says why."""
 
 
+class MissingFrameError(Exception):
+    """A frame does not come, though decoding began at the start of the file; the argument is its time in seconds."""
+
+
 class Packet(NamedTuple):
     """What is known of a packet before it is decoded.
 

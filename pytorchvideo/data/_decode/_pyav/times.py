@@ -4,7 +4,7 @@
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -54,6 +54,7 @@ class PacketTimes:
         self.untimed: str | None = None
         self._keeper: Timekeeper | None = None
         self._lost: frozenset[int] = frozenset()
+        self._silent: frozenset[int] | None = None
         is_counted = index is not None and index.time_base != self.base
         if index is not None and not is_counted:
             self.start, self.are_true = index.start, index.is_trusted
@@ -121,7 +122,33 @@ class PacketTimes:
 
     def shows(self, packet: Any) -> bool:
         """Whether one of :meth:`packets` has a frame that can be shown."""
-        return bool(packet.pts >= self.start) and self._source.shows(packet)
+        if packet.pts < self.start or (self._silent is not None and packet.pts in self._silent):
+            return False
+        return self._source.shows(packet)
+
+    def find_silent(self, check_time: Callable[[], None]) -> int | None:
+        """Decodes the whole file to see which packets FFmpeg shows no frame for; they are passed over from now on.
+
+        Such are the second fields of interlaced pictures, and those that say that nothing has changed. Returns how
+        many there are, None where they were known.
+        """
+        if self._silent is not None:
+            return None
+        self._source.rewind()
+        context = self._source.video.codec_context
+        context.flush_buffers()
+        promised: set[int] = set()
+        came: list[int] = []
+        for packet in itertools.chain(self.packets(), (None,)):
+            check_time()
+            if packet is not None and self.shows(packet):
+                promised.add(packet.pts)
+            came.extend(frame.pts for frame in context.decode(packet))
+        if self.are_known:
+            self._silent = frozenset(promised.difference(came))
+        else:
+            self._silent = frozenset(sorted(promised)[len(came) :])
+        return len(self._silent)
 
     def _head(self) -> list[tuple[int, Any]]:
         """The first packets that are shown, with their places in the file."""

@@ -22,7 +22,12 @@ import torch
 from av.video.reformatter import VideoReformatter
 
 from pytorchvideo.data._decode._frame_index import FrameIndex
-from pytorchvideo.data._decode._pyav.packets import Flags, UnknownOrderError, UntimedError
+from pytorchvideo.data._decode._pyav.packets import (
+    Flags,
+    MissingFrameError,
+    UnknownOrderError,
+    UntimedError,
+)
 from pytorchvideo.data._decode._pyav.pictures import Pictures
 from pytorchvideo.data._decode._pyav.references import reference_test
 from pytorchvideo.data._decode._pyav.run import Run
@@ -139,7 +144,10 @@ class FrameReader:
             if not low < high:
                 return None
             try:
-                return self._clip(low, high, choose, sparse, dtype, resize)
+                try:
+                    return self._clip(low, high, choose, sparse, dtype, resize)
+                except MissingFrameError as error:
+                    self._hide_silent(error)
             except UnknownOrderError:
                 self._run = None
                 self._times.give_up()
@@ -182,6 +190,26 @@ class FrameReader:
         except (av.error.FFmpegError, EOFError) as error:
             raise VideoError(f"{self._source.name} is damaged: {reason(error)}.") from error
         return self._flags
+
+    def _hide_silent(self, error: MissingFrameError) -> None:
+        """Passes over packets that FFmpeg shows no frame for, wherever it starts; says so.
+
+        Raises:
+            VideoError: the frame that is missing is not one of them.
+        """
+        self._run = None
+        count = self._times.find_silent(self._check_time)
+        if not count:
+            raise VideoError(
+                f"damaged: its frame at {error.args[0]:.3f} s cannot be decoded."
+            ) from error
+        self._flags = None
+        self.__dict__.pop("index", None)
+        if self._times.untimed is not None:
+            self.duration = len(self.index) * self._times.base
+        logger.warning(
+            "%s: %d of its packets have no frame of their own.", self._source.name, count
+        )
 
     def _count(self, why: str) -> None:
         """Goes over to frames that are counted, and says so once a file."""
@@ -246,7 +274,7 @@ class FrameReader:
                 return Frames(pictures.data, torch.tensor(times, dtype=torch.float64), indices)
             missing = min(lost)
         seconds = float((missing - self._times.start) * self._times.base)
-        raise VideoError(f"damaged: its frame at {seconds:.3f} s cannot be decoded.")
+        raise MissingFrameError(seconds)
 
     def _runs(self, low: float) -> Iterator[tuple[Run, bool, bool]]:
         """Decoders that may show all frames from a time on, the cheapest first: (run, whether it goes on, may skip).
