@@ -183,7 +183,7 @@ def test_positional_order_of_the_former_block() -> None:
         ScriptableMultiScaleBlock(8, 16, 2, dim_mul_in_att=True)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 @pytest.mark.parametrize(
     "options",
     [

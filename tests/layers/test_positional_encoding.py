@@ -62,7 +62,7 @@ def test_grid_as_a_property() -> None:
     assert layer(torch.zeros(1, 30, 4)).shape == (1, 30, 4)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 @pytest.mark.parametrize("has_cls", [True, False])
 @pytest.mark.parametrize("separate", [True, False])
 def test_torchscript_gives_the_same(separate: bool, has_cls: bool) -> None:

@@ -110,7 +110,7 @@ def test_sizes_that_do_not_go_together(options: dict[str, Any], sentence: str) -
         small(**options)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.(script|trace|trace_method)` is deprecated")
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 @pytest.mark.parametrize("name", sorted(VARIANTS))
 def test_graphs_of_published_settings(name: str) -> None:
     sizes = {"depth": 3, "patch_embed_dim": 8, "spatial_size": 32, "head_num_classes": 3}
@@ -140,7 +140,7 @@ class OwnEncoding(nn.Module):
         return x * 2
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 @pytest.mark.parametrize("norm", ["layernorm", "batchnorm"])
 def test_scriptable_models(norm: str) -> None:
     """With and without the deprecated flag, with tokens or clips for input."""
