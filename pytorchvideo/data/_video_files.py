@@ -23,8 +23,8 @@ VIDEO_SUFFIXES = (
     *(".h264", ".h265", ".h266", ".h26l", ".hevc", ".ivf", ".mjpeg", ".mjpg", ".nut", ".obu"),
     *(".rcv", ".vc1", ".vc2", ".vvc", ".y4m"),
     # moving pictures, games
-    *(".amv", ".apng", ".bik", ".cpk", ".flc", ".fli", ".flm", ".gif", ".kux", ".moflex", ".roq"),
-    *(".smk", ".thp", ".usm", ".viv", ".xmv"),
+    *(".amv", ".apng", ".bik", ".cpk", ".flc", ".fli", ".flm", ".gif", ".kux", ".moflex", ".pdv"),
+    *(".roq", ".smk", ".thp", ".usm", ".viv", ".xmv"),
 )
 """What the files that FFmpeg reads as videos end in, in lower case.
 

@@ -12,6 +12,7 @@ import av
 import torch
 
 from pytorchvideo.data._decode._frame_index import FrameIndex
+from pytorchvideo.data._decode._pyav._compat import pixel_format
 from pytorchvideo.data._decode._pyav.audio import AudioReader
 from pytorchvideo.data._decode._pyav.pictures import orientation_of
 from pytorchvideo.data._decode._pyav.source import Source, reason
@@ -95,7 +96,7 @@ class PyAVDecoder:
             has_video=frames is not None,
             has_audio=sound is not None,
             codec=context.name if context else None,
-            pix_fmt=context.pix_fmt if context else None,
+            pix_fmt=pixel_format(context) if context else None,
             width=context.width if context else None,
             height=context.height if context else None,
             stream_index=source.video.index if context else None,

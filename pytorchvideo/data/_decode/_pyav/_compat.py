@@ -6,9 +6,10 @@ from functools import cache
 from typing import Any
 
 import av
+from av.audio.resampler import AudioResampler
 from av.stream import Discard
 
-__all__ = ["Discard", "open_input"]
+__all__ = ["Discard", "audio_resampler", "open_input", "pixel_format"]
 
 
 def open_input(file: Any, **options: Any) -> Any:
@@ -32,3 +33,28 @@ def _metadata_options() -> dict[str, str]:
     except (av.error.FFmpegError, EOFError, ValueError):
         pass  # taken: nothing is only no video
     return {"metadata_errors": "ignore"}
+
+
+def audio_resampler(**options: Any) -> AudioResampler:
+    """An ``AudioResampler`` of one thread.
+
+    Versions from 19 on give it one a processor. These live until its memory is collected; in a worker that was forked
+    meanwhile they do not exist, and the worker waits for them for ever.
+
+    Args:
+        options: of ``AudioResampler``.
+    """
+    make: Any = AudioResampler  # whose types are those of one version
+    try:
+        resampler: AudioResampler = make(**options, threads=1)
+    except TypeError:
+        resampler = make(**options)
+    return resampler
+
+
+def pixel_format(context: Any) -> str | None:
+    """FFmpeg's name of a decoder's pixel format, None before it is known.
+
+    ``context.pix_fmt`` says the same, but ends the process in version 17 where nothing is known.
+    """
+    return context.format.name if context.format is not None else None

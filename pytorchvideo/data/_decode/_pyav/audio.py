@@ -10,8 +10,8 @@ from typing import Any
 import av
 import numpy as np
 import torch
-from av.audio.resampler import AudioResampler
 
+from pytorchvideo.data._decode._pyav._compat import audio_resampler
 from pytorchvideo.data._decode._pyav.source import Source, reason
 from pytorchvideo.data._decode._types import AudioSamples, Time, VideoError, ceil_ticks
 
@@ -84,13 +84,13 @@ class AudioReader:
     def chunks(self, first: int, last: float) -> Iterator[tuple[int, np.ndarray]]:
         """(position, float32 (channels, S)) of the window's samples, positions counted from the origin."""
         frames = self._from(self.origin + Fraction(first, self.rate) - _PREROLL_SEC)
-        convert: AudioResampler | None = None
+        convert: Any = None
         before: Any = None
         for position, frame in frames:
             if before is None or _kind(frame) != _kind(before):
                 self._check_same(before or frame, frame)
                 # Packed: PyAV reads beyond the planes of eight channels and more.
-                convert, before = AudioResampler(format="flt"), frame
+                convert, before = audio_resampler(format="flt"), frame
             assert convert is not None
             for part in convert.resample(frame):
                 samples = part.to_ndarray().reshape(part.samples, -1).T
