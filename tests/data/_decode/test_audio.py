@@ -75,6 +75,29 @@ def test_channels_of_an_order_without_a_name(tmp_path: Path) -> None:
     assert float((sound - wanted.mean()).abs().max()) < 1e-4
 
 
+TAGS = {"6.1": (0x70F, 0x7D0007), "7.1": (0x63F, 0x7E0008)}  # bitmap, and a tag of CoreAudio
+
+
+@pytest.mark.parametrize("layout", TAGS)
+def test_places_that_ffmpeg_lists_one_by_one(tmp_path: Path, layout: str) -> None:
+    """Such a list is given back twice by PyAV, which ends the process."""
+    wanted = levels(7 if layout == "6.1" else 8)
+    data = write(tmp_path / "plain.mov", layout, wanted, "pcm_s16le").read_bytes()
+    bitmap, tag = TAGS[layout]
+    by_bitmap = (0x10000).to_bytes(4, "big") + bitmap.to_bytes(4, "big")
+    assert data.count(by_bitmap) == 1
+    (tmp_path / "listed.mov").write_bytes(
+        data.replace(by_bitmap, tag.to_bytes(4, "big") + bytes(4))
+    )
+    for _ in range(3):
+        decoder = PyAVDecoder(tmp_path / "listed.mov", "listed.mov", video=False)
+        for start in (0, 0.05, 0.1, 0):
+            sound = decoder.audio(start, start + 0.05)
+            assert sound is not None
+            assert float((sound.data - torch.from_numpy(wanted)[:, None]).abs().max()) < 1e-4
+        decoder.close()
+
+
 def test_sound_that_changes_its_rate_is_refused(tmp_path: Path) -> None:
     parts = [
         write(tmp_path / f"{rate}.aac", "mono", np.zeros(1, "f4"), "aac", rate).read_bytes()

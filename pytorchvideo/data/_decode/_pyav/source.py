@@ -65,6 +65,8 @@ class Source:
                 f"{self.name} has no video stream (streams found: {found}). Check that it is a video file."
             )
         self._is_vp8 = self.video is not None and self.video.codec_context.name == "vp8"
+        if self.audio is not None:
+            forget_places(self.audio.codec_context)
         for stream in streams:
             if stream not in (self.video, self.audio):
                 stream.discard = Discard.all
@@ -185,6 +187,17 @@ def is_readable(stream: Any) -> bool:
         and getattr(stream.codec_context, "sample_rate", 1) > 0
         and not stream.disposition & stream.disposition.attached_pic
     )
+
+
+def forget_places(context: Any) -> None:
+    """Leaves of the layout of a decoder that is not open yet the number of channels alone.
+
+    A layout may be a list of places ("BC" beside "SL" …), which PyAV shares between a frame and its layout, and both
+    give it back. Here the first look at the layout gives it back, and one without a list takes its place.
+    """
+    channels = context.layout.nb_channels
+    if channels > 0:
+        context.layout = f"{channels} channels"
 
 
 def reason(error: BaseException) -> str:
