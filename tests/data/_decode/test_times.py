@@ -17,6 +17,7 @@ import torch
 
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav import video as frame_reader
+from pytorchvideo.data._decode._pyav.transcode import TrainingFormat, transcode
 from pytorchvideo.data._decode._pyav.whole import read_whole
 from pytorchvideo.data.encoded_video import EncodedVideo
 
@@ -103,6 +104,13 @@ def test_recordings_that_were_joined(
     whole = read_whole(path)
     assert whole.frames == 70 and whole.seconds == pytest.approx(70 / 30)
     assert whole.finding is not None and "its time stamps start again" in whole.finding
+
+
+def test_a_joined_recording_that_is_encoded_anew(make_video: MakeVideo, tmp_path: Path) -> None:
+    transcode(joined(make_video, tmp_path), tmp_path / "new.mp4", TrainingFormat(short_side=48))
+    with opened(tmp_path / "new.mp4", "pyav") as video:
+        assert video.frame_index is not None and video.frame_index.is_trusted
+        assert (len(video), video.duration) == (70, Fraction(70, 30))
 
 
 @pytest.mark.parametrize("decoder", DECODERS)

@@ -37,6 +37,7 @@ def scaled_to(height: int, width: int) -> Callable[[int, int], tuple[int, int]]:
         ("late.ts", {"codec": "mpeg2video", "audio_rate": 44100}),
         ("vp9.webm", {"codec": "libvpx-vp9"}),
         ("odd rate.mkv", {"fps": 7, "audio_rate": 24000}),
+        ("fast.mkv", {"fps": 2000}),
     ],
 )
 def test_frames_and_sound_stay_where_they_are(

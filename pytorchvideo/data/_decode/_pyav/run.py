@@ -55,7 +55,7 @@ class Run:
         self._is_at_end = False  # of the file
         self._is_drained = False
         self._num_read = 0
-        self._last: Any = None  # the packet read last, without its data
+        self._last: Any = None  # the packet read last
         self._latest = self._latest_key = low - 1
         self._end = times.start
         self._fed: list[int] = []  # times of the packets fed so far
@@ -110,7 +110,7 @@ class Run:
         data = packet if self._room >= 0 else None
         is_hidden = not self._times.shows(packet)
         self._queue.append(Packet(packet.pts, packet.is_keyframe, data, is_hidden))
-        self._last = self._queue[-1]._replace(data=None)
+        self._last = self._queue[-1]
         self._last_dts = packet.dts
         self._latest = max(self._latest, packet.pts)
         self._end = max(self._end, packet.pts + (packet.duration or 0))
