@@ -97,7 +97,14 @@ class Source:
     @property
     def size(self) -> int:
         """Bytes of the file; not positive where that cannot be known."""
-        return int(self._container.size)
+        if isinstance(self._file, str):
+            return int(self._container.size or 0)  # None in PyAV 19 where it is negative in others
+        # Asked here: what a file raises when FFmpeg asks, PyAV raises in a later call, even one for another file.
+        at = self._file.tell()
+        self._file.seek(0, io.SEEK_END)
+        size = self._file.tell()
+        self._file.seek(at)
+        return int(size)
 
     @property
     def duration(self) -> Fraction | None:
