@@ -320,7 +320,11 @@ def main() -> None:
     for reason in chain.from_iterable(failed):
         print(f"FAILED {reason}")
     bad = sum(map(bool, failed))
-    print(f"{len(pairs)} environments in {time.monotonic() - began:.0f} s")
+    spent = os.times()
+    processors = spent.children_user + spent.children_system
+    print(
+        f"{len(pairs)} environments in {time.monotonic() - began:.0f} s, {processors:.0f} s of processors"
+    )
     print(f"{len(pairs) - bad} passed, {bad} failed")
     sys.exit(bool(bad))
 
