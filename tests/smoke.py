@@ -139,7 +139,7 @@ def graphs(folder: Path) -> None:
     from pytorchvideo.models import create_model
 
     clips = torch.rand(1, 3, 4, 64, 64)
-    net = create_model("x3d_xs", num_frames=4, crop_size=64).eval()
+    net: Any = create_model("x3d_xs", num_frames=4, crop_size=64).eval()
     stem = net.blocks[0]
     ways: dict[str, tuple[Any, Callable[[], Any]]] = {
         "torch.jit.trace": (net, lambda: torch.jit.trace(net, clips)),
