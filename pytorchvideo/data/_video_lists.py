@@ -150,6 +150,8 @@ def read_list(
 def _read_lines(
     file: Path, lines: list[tuple[int, str]], label_columns: Collection[str]
 ) -> VideoList:
+    if len(lines) > 1 and _column_name(lines[0][1]) in _PATH_COLUMNS - {"clip", "video"}:
+        lines = lines[1:]  # a column of paths alone; a folder of frames may well be called `video`
     header = _header(lines[0][1], label_columns)
     if header is not None:
         separator, names = header

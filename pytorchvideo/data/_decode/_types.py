@@ -159,8 +159,11 @@ def as_time(value: Any, name: str) -> Time:
     (Fraction(1, 10), Fraction(2, 1), Fraction(1, 2))
     """
     if isinstance(value, (torch.Tensor, np.ndarray)) and math.prod(value.shape) == 1:
+        if isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16:  # which numpy has not
+            value = value.float()
         value = np.asarray(value).reshape(())[()]
-    if isinstance(value, (Rational, Decimal)) and value == value:
+    is_exact = isinstance(value, Rational) or (isinstance(value, Decimal) and value.is_finite())
+    if is_exact:
         return Fraction(int(value)) if isinstance(value, Integral) else Fraction(value)
     try:
         seconds = float(value)
@@ -324,7 +327,9 @@ def _listed(values: Any) -> list[Any]:
 
 
 def _as_index(value: Any, name: str) -> int:
-    number = as_time(value, "indices")
-    if number != number // 1:
+    is_number = not isinstance(value, (bool, np.bool_, str, slice, list, tuple))
+    shape = getattr(value, "shape", ())
+    number = as_time(value, "indices") if is_number and math.prod(shape) == 1 else math.nan
+    if math.isinf(number) or number != number // 1:
         raise ValueError(f"{name}: " + expected("indices", "whole numbers", value))
     return int(number)

@@ -33,7 +33,7 @@ def zoo_layers() -> dict[str, set[tuple[Any, ...]]]:
                 sizes = (m.kernel_size, m.stride, m.padding, m.dilation)
                 layers["max"].add(tuple(triple(size) for size in sizes))
             elif isinstance(m, MaxPoolSame):
-                layers["max"].add((m.kernel, m.stride, (0, 0, 0), (1, 1, 1)))
+                layers["max"].add((tuple(m.kernel), tuple(m.stride), (0, 0, 0), (1, 1, 1)))
             elif isinstance(m, nn.AvgPool3d):
                 layers["avg"].add(tuple(triple(s) for s in (m.kernel_size, m.stride, m.padding)))
     return layers

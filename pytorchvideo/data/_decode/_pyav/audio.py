@@ -17,6 +17,8 @@ from pytorchvideo.data._decode._types import AudioSamples, Time, VideoError, cei
 
 _PREROLL_SEC = Fraction(1, 2)  # overlap and bit reservoir of AAC, MP3, Opus, with room to spare
 _PROBE_FRAMES = 12
+# Vorbis varies its frames; those of TrueHD are shorter than the ticks of most containers, and come late after a seek.
+_UNEVEN = frozenset({"vorbis", "truehd", "mlp"})
 
 
 class AudioReader:
@@ -32,7 +34,8 @@ class AudioReader:
         self.start: Fraction = (source.audio.start_time or 0) * self._base
         self.origin = self.start
         # Matroska's milliseconds are longer than a sample, the 1/90000 s of MPEG fall between two.
-        self._exact = (1 / (self._base * self.rate)).denominator == 1
+        name = source.audio.codec_context.name
+        self._exact = (1 / (self._base * self.rate)).denominator == 1 and name not in _UNEVEN
         self._grid = None if self._exact else self._find_grid()
 
     @cached_property
@@ -49,7 +52,7 @@ class AudioReader:
         Where times are rounded, it makes the position of a frame exact after a seek as well. The file must be fresh:
         only then is the priming of the codec cut off.
         """
-        if self._source.audio.codec_context.name == "vorbis":  # varies its frames
+        if self._source.audio.codec_context.name in _UNEVEN:
             return None
         frames = list(itertools.islice(self._frames(), _PROBE_FRAMES))
         sizes = {frame.samples for frame in frames[1:-1]}

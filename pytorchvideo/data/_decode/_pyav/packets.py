@@ -41,10 +41,12 @@ class Stamps:
 
     Args:
         shows: whether a packet has a frame.
+        from_start: whether packets begin with the first of the file. After a seek, decoding times may be made up, and
+            do not tell that times start again.
     """
 
-    def __init__(self, shows: Callable[[Any], bool]) -> None:
-        self._shows = shows
+    def __init__(self, shows: Callable[[Any], bool], from_start: bool = True) -> None:
+        self._shows, self._from_start = shows, from_start
         self._seen: set[int] = set()
         self._latest: int | None = None
 
@@ -61,18 +63,20 @@ class Stamps:
         if time in self._seen:
             return "repeat"
         self._seen.add(time)
-        if packet.dts is not None:
+        if packet.dts is not None and self._from_start:
             self._latest = packet.dts if self._latest is None else max(self._latest, packet.dts)
         return None
 
 
-def with_times(packets: Iterable[Any], shows: Callable[[Any], bool]) -> Iterator[Any]:
+def with_times(
+    packets: Iterable[Any], shows: Callable[[Any], bool], from_start: bool
+) -> Iterator[Any]:
     """The packets, each with a time of its own.
 
     Raises:
         UntimedError: they have none; see :class:`Stamps`.
     """
-    stamps = Stamps(shows)
+    stamps = Stamps(shows, from_start)
     for packet in packets:
         fault = stamps.fault(packet)
         if fault is not None:

@@ -9,13 +9,14 @@ from typing import Any, BinaryIO
 
 import av
 
-from pytorchvideo.data._decode._pyav._compat import Discard
+from pytorchvideo.data._decode._pyav._compat import Discard, pixel_format
 from pytorchvideo.data._decode._pyav.files import open_video
 from pytorchvideo.data._decode._types import VideoError
 
 av.logging.set_level(None)  # FFmpeg writes to stderr what this library says in its own errors
 
 _VP8_SHOWN = 0x10  # of the first byte of a frame
+_BEFORE_START = 10 * av.time_base  # more than any codec is decoded ahead
 _NO_TIMESTAMPS = 0x0080  # AVFMT_NOTIMESTAMPS of FFmpeg's avformat.h
 
 
@@ -51,6 +52,7 @@ class Source:
     def reopen(self) -> None:
         """Opens the file afresh; unlike a seek this also restores how decoders treat the very first packets."""
         self.moves += 1
+        self.is_at_start = True  # whether what is read now begins with the first packet
         self.close()
         if not isinstance(self._file, str):
             self._file.seek(0)
@@ -64,7 +66,10 @@ class Source:
             raise VideoError(
                 f"{self.name} has no video stream (streams found: {found}). Check that it is a video file."
             )
-        self._is_vp8 = self.video is not None and self.video.codec_context.name == "vp8"
+        context = self.video.codec_context if self.video is not None else None
+        self._is_vp8 = context is not None and context.name == "vp8"
+        # The palette of such a video comes with the first packet after opening, and never again.
+        self.has_palette = context is not None and pixel_format(context) == "pal8"
         if self.audio is not None:
             forget_places(self.audio.codec_context)
         for stream in streams:
@@ -122,16 +127,31 @@ class Source:
         return not self._container.format.flags & _NO_TIMESTAMPS
 
     def rewind(self) -> None:
-        """Goes to the first packet."""
+        """Goes to the first packet; :attr:`video` and :attr:`audio` may be others afterwards."""
         self.moves += 1
+        self.is_at_start = True
+        if self.has_palette or self.is_format("flv"):  # of which a seek may skip the first frame
+            self.reopen()
+            return
+        # Of a file that begins before 0 the first packet may be decoded, and stand, well before the first time.
+        start = self._container.start_time or 0
         try:
-            self._container.seek(0, backward=True, any_frame=False)
+            self._container.seek(
+                start - _BEFORE_START if start < 0 else 0, backward=True, any_frame=False
+            )
         except av.error.FFmpegError:  # pictures alone, without a container
             self.reopen()
 
     def seek(self, stream: Any, pts: int, *, any_frame: bool = False) -> None:
-        """Goes to the last key frame, or frame, of a stream that an index knows at or before a time in its ticks."""
+        """Goes to the last key frame, or frame, of a stream that an index knows at or before a time in its ticks.
+
+        Where there is none it goes to the start, see :meth:`rewind`.
+        """
+        if self.has_palette:
+            self.rewind()
+            return
         self.moves += 1
+        self.is_at_start = False
         try:
             self._container.seek(pts, stream=stream, backward=True, any_frame=any_frame)
         except av.error.FFmpegError:  # no index, or before the first key frame
@@ -169,11 +189,17 @@ class Source:
 
     def end_of(self, stream: Any) -> Fraction:
         """The end of the last packet in seconds, for containers whose headers only estimate it."""
+        is_video = stream is self.video
         if self.duration is None:
             self.rewind()
         else:
             end = Fraction(self._container.start_time or 0, av.time_base) + self.duration
-            self.seek(stream, int((end - 2) / stream.time_base))
+            rate = getattr(
+                stream, "average_rate", None
+            )  # of pictures; those shown last come up to 16 earlier
+            back = max(Fraction(2), 20 / rate if rate else Fraction(2))
+            self.seek(stream, int((end - back) / stream.time_base))
+        stream = self.video if is_video else self.audio  # the file may have been opened afresh
         ends, step = [], 0
         for packet in self.packets(stream):
             if packet.pts is not None:

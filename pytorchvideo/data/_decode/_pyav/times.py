@@ -118,7 +118,7 @@ class PacketTimes:
             raise UntimedError("are missing")
         if self._keeper is not None:
             return self._keeper.packets(packets)
-        return with_times(packets, self._source.shows)
+        return with_times(packets, self._source.shows, self._source.is_at_start)
 
     def shows(self, packet: Any) -> bool:
         """Whether one of :meth:`packets` has a frame that can be shown."""

@@ -106,11 +106,15 @@ class FrameReader:
         if stream.duration is None or not self._source.is_format("mp4", "avi"):
             return self._source.end_of(stream)
         are_true, start = self._times.are_true, self._times.start
-        end = stream.duration + ((stream.start_time or 0) if are_true else start)
+        told = stream.start_time or 0
+        if are_true and start > told and self._source.is_format("avi"):
+            return self._source.end_of(stream)  # what comes before the first frame may count or not
+        end = stream.duration + (told if are_true else start)
         if are_true and stream.codec_context.has_b_frames:
             # A file that was cut without decoding may show its last frame later than the header knows.
             self._source.seek(stream, end - int(_TAIL_SEC / self._times.base), any_frame=True)
-            tail = ((p.pts, p.duration or 1) for p in self._source.packets(stream) if p.pts)
+            packets = self._source.packets(self._source.video)
+            tail = ((p.pts, p.duration or 1) for p in packets if p.pts)
             shown, step = max(tail, default=(0, 1))
             end = shown + step if shown >= end else end
         return Fraction(end * self._times.base)
@@ -285,7 +289,8 @@ class FrameReader:
         if self._run is not None and self._run.reaches(low):
             yield self._run, True, self._times.are_known
         target, step = int(low), max(1, int(1 / self._times.base))
-        may_skip = self._times.are_known
+        # a palette, without which frames are black, stands in the first packet
+        may_skip = self._times.are_known and not self._source.has_palette
         while self._times.are_known and self._may_seek and target > self._times.start:
             self._source.seek(self._source.video, target)
             run = Run(self._source, self._times, self._check_time, low, target)
