@@ -5,6 +5,7 @@
 VENV   := .venv
 PYTHON ?= python3
 MATRIX ?= short
+JOBS   ?= 2
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
@@ -23,7 +24,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=15 $(PYTEST_ARGS)
 
 # What breaks most often: reading, sampling, transforms, one model, and what the package promises as a whole.
 QUICK := tests/data/test_encoded_video.py tests/data/test_clip_sampling.py tests/transforms/test_functional.py \
