@@ -300,7 +300,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("form", nargs="?", choices=("short", "full"), default="short")
-    parser.add_argument("--minutes", type=float, help="when it ends at the latest (20; full: 240)")
+    parser.add_argument("--minutes", type=float, help="when it ends at the latest (40; full: 240)")
     arguments = parser.parse_args()
     full = arguments.form == "full"
     pythons = find_pythons()
@@ -309,7 +309,7 @@ def main() -> None:
     pairs = choose_pairs(pythons, full)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="matrix-") as folder:
-        matrix = Matrix(Path(folder), arguments.minutes or (240 if full else 20))
+        matrix = Matrix(Path(folder), arguments.minutes or (240 if full else 40))
         try:
             matrix.build()
         except Failed as failure:
