@@ -23,7 +23,7 @@ from pytorchvideo.models._registry import create_model, list_models, model_entry
 HUGGING_FACE = "hf:"
 
 _SIZES = frozenset({"num_frames", "crop_size"})
-_HF_OPTIONS = frozenset({"config", "num_frames", "image_size", "attn_implementation"})
+_HF_SIZES = frozenset({"num_frames", "image_size"})
 _HF_FAMILIES = frozenset(
     {"timesformer", "videomae", "vivit", "vjepa2", "clip_vision_model", "siglip_vision_model"}
 )
@@ -88,7 +88,11 @@ def checked_arguments(name: str, kwargs: Mapping[str, Any], *, source: str) -> d
 def _checked_hugging_face(kwargs: Mapping[str, Any], source: str) -> dict[str, Any]:
     checked = dict(kwargs)
     for key, value in kwargs.items():
-        if key not in _HF_OPTIONS or not (key == "config" or _is_number(value) or key[0] == "a"):
+        is_size = key in _HF_SIZES and _is_number(value)
+        if not is_size and key not in (
+            "config",
+            "attn_implementation",
+        ):  # which are looked at below
             raise ValueError(_refused(source, key, value, "an argument of a configured network"))
     attention = checked.get("attn_implementation")
     if attention not in _ATTENTIONS:

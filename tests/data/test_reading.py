@@ -262,7 +262,7 @@ def test_readers_by_the_names_of_pytorchvideo(path: Path) -> None:
 def test_clients_may_look_at_the_container_and_read_from_it(path: Path) -> None:
     with EncodedVideo.from_path(path) as video, EncodedVideo.from_path(path) as fresh:
         assert video._container.streams.video[0].time_base == Fraction(1, 15360)
-        with pytest.raises(AttributeError):
+        with pytest.raises(AttributeError, match="_container"):
             video._container = None  # type: ignore[misc]
         clip_of(video, 0)
         for start in (5, 10, 15):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of other people's making: palettes, times before zero, one frame, decoding times that a seek makes up."""
 
+import shutil
+import subprocess
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -125,3 +127,22 @@ def test_indices_that_are_no_numbers(tmp_path: Path) -> None:
             assert len(levels(video.get_clip(0, end)["video"])) == 3
         with pytest.raises(ValueError, match="`end_sec` to be seconds"):
             video.get_clip(0, Decimal("NaN"))
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg, as PyAV writes no TrueHD")
+def test_true_hd_after_a_seek(tmp_path: Path) -> None:
+    """Its frames of 40 samples are shorter than Matroska's milliseconds, and come only after a major sync."""
+    path, rate = tmp_path / "sound.mkv", 48_000
+    tones = "aevalsrc=0.5*sin(400*PI*t)|0.5*sin(520*PI*t):s=48000:d=1.3"
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d=1.5"]
+    command += ["-f", "lavfi", "-i", tones, "-c:v", "mpeg4", "-c:a", "truehd", "-strict", "-2"]
+    subprocess.run([*command, str(path)], check=True)
+    raw = ["ffmpeg", "-v", "error", "-i", str(path), "-f", "f32le", "-"]
+    plain = subprocess.run(raw, check=True, capture_output=True).stdout
+    truth = torch.frombuffer(bytearray(plain), dtype=torch.float32).reshape(-1, 2).T
+    with EncodedVideo.from_path(path, decode_video=False, mono=False) as video:
+        for start, end in ((0.782, 1.176), (0.1, 0.3), (1.0, 1.2)):
+            sound = video.get_clip(start, end)["audio"]
+            wanted = truth[:, round(start * rate) : round(end * rate)]
+            assert sound is not None
+            torch.testing.assert_close(sound, wanted, atol=1e-5, rtol=0)

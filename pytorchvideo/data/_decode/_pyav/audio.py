@@ -94,7 +94,6 @@ class AudioReader:
                 self._check_same(before or frame, frame)
                 # Packed: PyAV reads beyond the planes of eight channels and more.
                 convert, before = audio_resampler(format="flt"), frame
-            assert convert is not None
             for part in convert.resample(frame):
                 samples = part.to_ndarray().reshape(part.samples, -1).T
                 low, high = max(first, position), min(last, position + samples.shape[1])

@@ -8,8 +8,8 @@ from fractions import Fraction
 import av
 import numpy as np
 import torch
-from av.audio.resampler import AudioResampler
 
+from pytorchvideo.data._decode._pyav._compat import audio_resampler
 from pytorchvideo.data._decode._types import AudioSamples, Time, ceil_ticks
 
 _REACH = 64  # samples of the lower rate on each side: twice what FFmpeg's filter looks at
@@ -58,7 +58,7 @@ def _convert(samples: torch.Tensor, rate: int, new_rate: int) -> torch.Tensor:
     packed = np.ascontiguousarray(samples.numpy().T).reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=f"{channels} channels")
     frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
-    resampler = AudioResampler(format="flt", rate=new_rate)
+    resampler = audio_resampler(format="flt", rate=new_rate)
     parts = [*resampler.resample(frame), *resampler.resample(None)]
     joined = [part.to_ndarray().reshape(-1, channels) for part in parts]
     return torch.from_numpy(np.ascontiguousarray(np.concatenate(joined).T))
