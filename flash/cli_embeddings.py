@@ -106,7 +106,7 @@ def search(file: _File, video: _Query, top: opt.Top = 5, as_json: opt.AsJson = F
     if video in known.videos:
         of_query = known
     else:
-        asked = known.made_by
+        asked = _asked(file, known.made_by)
         of_query, _ = embed_videos(
             _predictor(asked), [video], clips=opt.clips_of(asked["clips"]), views=asked["views"]
         )
@@ -170,6 +170,26 @@ def probe(
         f"(standard deviation {result.deviation:.1%} over {splits} splits; {result.videos} videos, "
         f"{len(result.labels)} classes)"
     )
+
+
+# what `embed` was asked for
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("run", "model", "weights", "labels"), (str, type(None))),
+    **dict.fromkeys(("frames", "crop"), (int, type(None))),
+    "clip_duration": (int, float, type(None)),
+    "clips": (str,),
+    "views": (int,),
+}
+
+
+def _asked(file: Path, made_by: dict[str, Any]) -> dict[str, Any]:
+    """What a file of embeddings says of the model that made it."""
+    for name, kinds in _KINDS.items():
+        if name not in made_by or not isinstance(made_by[name], kinds):
+            raise ValueError(
+                f"{file} does not say which model made it (`{name}`). Write it anew with `pytorchvideo embed`."
+            )
+    return made_by
 
 
 def _predictor(asked: dict[str, Any]) -> "VideoPredictor":

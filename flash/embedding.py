@@ -21,6 +21,7 @@ from torch import Tensor
 from flash.video.predict import VideoPredictor
 from pytorchvideo._checks import expected
 from pytorchvideo._files import whole_file
+from pytorchvideo._text import parse_json
 from pytorchvideo.data._decode import VideoError
 
 _FORMAT = "pytorchvideo.embeddings"
@@ -192,10 +193,13 @@ def _read_safetensors(path: Path) -> Embeddings | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError:
         return None
-    files = json.loads(about["videos"])
-    times = zip(tensors["start_sec"].tolist(), tensors["end_sec"].tolist(), strict=True)
-    videos = [files[number] for number in tensors["video"].tolist()]
-    return Embeddings(tensors["embeddings"], videos, list(times), json.loads(about["made_by"]))
+    files = parse_json(about.get("videos", "null"), path)
+    try:
+        videos = [files[number] for number in tensors["video"].tolist()]
+        spans = [tensors[name].tolist() for name in ("start_sec", "end_sec")]
+        return _checked(path, tensors["embeddings"], videos, spans, about.get("made_by"))
+    except (IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is a damaged file of embeddings: {error!r}.") from error
 
 
 def _read_parquet(path: Path) -> Embeddings | None:
@@ -207,15 +211,33 @@ def _read_parquet(path: Path) -> Embeddings | None:
     about = table.schema.metadata or {}
     if about.get(b"format") != _FORMAT.encode():
         return None
-    column = table["embedding"].combine_chunks()
-    flat = torch.from_numpy(column.flatten().to_numpy().copy())
-    times = zip(table["start_sec"].to_pylist(), table["end_sec"].to_pylist(), strict=True)
-    return Embeddings(
-        flat.view(len(column), -1),
-        table["video"].to_pylist(),
-        list(times),
-        json.loads(about[b"made_by"]),
+    try:
+        column = table["embedding"].combine_chunks()
+        vectors = torch.from_numpy(column.flatten().to_numpy().copy()).view(len(column), -1)
+        spans = [table[name].to_pylist() for name in ("start_sec", "end_sec")]
+        made_by = about.get(b"made_by", b"null").decode()
+        return _checked(path, vectors, table["video"].to_pylist(), spans, made_by)
+    except (AttributeError, KeyError, RuntimeError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is a damaged file of embeddings: {error!r}.") from error
+
+
+def _checked(
+    path: Path, vectors: Tensor, videos: list[Any], spans: list[list[Any]], made_by: str | None
+) -> Embeddings:
+    """Embeddings out of the parts of a file, which belong together."""
+    about = parse_json(made_by or "null", path)
+    starts, ends = spans
+    is_whole = (
+        vectors.ndim == 2
+        and vectors.dtype == torch.float32
+        and len(vectors) == len(videos) == len(starts) == len(ends) > 0
+        and all(isinstance(video, str) for video in videos)
+        and all(isinstance(time, float) for time in (*starts, *ends))
+        and isinstance(about, dict)
     )
+    if not is_whole:
+        raise ValueError(f"{path} is a damaged file of embeddings: its columns do not fit.")
+    return Embeddings(vectors, videos, list(zip(starts, ends, strict=True)), about)
 
 
 def _arrow() -> tuple[Any, Any]:

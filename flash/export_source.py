@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is exported: a run, a model file, a model of the zoo, or one of Hugging Face."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,5 +119,5 @@ def _held_out(folder: RunFolder) -> tuple[str, ...]:
     """Videos of a run that it did not train on, where they still are."""
     if not folder.split_file.is_file():
         return ()
-    sources = Sources.from_dict(json.loads(folder.split_file.read_text(encoding="utf-8")))
+    sources = Sources.from_file(folder.split_file)
     return tuple(path for path, _label in sources.val if os.path.isfile(path))

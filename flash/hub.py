@@ -8,7 +8,6 @@
     VideoPredictor.from_pretrained(trained).predict("clip.mp4")
 """
 
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -18,6 +17,7 @@ from flash.runs import RunFolder
 from flash.video.backbones import is_hugging_face
 from flash.video.model import VideoClassifier
 from flash.video.predict import VideoPredictor, read_classifier
+from pytorchvideo._text import read_json
 from pytorchvideo.models.huggingface import HuggingFaceModel
 from pytorchvideo.models.pretrained import PretrainedModel
 
@@ -96,11 +96,14 @@ def _scores(run: RunFolder) -> tuple[dict[str, float], str]:
     """The accuracy in percent over the held-out videos, and how it came about."""
     if not run.predictions.is_file():
         return {}, ""
-    results: list[dict[str, Any]] = json.loads(run.predictions.read_text(encoding="utf-8"))
-    if not results or not all(isinstance(result["label"], str) for result in results):
+    results = read_json(run.predictions, "the predictions of a run")
+    named = isinstance(results, list) and all(
+        isinstance(result, dict) and isinstance(result.get("label"), str) for result in results
+    )
+    if not named or not results:
         return {}, ""
     config = run.read_config()
-    right = sum(result["label"] == result["predicted"] for result in results)
+    right = sum(result["label"] == result.get("predicted") for result in results)
     name = Path(config.data).name
     protocol = f"{len(results)} held-out videos of {name}, {config.clips} clips a video"
     return {"top1": round(100 * right / len(results), 2)}, protocol

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what a command is told of a model to the predictor that it uses."""
 
-import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ import torch
 
 from flash.video.backbones import HUGGING_FACE
 from flash.video.predict import VideoPredictor
-from pytorchvideo._checks import expected
+from pytorchvideo._checks import expected, shortened
+from pytorchvideo._text import SMALL, read_json, read_lines
 from pytorchvideo.models._registry import create_model, model_entry
 
 #: What names classes without training where no model is asked for.
@@ -148,27 +149,51 @@ def read_names(file: Path) -> list[str]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it holds no names.
+        ValueError: it holds no names, a name twice, or other numbers than 0, 1, 2...
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no file of class names {file}.")
-    text = file.read_text(encoding="utf-8-sig")
-    if file.suffix != ".json":
-        names = [line.strip() for line in text.splitlines() if line.strip()]
+    wanted = "class names: one a line, or in json"
+    if file.suffix.lower() == ".json":
+        names = _names_of_json(file, read_json(file, wanted, max_bytes=SMALL))
+        places = [f"{file}, class {number}" for number in range(len(names))]
     else:
-        try:
-            content = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{file} is no json: {error}.") from error
-        if isinstance(content, dict):
-            by_number = {
-                int(key if isinstance(value, str) else value): value
-                if isinstance(value, str)
-                else key
-                for key, value in content.items()
-            }
-            content = [by_number[number] for number in sorted(by_number)]
-        names = [str(name).strip('"') for name in content]
+        lines = [(n, line.strip()) for n, line in read_lines(file, wanted, max_bytes=SMALL)]
+        names = [line for _, line in lines if line]
+        places = [f"{file}, line {n}" for n, line in lines if line]
     if not names:
         raise ValueError(expected("labels", "a file with a class name a line", str(file)))
+    known: dict[str, str] = {}
+    for name, place in zip(names, places, strict=True):
+        if name in known:
+            raise ValueError(
+                f"{place}: the name {shortened(name)!r} is that of {known[name]}, too."
+            )
+        known[name] = place
     return names
+
+
+def _names_of_json(file: Path, content: Any) -> list[str]:
+    names: dict[int, Any] = {}
+    if isinstance(content, list):
+        names.update(enumerate(content))
+    elif isinstance(content, dict):
+        for key, value in content.items():
+            number, name = (key, value) if isinstance(value, str) else (value, key)
+            if not re.fullmatch(r"\d{1,9}", str(number)):
+                wanted = "`{name: number}` or `{number: name}`"
+                raise ValueError(f"{file}: " + expected(shortened(key), wanted, value))
+            number = int(number)
+            if number in names:
+                raise ValueError(
+                    f"{file}: the number {number} is that of {names[number]!r} and of {name!r}."
+                )
+            names[number] = name
+    else:
+        raise ValueError(f"{file}: expected a list of names, or an object `{{name: number}}`.")
+    missing = next((number for number in range(len(names)) if number not in names), None)
+    if missing is not None:
+        wanted = f"the numbers 0 to {len(names) - 1} for {len(names)} classes"
+        raise ValueError(f"{file}: expected {wanted}, but {missing} is missing.")
+    for number, name in names.items():
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f"{file}: " + expected(f"class {number}", "a name", name))
+    return [names[number].strip('"') for number in range(len(names))]

@@ -4,9 +4,10 @@
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from pytorchvideo._checks import check_choice, expected
+from pytorchvideo._text import read_object
 from pytorchvideo.models._registry import get_weights, model_entry
 from pytorchvideo.models._weights import ClipRecipe
 
@@ -83,6 +84,27 @@ class RunConfig:
     clips: int = 2
     views: int = 2
     workers: int | None = None
+
+    @classmethod
+    def from_file(cls, file: Path) -> "RunConfig":
+        """Reads the configuration of a run.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it holds something else.
+        """
+        values = read_object(file, "the configuration of a run")
+        hints = get_type_hints(cls)
+        if not {"data"} <= set(values) <= set(hints):
+            known = ", ".join(hints)
+            raise ValueError(f"{file} is not the configuration of a run (expected {known}).")
+        for name, value in values.items():
+            kinds = get_args(hints[name]) or (hints[name],)
+            whole_as_float = float in kinds and type(value) is int
+            if type(value) not in kinds and not whole_as_float:
+                wanted = " or ".join(kind.__name__.replace("NoneType", "null") for kind in kinds)
+                raise ValueError(f"{file}: " + expected(name, f"of the type {wanted}", value))
+        return cls(**values)
 
     def completed(self) -> "RunConfig":
         """Returns the same with every None replaced that stands for a default, all values checked.

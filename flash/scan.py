@@ -13,6 +13,7 @@ from rich.console import Console
 from flash.evaluation import write_json
 from flash.progress import progress_bar
 from pytorchvideo._files import check_writable, write_whole
+from pytorchvideo.data._clip_reader import quarantine_line
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.whole import read_whole
 from pytorchvideo.data._video_files import find_videos, is_video
@@ -106,11 +107,7 @@ def scan(
 
 def write_quarantine(file: Path, found: list[Checked]) -> None:
     """Writes the bad ones, a path, a tab and the reason a line, for the ``quarantine=`` of the datasets."""
-    lines = [
-        f"{os.path.abspath(entry.path)}\t{' '.join((entry.reason or '').split())}\n"
-        for entry in found
-        if not entry.good
-    ]
+    lines = [quarantine_line(entry.path, entry.reason or "") for entry in found if not entry.good]
     write_whole(file, "".join(lines))
 
 

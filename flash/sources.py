@@ -14,6 +14,7 @@ from flash.data.split import Item, split_items
 from flash.data.targets import SingleLabelTargetFormatter
 from flash.video._files import StageFiles, format_targets, from_path, splits_of
 from pytorchvideo._checks import expected
+from pytorchvideo._text import read_json
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._video_lists import LABEL_COLUMNS, read_list
 from pytorchvideo.data.encoded_video import EncodedVideo
@@ -56,6 +57,24 @@ class Sources:
             for name in ("train", "val", "skipped")
         }
         return cls(labels=values["labels"], how=values["how"], **pairs)
+
+    @classmethod
+    def from_file(cls, file: Path) -> "Sources":
+        """Reads the split of a run.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it holds something else.
+        """
+        values = read_json(file, "the split of a run")
+        try:
+            found = cls.from_dict(values)
+            rows = [*found.train, *found.val, *found.skipped]
+            if all(isinstance(text, str) for texts in (found.labels, *rows) for text in texts):
+                return found
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{file} is not the split of a run: {error!r}.") from error
+        raise ValueError(f"{file} is not the split of a run.")
 
 
 def read_labelled(data: str, labels: Sequence[str] | None = None) -> StageFiles:

@@ -262,7 +262,7 @@ def _begin(file: ClipFile, settings: dict[str, Any], total: int, resume: bool) -
                 f"The timeline in {folder} was started with {name}={before.get(name)}, but got {value}. "
                 "Go on with the same video, model and options, or choose another --out."
             )
-    settings["video"] = before["video"]
+    settings["video"] = before.get("video", settings["video"])
     return file.go_on(total)
 
 

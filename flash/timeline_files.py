@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A timeline as json, csv, subtitles and a chart. Clips are read and written one by one."""
 
-import csv
 import html
 import json
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from flash.timeline import Segment, Timeline
 from flash.timeline_chart import heat_map
 from flash.timeline_rows import MANY_CLASSES
 from pytorchvideo._files import whole_file
+from pytorchvideo.data._tables import write_rows
 
 
 def write_files(timeline: Timeline) -> None:
@@ -81,24 +81,19 @@ def write_csv(file: IO[str], timeline: Timeline) -> None:
     more = (
         labels if is_wide else [f"{kind}_{rank}" for rank in ranks for kind in ("label", "score")]
     )
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["start_sec", "end_sec", "label", "score", *map(_cell, more)])
-    for clip in timeline.clips():
-        row: list[Any] = [clip.start_sec, clip.end_sec]
-        for index, score in clip.best[: 1 if is_wide else top_k]:
-            row += [_cell(labels[index]), score]
-        if is_wide and clip.best:
-            row += [score for _, score in sorted(clip.best)]
-        writer.writerow(row + [""] * (4 + len(more) - len(row)))
+    width = 4 + len(more)
 
+    def rows() -> Iterator[list[Any]]:
+        yield ["start_sec", "end_sec", "label", "score", *more]
+        for clip in timeline.clips():
+            row: list[Any] = [clip.start_sec, clip.end_sec]
+            for index, score in clip.best[: 1 if is_wide else top_k]:
+                row += [labels[index], score]
+            if is_wide and clip.best:
+                row += [score for _, score in sorted(clip.best)]
+            yield row + [""] * (width - len(row))
 
-def _cell(text: str) -> str:
-    """A text that no spreadsheet takes for a formula (OWASP, "CSV Injection").
-
-    >>> _cell("=1+1"), _cell("running")
-    ("'=1+1", 'running')
-    """
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    write_rows(file, rows())
 
 
 def write_srt(file: IO[str], segments: Iterable[Segment]) -> None:

@@ -18,6 +18,8 @@ from typing import Any
 
 from torch import Tensor
 
+from pytorchvideo._text import MAX_LINE, parse_json
+
 #: With more classes than this, only the best of each clip are kept.
 MANY_CLASSES = 50
 _BEST = 10
@@ -67,7 +69,7 @@ class TimelineClip:
         Raises:
             ValueError, KeyError, TypeError: the line is another, or incomplete.
         """
-        saved = json.loads(line)
+        saved = parse_json(line, "the timeline")
         best = tuple((int(index), float(score)) for index, score in saved.get("best", ()))
         return cls(float(saved["start_sec"]), float(saved["end_sec"]), best, saved.get("reason"))
 
@@ -105,16 +107,17 @@ class ClipFile:
         """Returns what was asked for; None where there is no file, or one without a complete first line."""
         if not self.path.is_file():
             return None
-        with self.path.open(encoding="utf-8") as file:
-            line = file.readline()
-        if not line.endswith("\n"):
+        with self.path.open("rb") as file:
+            line = file.readline(MAX_LINE)
+        if not line.endswith(b"\n") and len(line) < MAX_LINE:
             return None
         try:
-            return dict(json.loads(line))
+            settings = parse_json(line.decode("utf-8-sig"), self.path, 1)
         except ValueError as error:
-            raise ValueError(
-                f"{self.path} is not the file of a timeline. Choose another --out."
-            ) from error
+            settings = error
+        if not isinstance(settings, dict):
+            raise ValueError(f"{self.path} is not the file of a timeline. Choose another --out.")
+        return settings
 
     def has_clips(self) -> bool:
         """Whether there is anything after the first line of the file."""
@@ -155,7 +158,7 @@ def _is_whole(line: bytes) -> bool:
     if not line.endswith(b"\n"):
         return False
     try:
-        TimelineClip.from_line(line.decode())
-    except (ValueError, KeyError, TypeError):
+        TimelineClip.from_line(line.decode("utf-8-sig"))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return False
     return True

@@ -5,6 +5,15 @@ import difflib
 from collections.abc import Iterable
 
 
+def shortened(text: str, most: int = 200) -> str:
+    """Returns a text, or its beginning and its length, for an error.
+
+    >>> shortened("walking"), shortened("a" * 300, most=4)
+    ('walking', 'aaaa… (300 characters)')
+    """
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
+
+
 def expected(name: str, wanted: str, got: object, advice: str = "") -> str:
     """Returns the sentence that every argument error of this library uses.
 
@@ -17,7 +26,7 @@ def expected(name: str, wanted: str, got: object, advice: str = "") -> str:
     >>> expected("clip_duration", "> 0 seconds", -1.0, "Use the length of one clip.")
     'Expected `clip_duration` to be > 0 seconds, but got -1.0. Use the length of one clip.'
     """
-    sentence = f"Expected `{name}` to be {wanted}, but got {got!r}."
+    sentence = f"Expected `{name}` to be {wanted}, but got {shortened(repr(got), 400)}."
     return f"{sentence} {advice}" if advice else sentence
 
 

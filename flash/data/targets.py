@@ -9,6 +9,8 @@ from torch import Tensor
 
 from pytorchvideo._checks import expected
 
+_MOST_CLASSES = 1_000_000
+
 
 class TargetFormatter:
     """Turns targets of one form into class numbers, or with ``multi_label`` into vectors.
@@ -48,6 +50,9 @@ class TargetFormatter:
         if all(isinstance(found, str) for found in classes):
             self.labels = sorted(classes)
             self.num_classes = len(self.labels)
+        elif max(classes) >= _MOST_CLASSES:
+            wanted = f"class numbers below {_MOST_CLASSES}, as a network has an output for each"
+            raise ValueError(expected("target", wanted, max(classes)))
         else:
             self.num_classes = 1 + max(classes)
 

@@ -2,6 +2,8 @@
 """Videos and their targets from annotation tools: exports of Label Studio, data sets of FiftyOne."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -10,8 +12,8 @@ from flash.data.targets import MultiLabelTargetFormatter, SingleLabelTargetForma
 from flash.video._base import VideoData
 from flash.video._files import PathLike, StageFiles, find_video, from_targets, to_predict
 from flash.video._options import one_of
-from pytorchvideo._checks import expected
-from pytorchvideo.data._tables import read_json
+from pytorchvideo._checks import expected, shortened
+from pytorchvideo._text import read_json
 from pytorchvideo.data._video_files import is_video
 
 if TYPE_CHECKING:
@@ -130,12 +132,13 @@ def labelled_tasks(file: PathLike, folder: PathLike | None, multi_label: bool) -
     """
     tasks = []
     for task in _tasks(file):
-        usable = [a for a in task.get("annotations", []) if not a.get("was_cancelled")]
-        usable.sort(key=lambda annotation: not annotation.get("ground_truth"))
-        if usable:
-            classes = _classes(file, task, usable[0], multi_label)
-            is_truth = bool(usable[0].get("ground_truth"))
-            tasks.append(Task(_video(file, task, folder), classes, is_truth))
+        with _named(file, task):
+            usable = [a for a in task.get("annotations", []) if not a.get("was_cancelled")]
+            usable.sort(key=lambda annotation: not annotation.get("ground_truth"))
+            if usable:
+                classes = _classes(usable[0], multi_label)
+                is_truth = bool(usable[0].get("ground_truth"))
+                tasks.append(Task(_video(file, task, folder), classes, is_truth))
     if not tasks:
         raise ValueError(
             f"Expected tasks with annotations in {file}, but none of its tasks has one."
@@ -145,7 +148,13 @@ def labelled_tasks(file: PathLike, folder: PathLike | None, multi_label: bool) -
 
 def tasks_to_predict(file: PathLike, folder: PathLike | None) -> StageFiles:
     """All tasks of an export, labelled or not."""
-    return to_predict([_video(file, task, folder) for task in _tasks(file)])
+    videos = []
+    for task in _tasks(file):
+        with _named(file, task):
+            videos.append(_video(file, task, folder))
+    if not videos:
+        raise ValueError(f"Expected tasks in {file}, but it has none.")
+    return to_predict(videos)
 
 
 def from_fiftyone(dataset: Any, stage: str, label_field: str) -> StageFiles:
@@ -206,21 +215,30 @@ def _tasks(file: PathLike) -> list[dict[str, Any]]:
     return tasks
 
 
-def _classes(
-    file: PathLike, task: dict[str, Any], annotation: dict[str, Any], multi_label: bool
-) -> list[str]:
-    where = f"{file}, task {task.get('id', '?')}: "
+@contextmanager
+def _named(file: PathLike, task: dict[str, Any]) -> Iterator[None]:
+    """Lets errors name the task; those of another form than an export's are a ValueError."""
+    where = f"{file}, task {shortened(str(task.get('id', '?')))}: "
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{where}{error}") from error
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"{where}not of the form of an export: {error}.") from error
+
+
+def _classes(annotation: dict[str, Any], multi_label: bool) -> list[str]:
     results = annotation.get("result", [])
     given = [result.get("value", {}).get(result.get("type")) for result in results]
     # an annotation may have a comment or a rating beside its classes
     lists = [v for v in given if isinstance(v, list) and all(isinstance(n, str) for n in v)]
     if results and not lists:
         kinds = ", ".join(str(result.get("type")) for result in results)
-        raise ValueError(where + expected("type", "choices, or another list of classes", kinds))
+        raise ValueError(expected("type", "choices, or another list of classes", kinds))
     classes = list(dict.fromkeys(name for names in lists for name in names))
     if not multi_label and len(classes) != 1:
         advice = "Use multi_label=True for videos with several." if classes else ""
-        raise ValueError(where + expected("annotation", "one class", classes, advice))
+        raise ValueError(expected("annotation", "one class", classes, advice))
     return classes
 
 
@@ -230,7 +248,7 @@ def _video(file: PathLike, task: dict[str, Any], folder: PathLike | None) -> str
     if not name:
         texts = [value for value in task.get("data", {}).values() if isinstance(value, str)]
         if not texts:
-            raise ValueError(f"{file}, task {task.get('id', '?')} names no video.")
+            raise ValueError("it names no video.")
         # files of a local storage are asked for as /data/local-files/?d=FOLDER/FILE
         urls = [urlsplit(text) for text in texts]
         names = [parse_qs(u.query).get("d", [unquote(u.path)])[0].lstrip("/") for u in urls]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Videos and their targets from tables: csv and json files, and data frames."""
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +13,8 @@ from flash.video._base import VideoData
 from flash.video._files import PathLike, Resolver, StageFiles, find_video, from_targets, to_predict
 from flash.video._options import one_of
 from pytorchvideo._checks import expected, near_names
-from pytorchvideo.data._tables import read_json, read_table, read_text
+from pytorchvideo._text import parse_json, read_json, read_lines
+from pytorchvideo.data._tables import read_table
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -245,8 +245,8 @@ def rows_of_json(file: PathLike, field: str | None) -> Rows:
     """
     path = os.fspath(file)
     if path.endswith((".jsonl", ".ndjson")):
-        lines = enumerate(read_text(path, "a json object in each line").splitlines(), 1)
-        return rows_of_frame([_json_line(path, n, line) for n, line in lines if line.strip()], path)
+        lines = read_lines(path, "a json object in each line")
+        return rows_of_frame([parse_json(line, path, n) for n, line in lines if line.strip()], path)
     content = read_json(path)
     if field is not None:
         if not isinstance(content, dict) or field not in content:
@@ -254,13 +254,6 @@ def rows_of_json(file: PathLike, field: str | None) -> Rows:
             raise ValueError(f"{path}: " + expected("field", f"one of {known}", field))
         content = content[field]
     return rows_of_frame(content, path)
-
-
-def _json_line(file: str, number: int, line: str) -> Any:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{file}, line {number}: not json: {error.msg}.") from error
 
 
 def rows_of_frame(frame: Any, name: str) -> Rows:

@@ -2,18 +2,20 @@
 """From one labelled video to its samples: the part that all datasets share."""
 
 import inspect
+import json
 import os
 from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from pytorchvideo._checks import expected
+from pytorchvideo._text import parse_json, read_lines
 from pytorchvideo.data._decode import FrameFilter, VideoError
 from pytorchvideo.data._skipped import OnError, SkipLog, SkippedClip
+from pytorchvideo.data._tables import csv_cell
 from pytorchvideo.data.clip_sampling import ClipInfo, ClipInfoList, ClipSampler
 from pytorchvideo.data.encoded_video import DECODERS, check_reading
 from pytorchvideo.data.video import Video, VideoPathHandler
@@ -268,15 +270,37 @@ def _parameters(function: Callable[..., Any]) -> frozenset[str]:
 def read_quarantine(quarantine: Quarantine) -> frozenset[str]:
     """The absolute paths of a collection of paths, or of a text file with one at the start of each line.
 
-    A tab ends the path; what follows, the reason, is for people.
+    A tab ends the path; what follows, the reason, is for people. A path in quotes is a text of json.
 
     Raises:
         FileNotFoundError: there is no such file.
+        ValueError: it is no text, or a line cannot be read.
     """
     if isinstance(quarantine, (str, os.PathLike)):
-        lines = Path(quarantine).read_text(encoding="utf-8").splitlines()
-        quarantine = [line.split("\t")[0] for line in lines if line.strip()]
+        lines = read_lines(quarantine, "a path in each line", keep_bytes=True)
+        quarantine = [_quarantined(quarantine, *line) for line in lines if line[1].strip()]
     return frozenset(os.path.abspath(path) for path in quarantine)
+
+
+def _quarantined(file: str | os.PathLike[str], number: int, line: str) -> str:
+    path = line.split("\t")[0]
+    if path.startswith('"'):
+        path = str(parse_json(path, file, number))
+    return path
+
+
+def quarantine_line(path: str, reason: str) -> str:
+    r"""Returns the line of a bad file: its absolute path, a tab, the reason.
+
+    Names that a line cannot hold are in quotes, as in json; a reason is no formula for a spreadsheet.
+
+    >>> quarantine_line("/a\nb.mp4", "=1+1 is no video.")
+    '"/a\\nb.mp4"\t\'=1+1 is no video.\n'
+    """
+    path = os.path.abspath(path)
+    if not path.isprintable() or path.startswith('"'):
+        path = json.dumps(path)
+    return f"{path}\t{csv_cell(' '.join(reason.split()))}\n"
 
 
 def copy_clip(clip: dict[str, Any]) -> dict[str, Any]:

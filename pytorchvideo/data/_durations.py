@@ -3,15 +3,19 @@
 
 import json
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytorchvideo._files import write_whole
+from pytorchvideo._text import read_json
 from pytorchvideo.data._clip_reader import ClipReader
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.clip_sampling import exact_seconds
+
+_DURATION = re.compile(r"\d{1,40}(/0*[1-9]\d{0,39})?")
 
 
 class Length(NamedTuple):
@@ -41,7 +45,6 @@ def read_lengths(
     found: dict[str, Length | None] = {
         path: Length(Fraction(known[path][2]), known[path][3])
         for path in stamps
-        # older caches have no rate
         if path in known and len(known[path]) == 4 and known[path][:2] == stamps[path]
     }
     missing = [path for path in dict.fromkeys(paths) if path not in found]
@@ -84,15 +87,27 @@ def _stamp(path: str) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _read_cache(cache: str | os.PathLike[str] | None) -> dict[str, Any]:
+def _read_cache(cache: str | os.PathLike[str] | None) -> dict[str, list[Any]]:
     if cache is None or not os.path.exists(cache):
         return {}
+    sentence = f"{cache} is not a cache of durations. Name another file, or remove it."
     try:
-        known = json.loads(Path(cache).read_text(encoding="utf-8"))
+        known = read_json(cache)
     except ValueError as error:
-        raise ValueError(
-            f"{cache} is not a cache of durations. Name another file, or remove it."
-        ) from error
-    if not isinstance(known, dict):
-        raise ValueError(f"{cache} is not a cache of durations. Name another file, or remove it.")
+        raise ValueError(sentence) from error
+    if not isinstance(known, dict) or not all(map(_is_entry, known.values())):
+        raise ValueError(sentence)
     return known
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether an entry is ``[bytes, ns, duration, rate]``; older caches have no rate."""
+    if not isinstance(entry, list) or len(entry) not in (3, 4):
+        return False
+    *stamp, duration = entry[:3]
+    return (
+        all(isinstance(number, int) for number in stamp)
+        and isinstance(duration, str)
+        and _DURATION.fullmatch(duration) is not None
+        and (len(entry) == 3 or entry[3] is None or isinstance(entry[3], (int, float)))
+    )

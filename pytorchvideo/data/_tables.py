@@ -1,52 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading annotation files, where every complaint names the file and the line, and writing files whole."""
+"""Tables in text files, where every complaint names the file and the line."""
 
 import csv
-import json
-from collections.abc import Collection, Iterator
-from pathlib import Path
-from typing import Any
+import itertools
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import IO, Any
 
-from pytorchvideo._checks import expected
-
-
-def read_text(file: str | Path, wanted: str) -> str:
-    """Returns a file in UTF-8, without a byte order mark.
-
-    Args:
-        file: its path.
-        wanted: what it should hold, for the error.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is not text.
-    """
-    path = Path(file)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}. Expected {wanted}.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a text file in UTF-8. Expected {wanted}.") from error
-    if "\0" in text:  # UTF-16 without a mark, or no text at all
-        raise ValueError(f"{path} is not a text file in UTF-8. Expected {wanted}.")
-    return text
+from pytorchvideo._checks import expected, shortened
+from pytorchvideo._text import PathLike, read_lines
 
 
-def bad_line(file: str | Path, number: int, line: str, wanted: str) -> ValueError:
+def bad_line(file: PathLike, number: int, line: str, wanted: str) -> ValueError:
     """Returns the error for a line that cannot be read."""
     return ValueError(f"{file}, line {number}: " + expected("line", wanted, line))
 
 
-def read_rows(file: str | Path, delimiter: str | None = ",") -> Iterator[tuple[int, list[str]]]:
-    """Yields the line number and the fields of every line that is not blank; a delimiter of None is found."""
-    text = read_text(file, f"lines with fields separated by {delimiter or ','!r}")
+def read_rows(file: PathLike, delimiter: str | None = ",") -> Iterator[tuple[int, list[str]]]:
+    """Yields the line number and the fields of every line that is not blank; a delimiter of None is found.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not text, see :func:`~pytorchvideo._text.read_lines`, or a field is longer than csv allows.
+    """
+    wanted = f"lines with fields separated by {delimiter or ','!r}"
+    # with their ends, since a field in quotes may have several lines
+    lines: Iterator[str] = (f"{line}\n" for _, line in read_lines(file, wanted))
     if delimiter is None:
-        delimiter = delimiter_of(text.lstrip().partition("\n")[0])
-    reader = csv.reader(text.split("\n"), delimiter=delimiter, skipinitialspace=True)
-    for fields in reader:
-        if any(field.strip() for field in fields):
-            yield reader.line_num, [field.strip() for field in fields]
+        start: list[str] = []
+        for line in lines:
+            start.append(line)
+            if line.strip():
+                break
+        delimiter = delimiter_of(start[-1].lstrip() if start else "")
+        lines = itertools.chain(start, lines)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    try:
+        for fields in reader:
+            if any(field.strip() for field in fields):
+                yield reader.line_num, [field.strip() for field in fields]
+    except csv.Error as error:
+        raise ValueError(f"{file}, line {reader.line_num}: {too_long(error)}") from error
+
+
+def too_long(error: csv.Error) -> str:
+    """Returns the sentence for what csv says of a field."""
+    if "field limit" not in str(error):
+        return f"{error}."
+    most = csv.field_size_limit()
+    return f"expected fields of at most {most:,} characters. Is there a quote that is not closed?"
 
 
 def delimiter_of(header: str) -> str:
@@ -59,7 +62,7 @@ def delimiter_of(header: str) -> str:
 
 
 def read_table(
-    file: str | Path, columns: Collection[str], delimiter: str | None = ","
+    file: PathLike, columns: Collection[str], delimiter: str | None = ","
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yields the line number and the named fields of every row below a header.
 
@@ -80,6 +83,10 @@ def read_table(
     number, header = first
     if not set(columns) <= set(header):
         raise bad_line(file, number, (delimiter or ",").join(header), wanted)
+    twice = [name for name, count in Counter(filter(None, header)).items() if count > 1]
+    if twice:
+        wanted = f"a header with one column {shortened(twice[0])!r}"
+        raise bad_line(file, number, (delimiter or ",").join(header), wanted)
     for number, fields in rows:
         if len(fields) != len(header):
             wanted = f"{len(header)} fields, as the header has"
@@ -87,14 +94,42 @@ def read_table(
         yield number, dict(zip(header, fields, strict=True))
 
 
-def read_json(file: str | Path) -> Any:
-    """Returns what a json file holds.
+# where a cell begins, also for spreadsheets that take another sign, or the end of a line, for the end of the one before
+_BEGINS = r"(?:^|(?<=[;\t\r\n]))"
+_FORMULA = r"(?='*[=+\-@＝＋－＠\t\r\n])"
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not json; the message says where.
+
+def csv_cell(value: Any) -> Any:
+    """Returns a text as no spreadsheet takes it for a formula: with an apostrophe in front where it might.
+
+    Numbers, None and other texts stay as they are. The signs are those of OWASP, "CSV Injection"
+    (https://owasp.org/www-community/attacks/CSV_Injection). :func:`csv_text` gives back the text.
+
+    >>> csv_cell("=1+1"), csv_cell("'=1"), csv_cell("a;=1"), csv_cell("running"), csv_cell(-1.5)
+    ("'=1+1", "''=1", "a;'=1", 'running', -1.5)
     """
-    try:
-        return json.loads(read_text(file, "a json file"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{file}, line {error.lineno}: not json: {error.msg}.") from error
+    return re.sub(_BEGINS + _FORMULA, "'", value) if isinstance(value, str) else value
+
+
+def csv_text(cell: str) -> str:
+    """Returns the text behind a cell that :func:`csv_cell` made.
+
+    >>> csv_text("'=1+1"), csv_text("'tis")
+    ('=1+1', "'tis")
+    """
+    return re.sub(f"{_BEGINS}'{_FORMULA}", "", cell)
+
+
+def write_rows(file: IO[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes the lines of a csv file, which holds no formula: see :func:`csv_cell`.
+
+    >>> import io
+    >>> file = io.StringIO()
+    >>> write_rows(file, [("label", "score"), ("=1+1", 0.5)])
+    >>> file.getvalue().splitlines()
+    ['label,score', "'=1+1,0.5"]
+    """
+    writer = csv.writer(
+        file
+    )  # lines end as RFC 4180 says, and names that hold such an end are in quotes
+    writer.writerows([csv_cell(value) for value in row] for row in rows)

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from pytorchvideo._checks import expected
-from pytorchvideo.data._tables import bad_line, read_text
+from pytorchvideo._checks import expected, shortened
+from pytorchvideo._text import read_lines
+from pytorchvideo.data._tables import bad_line, too_long
 from pytorchvideo.data._video_files import VIDEO_SUFFIXES, is_video
 
 _PATH_COLUMNS = {
@@ -98,8 +99,8 @@ class VideoList:
         if split is None:
             if len(known) > 1:
                 raise ValueError(
-                    f"{self.file} has videos of several splits ({', '.join(known)}). Say which are meant, such as "
-                    f"split={known[0]!r}, or split='all'."
+                    f"{self.file} has videos of several splits ({shortened(', '.join(known))}). Say which are "
+                    f"meant, such as split={shortened(known[0])!r}, or split='all'."
                 )
             return self.rows
         wanted = split_name(split)
@@ -107,7 +108,7 @@ class VideoList:
             names = (
                 f"one of {', '.join(known)}" if known else "None, since it has no column `split`"
             )
-            raise ValueError(f"{self.file}: " + expected("split", names, split))
+            raise ValueError(f"{self.file}: " + expected("split", shortened(names), split))
         return [row for row in self.rows if row.split == wanted]
 
 
@@ -134,13 +135,14 @@ def read_list(
         ValueError: a line that cannot be understood, named with the file and its number; or no video.
     """
     path = Path(file)
-    text = read_text(path, "a list with one `path label` per line")
-    if path.suffix.lower() == ".json":
+    if path.suffix.lower() == ".json" and path.is_file():
         raise ValueError(
             f"{path} is json, and no list of `path label` lines. VideoClassificationData.from_json reads json."
         )
-    lines = [(n, line.strip()) for n, line in enumerate(text.split("\n"), 1)]
-    lines = [(n, line) for n, line in lines if line and not re.match(r"#(\s|$)", line)]
+    stripped = (
+        (n, line.strip()) for n, line in read_lines(path, "a list with one `path label` per line")
+    )
+    lines = [(n, line) for n, line in stripped if line and not re.match(r"#(\s|$)", line)]
     found = _read_lines(path, lines, label_columns) if lines else VideoList(path, [])
     if not found.rows:
         raise ValueError(f"{path} lists no video. Expected one `path label` line per video.")
@@ -234,12 +236,14 @@ class _Columns:
             role = next((role for role, known in roles.items() if name in known), None)
             if role is None:
                 raise ValueError(
-                    f"{where}expected columns of a path, a label and perhaps a split, but got {written!r}. Leave it "
-                    "out, or say which columns count: VideoClassificationData.from_csv(input_field, target_fields)."
+                    f"{where}expected columns of a path, a label and perhaps a split, but got {shortened(written)!r}. "
+                    "Leave it out, or say which columns count: VideoClassificationData.from_csv(input_field, "
+                    "target_fields)."
                 )
             if role in found:
                 raise ValueError(
-                    f"{where}expected one column with the {role}, but got both {names[found[role]]!r} and {written!r}."
+                    f"{where}expected one column with the {role}, but got both {shortened(names[found[role]])!r} "
+                    f"and {shortened(written)!r}."
                 )
             found[role] = index
         clip = [found[name] for name in _KINETICS if name in found]
@@ -265,6 +269,8 @@ class _Columns:
         try:
             fields = _fields(line, self.separator)
         except csv.Error as error:
+            if "field limit" in str(error):
+                raise ValueError(f"{file}, line {number}: {too_long(error)}") from error
             raise bad_line(file, number, line, "one whose quotes are closed") from error
         while len(fields) > self.count and not fields[-1]:
             fields.pop()  # a spreadsheet's empty columns
@@ -290,7 +296,7 @@ class _Columns:
     def _clip_name(self, fields: list[str]) -> str:
         """``YOUTUBE-ID_000012_000022``; empty where the fields are no times."""
         name, *times = (fields[index] for index in self.clip)
-        if not name or not all(re.fullmatch(r"\d+(?:\.0*)?", time) for time in times):
+        if not name or not all(re.fullmatch(r"\d{1,9}(?:\.0{0,9})?", time) for time in times):
             return ""
         start, end = (int(float(time)) for time in times)
         return f"{name}_{start:06d}_{end:06d}"

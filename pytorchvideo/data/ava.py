@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 from torch.utils.data import RandomSampler, Sampler
 
+from pytorchvideo._text import SMALL, read_text
 from pytorchvideo.data._clip_reader import Transform
 from pytorchvideo.data._frame_lists import read_frame_lists
 from pytorchvideo.data._left_out import warn_of_left_out
 from pytorchvideo.data._skipped import SkippedClip
-from pytorchvideo.data._tables import bad_line, read_rows, read_text
+from pytorchvideo.data._tables import bad_line, read_rows
 from pytorchvideo.data.clip_sampling import ClipInfo, ClipSampler, Seconds, exact_seconds
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
 
@@ -138,16 +139,23 @@ class AvaLabeledVideoFramePaths:
             Class id -> name, and the set of class ids.
 
         Raises:
-            ValueError: there are not as many names as ids, or none.
+            ValueError: there are not as many names as ids, or none, or an id twice.
         """
-        text = read_text(label_map_file, "entries with `name:` and `label_id:`")
-        names = re.findall(r'^\s*name:\s*"(.*)"\s*$', text, flags=re.MULTILINE)
-        ids = re.findall(r"^\s*(?:label_id|id):\s*(\d+)\s*$", text, flags=re.MULTILINE)
+        wanted = "entries with `name:` and `label_id:`"
+        text = read_text(label_map_file, wanted, max_bytes=SMALL)
+        names = re.findall(r'^[ \t]*name:[ \t]*"(.*)"[ \t]*$', text, flags=re.MULTILINE)
+        ids = re.findall(r"^[ \t]*(?:label_id|id):[ \t]*(\d{1,9})[ \t]*$", text, flags=re.MULTILINE)
         if not ids or len(names) != len(ids):
             raise ValueError(
                 f"{label_map_file}: expected a name and an id per class, but got {len(names)} names, {len(ids)} ids."
             )
-        label_map = {int(i): name for i, name in zip(ids, names, strict=True)}
+        label_map: dict[int, str] = {}
+        for number, name in zip(map(int, ids), names, strict=True):
+            if number in label_map:
+                raise ValueError(
+                    f"{label_map_file}: the id {number} is that of {label_map[number]!r} and of {name!r}."
+                )
+            label_map[number] = name
         return label_map, set(label_map)
 
 

@@ -5,6 +5,8 @@ Each kind of row is a dataclass; the header names its fields.
 """
 
 import enum
+import math
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +46,11 @@ __all__ = [
 ]
 
 
+_TIME = re.compile(r"(\d{1,6}):([0-5]?\d):([0-5]?\d(?:\.\d{0,12})?)")
+_MOST_FRAMES = 10_000_000  # of a video: two days at 60 frames per second
+_LONGEST_NAME = 255  # of a file, on the file systems of today
+
+
 @dataclass
 class EncodedVideoInfo(DataclassFieldCaster):
     """Where the file of a video lies."""
@@ -74,6 +81,16 @@ class VideoFrameInfo(DataclassFieldCaster):
     max_frame_number: int
     file_extension: str
 
+    def __post_init__(self) -> None:
+        """Casts the fields; raises a ValueError for frames that no video has."""
+        super().__post_init__()
+        count = self.max_frame_number - self.min_frame_number + 1
+        if count > _MOST_FRAMES:
+            raise ValueError(expected("max_frame_number", f"{_MOST_FRAMES} frames at most", count))
+        if self.frame_string_length > _LONGEST_NAME:
+            wanted = f"at most {_LONGEST_NAME}"
+            raise ValueError(expected("frame_string_length", wanted, self.frame_string_length))
+
 
 @dataclass
 class VideoInfo(DataclassFieldCaster):
@@ -83,6 +100,18 @@ class VideoInfo(DataclassFieldCaster):
     resolution: str
     duration: float
     fps: float
+
+    def __post_init__(self) -> None:
+        """Casts the fields; raises a ValueError for a length that is none."""
+        super().__post_init__()
+        check_finite(self, "duration", "fps")
+
+
+def check_finite(row: Any, *names: str) -> None:
+    """Raises a ValueError if one of these fields is infinite, or no number."""
+    for name in names:
+        if not math.isfinite(getattr(row, name)):
+            raise ValueError(expected(name, "a finite number", getattr(row, name)))
 
 
 @dataclass
@@ -288,14 +317,11 @@ def get_seconds_from_hms_time(time_str: str) -> float:
     3723.25
     """
     wanted = "a time as in 01:02:03.25"
-    try:
-        hours, minutes, seconds = time_str.split(":")
-        parts = int(hours), int(minutes), Fraction(seconds)
-    except ValueError as error:
-        raise ValueError(expected("time_str", wanted, time_str)) from error
-    if parts[0] < 0 or not 0 <= parts[1] < 60 or not 0 <= parts[2] < 60:
+    found = _TIME.fullmatch(time_str)
+    if found is None:
         raise ValueError(expected("time_str", wanted, time_str))
-    return float(3600 * parts[0] + 60 * parts[1] + parts[2])
+    hours, minutes, seconds = (Fraction(part) for part in found.groups())
+    return float(3600 * hours + 60 * minutes + seconds)
 
 
 def save_encoded_video_manifest(

@@ -21,6 +21,7 @@ from pytorchvideo.data.dataset_manifest_utils import (
     VideoClipInfo,
     VideoDataset,
     VideoDatasetType,
+    check_finite,
 )
 from pytorchvideo.data.utils import DataclassFieldCaster, load_dataclass_dict_from_csv
 from pytorchvideo.data.video import Video
@@ -78,6 +79,11 @@ class LabelData(DataclassFieldCaster):
     stop_frame: int
     label_id: int
     label_name: str
+
+    def __post_init__(self) -> None:
+        """Casts the fields; raises a ValueError for a time that is none."""
+        super().__post_init__()
+        check_finite(self, "start_time", "stop_time")
 
 
 def _load_labels(file: str) -> dict[str, list[LabelData]]:

@@ -12,9 +12,10 @@ from typing import Any
 
 from torch.utils.data import RandomSampler, Sampler
 
-from pytorchvideo._checks import check_choice, expected
+from pytorchvideo._checks import check_choice, expected, shortened
+from pytorchvideo._text import read_lines
 from pytorchvideo.data._clip_reader import Transform
-from pytorchvideo.data._tables import bad_line, read_text
+from pytorchvideo.data._tables import bad_line
 from pytorchvideo.data.clip_sampling import ClipSampler
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
 
@@ -94,7 +95,8 @@ class Hmdb51LabeledVideoPaths:
         wanted = _SPLIT_TYPES[split_type]
         found = [pair for file in file_paths for pair in _read_split(Path(file), wanted)]
         if not found:
-            raise ValueError(f"The {len(file_paths)} split files list no {split_type} video.")
+            names = shortened(", ".join(map(str, file_paths)))
+            raise ValueError(f"The split files list no {split_type} video: {names}.")
         return cls(found)
 
     @property
@@ -119,7 +121,7 @@ def _read_split(file: Path, wanted: str) -> list[tuple[str, dict[str, Any]]]:
     if name is None:
         raise ValueError(f"Expected a file `<action>_test_split<id>.txt`, but got {file}.")
     found = []
-    for number, line in enumerate(read_text(file, "`<video> <0|1|2>` lines").splitlines(), 1):
+    for number, line in read_lines(file, "`<video> <0|1|2>` lines"):
         if not line.strip():
             continue
         video, _, kind = line.strip().rpartition(" ")

@@ -9,8 +9,8 @@ from typing import Any
 from torch.utils.data import RandomSampler, Sampler
 
 from pytorchvideo._checks import near_names
+from pytorchvideo._text import read_json, seconds
 from pytorchvideo.data._clip_reader import Transform
-from pytorchvideo.data._tables import read_json
 from pytorchvideo.data.clip_sampling import (
     ClipInfo,
     ClipInfoList,
@@ -169,8 +169,8 @@ def _annotations(data_path: str) -> Iterator[_Annotation]:
                 start = annotation["critical_frame_selection_parent_start_sec"]
                 end = annotation["critical_frame_selection_parent_end_sec"]
                 if noun is not None and verb is not None and not unsure:
-                    yield name, float(start), float(end), str(noun), str(verb)
-        except (KeyError, TypeError, ValueError) as error:
+                    yield name, seconds(start), seconds(end), str(noun), str(verb)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{data_path}, video {name!r}: an annotation cannot be read: {error!r}."
             ) from error

@@ -21,6 +21,10 @@ from pytorchvideo.data._video_lists import WHOLE_NUMBER, Row, VideoList, read_li
 NO_LABEL = -1
 """The label of a video whose line has none."""
 
+_MOST_DIGITS = 18  # which a tensor of int64 holds
+_MOST_CLASSES = 1_000_000  # of which each video has one number
+_OTHER_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")  # where WHOLE_NUMBER does not match
+
 Target = int | list[int] | None
 """The class of a video; several, where a list has such; or none."""
 
@@ -282,10 +286,10 @@ def _class_ids(file: Path, rows: Sequence[Row]) -> tuple[list[Target], list[str]
     numeric = bool(labelled) and _numbers(labelled[0].label) is not None
     for row in labelled:
         is_id = _numbers(row.label) is not None
-        if is_id != numeric or (not is_id and re.fullmatch(r"[+-]?(\d+\.\d*|\.\d+)", row.label)):
+        if is_id != numeric or (not is_id and _OTHER_NUMBER.fullmatch(row.label)):
             wanted = "a class number, as before" if numeric else "a class name, as before"
             if row is labelled[0]:
-                wanted = "a class number or a class name"
+                wanted = f"a class number of at most {_MOST_DIGITS} digits or a class name"
             raise bad_line(file, row.line, f"{row.path} {row.label}", wanted)
         if not numeric and not row.is_sure:
             wanted = (
@@ -304,8 +308,8 @@ def _numeric_targets(file: Path, rows: Sequence[Row]) -> list[Target]:
     if all(len(some) < 2 for some in numbers):
         return [some[0] if some else None for some in numbers]
     for row, some in zip(rows, numbers, strict=True):
-        if min(some, default=0) < 0:
-            wanted = "one with class numbers >= 0, as others have several"
+        if not 0 <= min(some, default=0) <= max(some, default=0) < _MOST_CLASSES:
+            wanted = f"one with class numbers in 0..{_MOST_CLASSES - 1}, as others have several"
             raise bad_line(file, row.line, f"{row.path} {row.label}", wanted)
     return list(numbers)
 
@@ -316,9 +320,10 @@ def _numbers(label: str) -> list[int] | None:
     >>> _numbers("3"), _numbers("3.0"), _numbers("1 3"), _numbers("1.5"), _numbers("run")
     ([3], [3], [1, 3], None, None)
     """
-    if label.isdecimal():
+    if label.isdecimal() and len(label) <= _MOST_DIGITS:
         return [int(label)]
     texts = [text for text in re.split(r"[\s,;]+", label) if text]
     if not texts or not all(re.fullmatch(WHOLE_NUMBER, text) for text in texts):
         return None
-    return [int(text.split(".")[0]) for text in texts]
+    wholes = [text.split(".")[0] for text in texts]
+    return None if max(map(len, wholes)) > _MOST_DIGITS else [int(text) for text in wholes]

@@ -6,6 +6,7 @@ of the videos (a list of ``{"id", "template", ...}``) and the list of frames (``
 """
 
 import random
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -13,11 +14,11 @@ from typing import Any
 from torch.utils.data import RandomSampler, Sampler
 
 from pytorchvideo._checks import expected
+from pytorchvideo._text import SMALL, read_json
 from pytorchvideo.data._clip_reader import Transform
 from pytorchvideo.data._frame_lists import FrameListHandler, read_frame_lists
 from pytorchvideo.data._left_out import warn_of_left_out
 from pytorchvideo.data._skipped import SkippedClip
-from pytorchvideo.data._tables import read_json
 from pytorchvideo.data.clip_sampling import (
     ClipInfo,
     ClipInfoList,
@@ -138,13 +139,17 @@ class _WholeVideos(ClipSampler):
 
 def _read_labels(label_name_file: str, video_label_file: str) -> dict[str, int]:
     """Video id -> class id, in the order of the file."""
-    try:
-        ids = {template: int(index) for template, index in read_json(label_name_file).items()}
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f'{label_name_file}: expected `{{template: "index"}}`: {error}') from error
+    ids = _read_templates(label_name_file)
     labels = {}
-    for number, video in enumerate(read_json(video_label_file)):
-        if not isinstance(video, dict) or not {"id", "template"} <= video.keys():
+    videos = read_json(video_label_file)
+    if not isinstance(videos, list):
+        raise ValueError(f'{video_label_file}: expected a list of `{{"id", "template"}}`.')
+    for number, video in enumerate(videos):
+        if (
+            not isinstance(video, dict)
+            or not isinstance(video.get("id"), (str, int))
+            or not isinstance(video.get("template"), str)
+        ):
             wanted = 'an object with "id" and "template"'
             raise ValueError(f"{video_label_file}: " + expected(f"[{number}]", wanted, video))
         template = video["template"].replace("[", "").replace("]", "")
@@ -154,3 +159,22 @@ def _read_labels(label_name_file: str, video_label_file: str) -> dict[str, int]:
             )
         labels[str(video["id"])] = ids[template]
     return labels
+
+
+def _read_templates(file: str) -> dict[str, int]:
+    """Template -> class id."""
+    templates = read_json(file, max_bytes=SMALL)
+    if not isinstance(templates, dict):
+        raise ValueError(f'{file}: expected `{{template: "index"}}`.')
+    ids: dict[str, int] = {}
+    names: dict[int, str] = {}
+    for template, index in templates.items():
+        if not re.fullmatch(r"\d{1,9}", str(index)):
+            raise ValueError(f"{file}: " + expected(template, 'a class number such as "3"', index))
+        number = ids[template] = int(index)
+        if number in names:
+            raise ValueError(
+                f"{file}: {names[number]!r} and {template!r} have the number {number}."
+            )
+        names[number] = template
+    return ids

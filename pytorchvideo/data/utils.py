@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small tools around videos: layouts, times, writing a clip to a file, tables of dataclasses."""
 
-import csv
 import dataclasses
+import itertools
 import logging
 import math
 import warnings
@@ -15,9 +15,9 @@ from typing import Any, Literal, TypeVar, get_type_hints
 import torch
 from torch.utils.data import Sampler
 
-from pytorchvideo._checks import check_choice, expected
+from pytorchvideo._checks import check_choice, expected, shortened
 from pytorchvideo.data._randomness import current_worker, seeded
-from pytorchvideo.data._tables import bad_line, read_table
+from pytorchvideo.data._tables import bad_line, csv_text, read_table, write_rows
 
 Row = TypeVar("Row")
 
@@ -200,9 +200,10 @@ class DataclassFieldCaster:
                     value = initializer(value)
                 elif isinstance(kind, type) and not isinstance(value, kind):
                     value = _boolean(value) if kind is bool else kind(value)
-            except (SyntaxError, TypeError, ValueError) as error:
+            except (SyntaxError, TypeError, ValueError, OverflowError, RecursionError) as error:
+                shown = shortened(repr(value))
                 raise ValueError(
-                    f"{type(self).__name__}: the field `{field.name}` cannot be {value!r}: {error}"
+                    f"{type(self).__name__}: the field `{field.name}` cannot be {shown}: {error}"
                 ) from error
             object.__setattr__(self, field.name, value)  # frozen dataclasses, too
 
@@ -252,7 +253,7 @@ def load_dataclass_dict_from_csv(
     found: dict[Any, Any] = {}
     for number, row in read_table(input_csv_file_path, names):
         try:
-            made = dataclass_class(**{name: row[name] for name in names})
+            made = dataclass_class(**{name: csv_text(row[name]) for name in names})
         except ValueError as error:
             raise ValueError(f"{input_csv_file_path}, line {number}: {error}") from error
         key = getattr(made, dict_key_field)
@@ -271,6 +272,9 @@ def save_dataclass_objs_to_headered_csv(
 ) -> None:
     """Writes dataclasses of one class to a csv file, the names of the fields as its header.
 
+    A text that a spreadsheet would take for a formula gets an apostrophe in front, which
+    :func:`load_dataclass_dict_from_csv` takes off.
+
     Raises:
         ValueError: there are none, so that the fields are not known.
     """
@@ -278,9 +282,8 @@ def save_dataclass_objs_to_headered_csv(
         raise ValueError(expected("dataclass_objs", "at least one", dataclass_objs))
     names = [field.name for field in dataclasses.fields(dataclass_objs[0])]
     with open(file_name, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows([getattr(made, name) for name in names] for made in dataclass_objs)
+        rows = ([getattr(made, name) for name in names] for made in dataclass_objs)
+        write_rows(file, itertools.chain([names], rows))
 
 
 def get_logger(name: str) -> logging.Logger:

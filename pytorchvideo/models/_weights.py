@@ -2,6 +2,7 @@
 """Published weights with all that is needed to use them: address, hash, clip recipe, labels, scores."""
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -18,6 +19,9 @@ from pytorchvideo._checks import expected
 from pytorchvideo.models._checkpoint import load_checkpoint, read_checkpoint
 
 __all__ = ["ClipRecipe", "Views", "Weights", "fetch", "load_checkpoint", "read_checkpoint"]
+
+# what a file may ask for: pixels, frames; channels, pathways
+_LARGEST, _MOST_PARTS = 1 << 16, 16
 
 # Range of the short side in training over the side in evaluation (arXiv 1711.07971, section 4: 256 to 320).
 _TRAIN_SIDE_RANGE = 1.25
@@ -180,15 +184,37 @@ class ClipRecipe:
         """Makes a recipe from what :meth:`to_dict` returned.
 
         Raises:
-            ValueError: a name is not one of a recipe.
+            ValueError: a name is not one of a recipe, or a value none that it can have.
         """
         names = {field.name for field in fields(cls)}
-        if not set(values) <= names:
-            raise ValueError(expected("recipe", f"made of {sorted(names)}", sorted(values)))
+        given = set(values) if isinstance(values, Mapping) else {""}
+        if not {"num_frames", "sampling_rate"} <= given <= names:
+            wanted = f"made of {sorted(names)}, with num_frames and sampling_rate"
+            raise ValueError(expected("recipe", wanted, values))
+        for name, value in values.items():
+            if not _fits(name, value):
+                raise ValueError(expected(name, "what a recipe can have", value))
         arguments: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }
         return cls(**arguments)
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a file may set a field of a recipe so."""
+    if value is None:
+        return name in ("crop_size", "pathway_ratio")
+    if name == "frames_per_second":
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    if name in ("mean", "std", "pathway_ratio"):
+        kinds = int if name == "pathway_ratio" else (int, float)
+        return (
+            isinstance(value, (list, tuple))
+            and 0 < len(value) <= _MOST_PARTS
+            and all(isinstance(part, kinds) and math.isfinite(part) for part in value)
+            and (name == "mean" or all(part > 0 for part in value))
+        )
+    return isinstance(value, int) and 0 < value <= _LARGEST
 
 
 @dataclass(frozen=True)

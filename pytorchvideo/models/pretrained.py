@@ -25,6 +25,7 @@ from torch import nn
 
 from pytorchvideo._checks import expected
 from pytorchvideo._files import whole_file, write_whole
+from pytorchvideo._text import read_object
 from pytorchvideo.models._hub_files import download, upload
 from pytorchvideo.models._model_card import model_card
 from pytorchvideo.models._rebuild import rebuild_model
@@ -35,17 +36,17 @@ __all__ = ["PretrainedModel"]
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 _FORMAT, _VERSION = "pytorchvideo.pretrained", 1
-_NEEDED = {
-    "labels",
-    "licence",
-    "metrics",
-    "model_kwargs",
-    "model_name",
-    "multi_label",
-    "num_classes",
-    "protocol",
-    "recipe",
-    "version",
+_KINDS: dict[str, type] = {
+    "labels": list,
+    "licence": str,
+    "metrics": dict,
+    "model_kwargs": dict,
+    "model_name": str,
+    "multi_label": bool,
+    "num_classes": int,
+    "protocol": str,
+    "recipe": dict,
+    "version": int,
 }
 
 
@@ -291,18 +292,23 @@ def _is_plain(value: Any) -> bool:
 def _read_config(file: Path, source: str) -> dict[str, Any]:
     if not file.is_file():
         raise FileNotFoundError(f"There is no {file.name} in {source}: it is no saved model.")
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is not JSON. Save the model again.") from error
-    if not isinstance(config, dict) or config.get("format") != _FORMAT:
-        kind = config.get("model_type") if isinstance(config, dict) else None
+    config = read_object(file, "the description of a model")
+    if config.get("format") != _FORMAT:
+        kind = config.get("model_type")
         advice = f" It is a model of transformers ({kind}): create_hugging_face loads it." * bool(
             kind
         )
         raise ValueError(f"{source} holds no model that PretrainedModel saved.{advice}")
-    if missing := sorted(_NEEDED - set(config)):
+    if missing := sorted(set(_KINDS) - set(config)):
         raise ValueError(f"{file} does not say {', '.join(missing)}. Save the model again.")
+    for name, kind in _KINDS.items():
+        if not isinstance(config[name], kind):
+            wanted = f"of the type {kind.__name__}"
+            raise ValueError(f"{file}: " + expected(name, wanted, config[name]))
     if config["version"] > _VERSION:
         raise ValueError(f"{source} was written by a later version of pytorchvideo. Install that.")
+    if not isinstance(config.get("threshold", 0.5), (int, float)):
+        raise ValueError(f"{file}: " + expected("threshold", "a number", config["threshold"]))
+    if not all(isinstance(value, (int, float)) for value in config["metrics"].values()):
+        raise ValueError(f"{file}: " + expected("metrics", "numbers", config["metrics"]))
     return config

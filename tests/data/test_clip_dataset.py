@@ -2,6 +2,7 @@
 """The sized dataset: the same samples as the iterable one, any order, any worker, any restart."""
 
 import json
+import os
 import pickle
 from collections.abc import Callable
 from fractions import Fraction
@@ -12,6 +13,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, WeightedRandomSampler
 
+from pytorchvideo._files import write_whole
 from pytorchvideo.data import (
     ClipDataset,
     Kinetics,
@@ -19,6 +21,7 @@ from pytorchvideo.data import (
     LabeledVideoPaths,
     make_clip_sampler,
 )
+from pytorchvideo.data._clip_reader import quarantine_line, read_quarantine
 from pytorchvideo.data._decode import VideoError
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
@@ -298,3 +301,23 @@ def test_durations_are_kept_until_a_file_changes(
     cache.write_text("[]")
     with pytest.raises(ValueError, match=r"durations\.json is not a cache of durations"):
         opened()
+
+
+def test_a_quarantine_list_holds_any_name(tmp_path: Path) -> None:
+    names = [
+        "a b.mp4",
+        "tab\there.mp4",
+        "line\nfeed.mp4",
+        '"q".mp4',
+        "caf\udce9.mp4",
+        "a\u2028.mp4",
+    ]
+    paths = [os.path.join(tmp_path, name) for name in names]
+    listed = tmp_path / "bad.txt"
+    write_whole(listed, "".join(quarantine_line(path, "=1+1\nis no video.") for path in paths))
+    assert read_quarantine(listed) == frozenset(paths)
+    lines = listed.read_text(encoding="utf-8").split("\n")
+    assert [line.split("\t")[1] for line in lines if line] == ["'=1+1 is no video."] * len(paths)
+    # lists of former releases have such names as their bytes
+    listed.write_bytes(os.fsencode(f"\ufeff{paths[0]}\treason\r\n{paths[4]}\n"))
+    assert read_quarantine(listed) == {paths[0], paths[4]}

@@ -134,7 +134,11 @@ def test_names_with_spaces(tmp_path: Path, text: str) -> None:
         ('a.mp4,"0\nb.mp4,1\n', r"list.csv, line 1: .*quotes are closed.*'a.mp4,\"0'"),
         ("a.mp4 run\nb.mp4,walk\n", r"list.csv, line 2: .*without a comma"),
         ("# May\nframes/a ice skating\n", r"list.csv, line 2: .*a tab or a comma before the label"),
-        ("a.mp4 0 1\nb.mp4 -1\n", r"list.csv, line 2: .*class numbers >= 0"),
+        (f"a.mp4 {'9' * 19}\n", r"list.csv, line 1: .*a class number of at most 18 digits"),
+        (f"a.mp4 1\nb.mp4 {'9' * 5000}\n", r"list.csv, line 2: .*a class number, as before"),
+        ("a.mp4 0 1\nb.mp4 1000000\n", r"list.csv, line 2: .*class numbers in 0\.\.999999"),
+        (f"path,label\na,b\n{'x' * 131073},c\n", r"list.csv, line 3: expected fields of at most"),
+        ("a.mp4 0 1\nb.mp4 -1\n", r"list.csv, line 2: .*class numbers in 0\.\.999999"),
         ("youtube_id,time_start\nabc,0\n", r"list.csv, line 1: .*youtube_id, time_start, time_end"),
         (
             "label,youtube_id,time_start,time_end,split\nrun,abc,0,ten,train\n",

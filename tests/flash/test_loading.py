@@ -32,14 +32,35 @@ def test_names_in_every_form(name: str, content: str, tmp_path: Path) -> None:
 
 
 def test_names_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no file of class names"):
+    with pytest.raises(FileNotFoundError, match=r"no file .*none.txt. Expected class names"):
         read_names(tmp_path / "none.txt")
     (tmp_path / "empty.txt").touch()
     with pytest.raises(ValueError, match="a class name a line"):
         read_names(tmp_path / "empty.txt")
     (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(ValueError, match=r"bad.json is no json"):
+    with pytest.raises(ValueError, match=r"bad.json, line 1: not json"):
         read_names(tmp_path / "bad.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.txt", "run\n\nwalk\nrun\n", r"a\.txt, line 4: the name 'run' is that of .*line 1, too"),
+        ("a.json", '{"run": 0, "walk": 0}', r"the number 0 is that of 'run' and of 'walk'"),
+        ("a.json", '{"run": 1, "walk": 2}', "the numbers 0 to 1 for 2 classes, but 0 is missing"),
+        ("a.json", '{"0": "run", "2": "walk"}', "the numbers 0 to 1 .*, but 1 is missing"),
+        ("a.json", '{"run": 0, "run": 1}', "the name 'run' comes twice"),
+        ("a.json", '{"run": 1.5}', "Expected `run` to be .*but got 1.5"),
+        ("a.json", '{"run": -1}', "Expected `run` to be .*but got -1"),
+        ("a.json", '["run", ["walk"]]', r"Expected `class 1` to be a name, but got \['walk'\]"),
+        ("a.json", '["run", "run"]', r"a\.json, class 1: the name 'run' is that of .*class 0, too"),
+        ("a.json", "3", "expected a list of names"),
+    ],
+)
+def test_names_that_are_not_clear(name: str, content: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=sentence):
+        read_names(tmp_path / name)
 
 
 def test_which_model(tmp_path: Path) -> None:

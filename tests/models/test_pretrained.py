@@ -199,8 +199,9 @@ def test_errors_of_folders(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no config\.json in .*it is no saved model"):
         PretrainedModel.from_pretrained(tmp_path)
     for content, message in (
-        ("{", "is not JSON"),
-        ("[]", "holds no model that PretrainedModel saved"),
+        ("{", r"config\.json, line 1: not json"),
+        ("[]", "expected the description of a model, an object, but got a list"),
+        ("{}", "holds no model that PretrainedModel saved"),
         ('{"model_type": "videomae"}', r"\(videomae\): create_hugging_face loads it"),
         ('{"format": "pytorchvideo.pretrained", "version": 1}', "does not say labels, licence"),
     ):

@@ -35,6 +35,7 @@ from torch import nn
 
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo._files import write_whole
+from pytorchvideo._text import read_object
 from pytorchvideo.accelerator.deployment.runtimes import RUNTIMES, Inputs, Positional, Precision
 from pytorchvideo.models._weights import ClipRecipe
 
@@ -43,7 +44,6 @@ VERSION = 1
 #: The file that says what an artefact is.
 INFO = "artefact.json"
 _MODEL = "model."  # what the names of all other files begin with
-_MOST_BYTES = 16 << 20  # of the description
 
 
 @dataclass(frozen=True)
@@ -188,16 +188,14 @@ def read_info(folder: str | os.PathLike[str]) -> ArtefactInfo:
         raise FileNotFoundError(
             f"{os.fspath(folder)} holds no artefact: there is no {INFO} in it. pytorchvideo export makes one."
         )
+    values = read_object(file, "the description of an artefact")
     try:
-        if file.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"it is larger than {_MOST_BYTES} bytes")
-        values = json.loads(file.read_text(encoding="utf-8"))
         if values.get("format") != FORMAT:
             raise ValueError(f"its format is {values.get('format')!r}, not {FORMAT!r}")
         if values["version"] > VERSION:
             raise ValueError(f"this release reads up to version {VERSION}: update pytorchvideo")
         return ArtefactInfo.from_dict(values)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} is not the description of an artefact: {error}.") from error
 
 

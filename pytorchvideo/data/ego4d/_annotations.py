@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from pytorchvideo._checks import near_names
-from pytorchvideo.data._tables import read_json
+from pytorchvideo._text import read_json, seconds
 
 Item = dict[str, Any]
 
@@ -40,20 +40,28 @@ def read_moments(
         ValueError: something is missing in it, named; or a label has no id.
     """
     try:
-        videos = {video["video_uid"]: video for video in read_json(metadata_path)["videos"]}
+        videos = {str(video["video_uid"]): video for video in read_json(metadata_path)["videos"]}
     except (KeyError, TypeError) as error:
         raise ValueError(f"{metadata_path}: expected videos with uids: {error!r}.") from error
     items = []
-    for video_uid, clip, label in _labels(annotation_path, split):
-        if eligible_video_uids is not None and video_uid not in eligible_video_uids:
+    for item in _labels(annotation_path, split):
+        uid, (name,) = item["video_uid"], item["labels"]
+        if eligible_video_uids is not None and uid not in eligible_video_uids:
             continue
-        if filtered_labels is not None and label["label"] not in filtered_labels:
+        if filtered_labels is not None and name not in filtered_labels:
             continue
-        if video_uid not in videos:
+        if uid not in videos:
+            raise ValueError(f"{metadata_path} has no video {uid}, which {annotation_path} names.")
+        if name not in label_ids:
+            raise ValueError(f"The label {name!r} has no id. {near_names(name, label_ids)}")
+        about = _metadata(metadata_path, videos[uid])
+        written = about.pop("path")
+        path = written if path_of is None else path_of(uid)
+        if path_of is None and not isinstance(path, str):
             raise ValueError(
-                f"{metadata_path} has no video {video_uid}, which {annotation_path} names."
+                f"{metadata_path} does not say where {uid} lies. Give `video_path_override`."
             )
-        items.append(_item(videos[video_uid], clip, label, label_ids, path_of))
+        items.append({**item, **about, "video_path": path, "labels_id": [label_ids[name]]})
     if not items:
         raise ValueError(
             f"{annotation_path} has no label that is to be used in the split {split!r}."
@@ -61,42 +69,37 @@ def read_moments(
     return items
 
 
-def _labels(file: str, split: str) -> Iterator[tuple[str, Any, Any]]:
-    """Uid of the video, clip and label of everything in a split."""
+def _labels(file: str, split: str) -> Iterator[Item]:
+    """What the annotations say of every label in a split."""
+    content = read_json(file)
     try:
-        for video in read_json(file)["videos"]:
+        for video in content["videos"]:
             if video.get("split", split) != split:
                 continue
             for clip in video["clips"]:
                 for annotation in clip["annotations"]:
                     for label in annotation["labels"]:
-                        yield video["video_uid"], clip, label
-    except (AttributeError, KeyError, TypeError) as error:
+                        yield _item(video, clip, label)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file}: an annotation cannot be read: {error!r}.") from error
 
 
-def _item(
-    video: Item,
-    clip: Item,
-    label: Item,
-    label_ids: Mapping[str, int],
-    path_of: Callable[[str], str] | None,
-) -> Item:
-    uid, name = video["video_uid"], label["label"]
-    if name not in label_ids:
-        raise ValueError(f"The label {name!r} has no id. {near_names(name, label_ids)}")
-    path = video.get("video_path", video.get("s3_path")) if path_of is None else path_of(uid)
-    if path is None:
-        raise ValueError(f"The metadata do not say where {uid} lies. Give `video_path_override`.")
+def _item(video: Item, clip: Item, label: Item) -> Item:
     return {
         "clip_uid": clip["clip_uid"],
-        "video_uid": uid,
-        "duration": video["duration_sec"],
-        "clip_video_start_sec": clip["video_start_sec"],
-        "clip_video_end_sec": clip["video_end_sec"],
-        "labels": [name],
-        "label_video_start_sec": label["video_start_time"],
-        "label_video_end_sec": label["video_end_time"],
-        "video_path": path,
-        "labels_id": [label_ids[name]],
+        "video_uid": str(video["video_uid"]),
+        "clip_video_start_sec": seconds(clip["video_start_sec"]),
+        "clip_video_end_sec": seconds(clip["video_end_sec"]),
+        "labels": [str(label["label"])],
+        "label_video_start_sec": seconds(label["video_start_time"]),
+        "label_video_end_sec": seconds(label["video_end_time"]),
     }
+
+
+def _metadata(file: str, video: Item) -> Item:
+    """The length of a video, and where it lies if that is known."""
+    try:
+        path = video.get("video_path", video.get("s3_path"))
+        return {"duration": seconds(video["duration_sec"]), "path": path}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{file}: a video cannot be read: {error!r}.") from error

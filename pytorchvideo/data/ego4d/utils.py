@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data._tables import read_json
+from pytorchvideo._text import read_json
 from pytorchvideo.data.clip_sampling import ClipInfo, ClipSampler, Seconds, exact_seconds
 from pytorchvideo.data.utils import get_logger
 

@@ -19,9 +19,15 @@ from pytorchvideo.data.dataset_manifest_utils import (
 from pytorchvideo.data.utils import DataclassFieldCaster, load_dataclass_dict_from_csv
 from pytorchvideo.data.video import Video
 
+_MOST_CHARACTERS = 10_000  # of a list; the longest of EPIC-KITCHENS has some 100
+
 
 def _list(value: Any) -> list[Any]:
-    made = ast.literal_eval(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        if len(value) > _MOST_CHARACTERS:
+            raise ValueError(f"expected at most {_MOST_CHARACTERS} characters")
+        value = ast.literal_eval(value)
+    made = value
     if not isinstance(made, list):
         raise ValueError("expected a list")
     return made
@@ -50,6 +56,12 @@ class ActionData(DataclassFieldCaster):
     noun_class: int
     all_nouns: list[str] = _list_field(_list)  # noqa: RUF009 - it returns a dataclass field
     all_noun_classes: list[int] = _list_field(_list)  # noqa: RUF009
+
+    def __post_init__(self) -> None:
+        """Casts the fields; raises a ValueError for a time that is none."""
+        super().__post_init__()
+        get_seconds_from_hms_time(self.start_timestamp)
+        get_seconds_from_hms_time(self.stop_timestamp)
 
     @property
     def start_time(self) -> float:

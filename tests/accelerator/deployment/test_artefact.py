@@ -135,9 +135,14 @@ def test_descriptions_that_make_no_sense(wrong: dict[str, object], tmp_path: Pat
 
 
 def test_a_deep_or_large_description(tmp_path: Path) -> None:
-    for text in ("[" * 100_000 + "]" * 100_000, " " * (17 << 20), "\xff"):
+    for text, reason in (
+        ("[" * 100_000 + "]" * 100_000, "it is nested more than 100 deep"),
+        (" " * (17 << 20), "is larger than 16 MiB. Expected the description of an artefact"),
+        ("\xff", "is not a text file in UTF-8: line 1 has the byte 0xff"),
+        ("[]", "expected the description of an artefact, an object, but got a list"),
+    ):
         (tmp_path / INFO).write_text(text, encoding="latin-1")
-        with pytest.raises(ValueError, match="is not the description of an artefact"):
+        with pytest.raises(ValueError, match=reason):
             load_artefact(tmp_path)
 
 

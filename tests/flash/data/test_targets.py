@@ -118,6 +118,7 @@ def test_classes_of_later_stages() -> None:
         ([1, None], TypeError, "class names or class numbers, but got None"),
         ([0.5, 1], TypeError, "class names or class numbers, but got 0.5"),
         ([True, False], TypeError, "class names or class numbers, but got True"),
+        ([10**6, 1], ValueError, "class numbers below 1000000, .*but got 1000000"),
         ([-1, 1], ValueError, "class numbers >= 0, but got -1"),
         ([["a", 1]], TypeError, "a list of names or of numbers, but got 'a'"),
         ([[0, -2], [1, 3]], ValueError, "class numbers >= 0, but got -2"),
