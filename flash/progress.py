@@ -106,12 +106,12 @@ class _MeterColumn(ProgressColumn):
 def progress_bar(console: Console) -> Progress:
     """Returns a bar on ``console``, which shows nothing where that is a file or a pipe."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         _MeterColumn(),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}", style="bold"),
+        TextColumn("{task.fields[note]}", style="bold", markup=False),
         console=console,
         disable=not console.is_terminal,
     )

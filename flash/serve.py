@@ -17,6 +17,7 @@ others wait as the limits say. See :mod:`flash.serve_guard` for what never comes
 
 import asyncio
 import base64
+import html
 import logging
 import socket
 import tempfile
@@ -27,6 +28,7 @@ from flash._errors import UserError, user_errors
 from flash.serve_guard import HEALTH, App
 from flash.service import Service
 from flash.timeline_chart import line_chart
+from pytorchvideo._text import markdown
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
@@ -166,7 +168,7 @@ def build_page(service: Service, title: str) -> "Blocks":
                 answer = service.answer(video)
         except UserError as error:
             sentence = str(error).replace(video, Path(video).name)
-            raise gradio.Error(sentence, print_exception=False) from error
+            raise gradio.Error(html.escape(sentence), print_exception=False) from error
         chart = line_chart(answer.clips, service.predictor.labels)
         data = base64.b64encode(answer.gif).decode()
         seen = (
@@ -179,7 +181,7 @@ def build_page(service: Service, title: str) -> "Blocks":
         title="pytorchvideo", analytics_enabled=False, delete_cache=(3600, 3600)
     ) as page:
         gradio.Markdown(
-            f"# {title}\n{len(service.predictor.labels)} classes. A video of up to "
+            f"# {markdown(title)}\n{len(service.predictor.labels)} classes. A video of up to "
             f"{limits.max_seconds:g} s and {limits.max_bytes / 1e6:g} MB; it is looked at on the machine that "
             "runs this page."
         )

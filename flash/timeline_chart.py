@@ -31,14 +31,19 @@ def line_chart(clips: Sequence[ClipScores], labels: Sequence[str]) -> "Figure":
     figure = Figure(figsize=(8, 3), layout="constrained")
     axes = figure.add_subplot()
     shown = mean_scores(clips).topk(min(_MOST_LINES, len(labels))).indices.tolist()
+    lines = []
     for index in shown:
         # a step for each clip: where clips overlap, the later one begins
         times = [clip.start_sec for clip in clips] + [clips[-1].end_sec]
         scores = [float(clip.scores[index]) for clip in clips]
-        axes.step(times, [*scores, scores[-1]], where="post", label=labels[index])
+        lines += axes.step(times, [*scores, scores[-1]], where="post", label=labels[index])
     axes.set(xlabel="seconds", ylabel="probability", ylim=(0, 1.02), xlim=(0, clips[-1].end_sec))
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    # names are given afterwards: a legend leaves out those that begin with "_", and takes "$" for formulas
+    places = [str(place) for place in range(len(lines))]
+    legend = axes.legend(lines, places, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    for text, index in zip(legend.get_texts(), shown, strict=True):
+        text.set(text=labels[index], parse_math=False)
     return figure
 
 
@@ -74,7 +79,8 @@ def heat_map(timeline: Timeline) -> "Figure":
             hatch="///",
             linewidth=0,
         )
-    axes.set_yticks(range(len(rows)), [timeline.labels[row] for row in rows])
+    names = [timeline.labels[row] for row in rows]
+    axes.set_yticks(range(len(rows)), names, parse_math=False)
     axes.set_yticks([row + 0.5 for row in range(len(rows) - 1)], minor=True)
     axes.grid(which="minor", axis="y", color="lightgrey", linewidth=0.8)
     axes.tick_params(which="minor", length=0)

@@ -15,6 +15,9 @@ from flash.timeline_rows import MANY_CLASSES
 from pytorchvideo._files import whole_file
 from pytorchvideo.data._tables import write_rows
 
+# players take <b> and {\\an8} for what to do with the text
+_NO_TAGS = str.maketrans("<>{}", "‹›()")
+
 
 def write_files(timeline: Timeline) -> None:
     """Writes ``timeline.json``, ``.csv``, ``.srt``, ``.vtt`` and ``.png`` into the folder of a timeline."""
@@ -97,10 +100,10 @@ def write_csv(file: IO[str], timeline: Timeline) -> None:
 
 
 def write_srt(file: IO[str], segments: Iterable[Segment]) -> None:
-    """Writes subtitles in the format of SubRip."""
+    """Writes subtitles in the format of SubRip, which has no way to write the signs of its tags."""
     for number, segment in enumerate(segments, 1):
         times = f"{_stamp(segment.start_sec, ',')} --> {_stamp(segment.end_sec, ',')}"
-        file.write(f"{number}\n{times}\n{_caption(segment)}\n\n")
+        file.write(f"{number}\n{times}\n{_caption(segment).translate(_NO_TAGS)}\n\n")
 
 
 def write_vtt(file: IO[str], segments: Iterable[Segment]) -> None:

@@ -162,6 +162,18 @@ def read_object(file: PathLike, wanted: str) -> dict[str, Any]:
     return content
 
 
+def markdown(text: object) -> str:
+    """Returns a text as one line of markdown that shows it, whatever it holds.
+
+    CommonMark 0.31, section 2.4: a backslash takes the meaning from any sign of punctuation in ASCII.
+
+    >>> print(markdown("<b>run_fast</b>"))
+    \\<b\\>run\\_fast\\</b\\>
+    """
+    line = re.sub(r"([\\`*_{}\[\]<>#|~!&$])", r"\\\1", " ".join(str(text).split()))
+    return re.sub(r"^(\d*)([-+.)])", r"\1\\\2", line)  # where a list would begin
+
+
 def seconds(value: object) -> float:
     """Returns a time out of a json file.
 

@@ -44,7 +44,7 @@ def show_batch(
         for place, index in zip(row, chosen.tolist(), strict=True):
             place.imshow(_in_range(clip)[:, index].permute(1, 2, 0).numpy())
             place.set_axis_off()
-        row[0].set_title(title, loc="left", fontsize="small")
+        row[0].set_title(title, loc="left", fontsize="small", parse_math=False)
     return figure
 
 

@@ -119,7 +119,7 @@ def _local_path(url: str | os.PathLike[str]) -> Path | None:
 
 def _fetch(url: str, target: Path, verbose: bool, chunk_size: int) -> None:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The README.md of a saved model: the Hub's metadata, how to use it, and what is known of it."""
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from pytorchvideo._text import markdown
 from pytorchvideo.models._weights import ClipRecipe, Weights
 
 _LABELS_SHOWN = 60
@@ -41,7 +44,7 @@ import torch
 from pytorchvideo.data import EncodedVideo
 from pytorchvideo.models import PretrainedModel
 
-trained = PretrainedModel.from_pretrained("{source}")
+trained = PretrainedModel.from_pretrained({source})
 with EncodedVideo.from_path("video.mp4") as video:
     clip = video.get_clip(0, trained.recipe.clip_duration_sec)["video"]
 batch = torch.utils.data.default_collate([trained.recipe.transforms()(clip)])
@@ -67,10 +70,10 @@ def model_card(
         source: what the example loads.
     """
     activation = "sigmoid()" if config["multi_label"] else "softmax(dim=1)"
-    example = _EXAMPLE.format(source=source, activation=activation)
+    example = _EXAMPLE.format(source=json.dumps(source), activation=activation)
     return _TEMPLATE.format(
         pipeline={"image classification": "image-classification"}.get(task, "video-classification"),
-        licence=config["licence"].lower(),
+        licence=_yaml(config["licence"].lower()),
         name=config["model_name"],
         title=f"{config['model_name']} for {config['num_classes']} classes",
         summary=_summary(config, weights, num_parameters),
@@ -81,8 +84,14 @@ def model_card(
     )
 
 
+def _yaml(text: str) -> str:
+    """A text in the metadata: as it is, or in quotes, which YAML 1.2 shares with json."""
+    return text if re.fullmatch(r"[\w.+-]+", text) else json.dumps(text)
+
+
 def _summary(config: Mapping[str, Any], weights: Weights, num_parameters: int) -> str:
-    kwargs = ", ".join(f"`{key}={value!r}`" for key, value in config["model_kwargs"].items())
+    given = [f"{key}={value!r}" for key, value in config["model_kwargs"].items()]
+    kwargs = ", ".join(f"`{text.replace('`', chr(39))}`" for text in given)
     return (
         f"The model `{config['model_name']}` of pytorchvideo, {num_parameters:,} parameters"
         + (f", built with {kwargs}" if kwargs else "")
@@ -112,11 +121,11 @@ def _clips(recipe: ClipRecipe) -> str:
 
 
 def _scores(config: Mapping[str, Any], weights: Weights) -> str:
-    own = {name: f"{value:g} %" for name, value in config["metrics"].items()}
+    own = {markdown(name): f"{value:g} %" for name, value in config["metrics"].items()}
     parts = []
     if own:
         parts.append(_table(("score", "value"), own))
-        parts.append(f"{config['protocol']}." if config["protocol"] else "")
+        parts.append(f"{markdown(config['protocol'])}." if config["protocol"] else "")
     else:
         parts.append("None were given.")
     if config["metrics"] != dict(weights.metrics):
@@ -131,7 +140,7 @@ def _scores(config: Mapping[str, Any], weights: Weights) -> str:
 def _labels(labels: list[str]) -> str:
     if not labels:
         return "Classes have numbers only."
-    names = ", ".join(labels[:_LABELS_SHOWN])
+    names = ", ".join(map(markdown, labels[:_LABELS_SHOWN]))
     more = len(labels) - _LABELS_SHOWN
     return f"{names}, and {more} more in `config.json`." if more > 0 else f"{names}."
 

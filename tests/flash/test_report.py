@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report is one page that needs nothing else, and its figures are those of the predictions."""
 
+import html
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -115,6 +116,41 @@ def test_page_says_what_the_predictions_say() -> None:
     assert text.count("<svg") == 2
     assert "Furthest from the truth" in text
     assert "weights" not in text
+
+
+def test_names_are_no_markup() -> None:
+    evil = '"><script>alert(1)</script><img src="http://a.b/c" onerror=\'x\'>&lt;$title ${sections}'
+    labels = (evil, "walk")
+    pages = []
+    for first in (evil, "run"):
+        labels = (first, "walk")
+        results = [
+            ClipResult(f"/videos/{first}.mp4", label, scores, labels)
+            for label, scores in ((first, (0.9, 0.1)), (first, (0.2, 0.8)), ("walk", (0.1, 0.9)))
+        ]
+        pages.append(
+            render_report(
+                Report(
+                    title=first,
+                    subtitle=first,
+                    labels=labels,
+                    results=results,
+                    split={first: first},
+                    skipped=[(first, first)],
+                    config={first: first},
+                    environment={first: first},
+                    figures={first: first},
+                )
+            )
+        )
+    read = []
+    for page in pages:
+        parser = _Wellformed()
+        parser.feed(page)
+        names = [(name, "" if name == "alt" else value) for name, value in parser.attributes]
+        read.append(names)
+    assert read[0] == read[1]  # the same tags with the same attributes as for harmless names
+    assert html.escape(evil) in pages[0]
 
 
 def test_page_without_mistakes_shows_the_least_sure() -> None:

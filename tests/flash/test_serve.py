@@ -223,6 +223,41 @@ def test_page(client: Client) -> None:
     assert "fonts.googleapis.com" not in page
 
 
+PAGE = """
+import gradio, torch, sys
+from flash.serve import build_page
+from flash.service import Service
+from flash.video.predict import VideoPredictor
+from pytorchvideo.models import ClipRecipe
+
+predictor = VideoPredictor(torch.nn.Identity(), ClipRecipe(4, 2), ["a", "b"])
+page = build_page(Service(predictor), "<img src=x> [a](b)")
+print(*(block.value for block in page.blocks.values() if isinstance(block, gradio.Markdown)))
+(function,) = (one.fn for one in page.fns.values() if one.fn is not None)
+try:
+    function(sys.argv[1])
+except gradio.Error as error:
+    print(error.message)
+"""
+
+
+@pytest.mark.slow
+def test_names_are_no_markup_on_the_page(tmp_path: Path) -> None:
+    if importlib.util.find_spec("gradio") is None:
+        pytest.skip("needs gradio")
+    bad = tmp_path / "<img src=x onerror=alert(1)>.mp4"
+    bad.write_text("no video")
+    run = subprocess.run(
+        [sys.executable, "-c", PAGE, str(bad)], capture_output=True, check=True, text=True
+    )
+    title, about, error = run.stdout.splitlines()
+    assert title == "# \\<img src=x\\> \\[a\\](b)"
+    assert about.startswith("2 classes. ")
+    # "Can be HTML, which will be rendered in the modal", as Gradio says of its errors
+    assert error.startswith("&lt;img src=x onerror=alert(1)&gt;.mp4 is not a readable video")
+    assert "<" not in error
+
+
 def test_without_gradio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(ImportError, match=r"pip install 'pytorchvideo\[serve\]'"):

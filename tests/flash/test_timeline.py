@@ -6,6 +6,8 @@ import io
 import json
 import random
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,9 @@ from torch import Tensor, nn
 
 from flash import timeline_files
 from flash.timeline import Segment, Timeline, clock, make_timeline
-from flash.timeline_chart import heat_map
+from flash.timeline_chart import heat_map, line_chart
 from flash.timeline_rows import ClipFile
-from flash.video.predict import VideoPredictor
+from flash.video.predict import ClipScores, VideoPredictor
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.models._weights import ClipRecipe
@@ -32,6 +34,7 @@ RECIPE = ClipRecipe(
     num_frames=4, sampling_rate=5, frames_per_second=10, side_size=16, crop_size=16
 )  # 2 s
 FILES = {f"timeline.{ending}" for ending in ("json", "csv", "srt", "vtt", "png")}
+NO_TAGS = str.maketrans("<>{}", "‹›()")  # the signs that SubRip cannot write
 LABELS = ["red", "green & <blue>", "blue"]
 
 
@@ -208,7 +211,8 @@ def test_subtitles_as_ffmpeg_reads_them(video: Path, tmp_path: Path, ending: str
         label = segment.label
         if ending == "vtt":
             label = label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        assert text.strip() == f"{label} {segment.score:.0%}"
+        shown = label.translate(NO_TAGS) if ending == "srt" else label
+        assert text.strip() == f"{shown} {segment.score:.0%}"
 
 
 def test_stamps_of_hours_and_labels_with_ends_of_lines() -> None:
@@ -216,6 +220,44 @@ def test_stamps_of_hours_and_labels_with_ends_of_lines() -> None:
     timeline_files.write_srt(file, [Segment(35999.9996, 360001.5, "two\n\nlines", 0.876, 1)])
     assert file.getvalue() == "1\n10:00:00,000 --> 100:00:01,500\ntwo lines 88%\n\n"
     assert clock(360001) == "100:00:01"
+
+
+NAMES = ["<b>run</b> {\\an8}", "a --> b & c", "$\\frac{$", "_walk", "=1+1;-2"]
+
+
+def test_names_are_no_markup_in_subtitles(tmp_path: Path) -> None:
+    segments = [Segment(i, i + 1, name, 0.5, 1) for i, name in enumerate(NAMES)]
+    for ending in ("srt", "vtt"):
+        file = tmp_path / f"a.{ending}"
+        with file.open("w", encoding="utf-8") as opened:
+            getattr(timeline_files, f"write_{ending}")(opened, segments)
+        if shutil.which("ffmpeg") is None:
+            pytest.skip("ffmpeg is not installed")
+        # FFmpeg's own reading of the subtitles, as a script of ASS
+        run = subprocess.run(
+            ["ffmpeg", "-v", "error", "-i", str(file), "-f", "ass", "-"],
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        shown = [line.split(",", 9)[9] for line in run.stdout.splitlines() if "Dialogue:" in line]
+        wanted = [f"{name} 50%".translate(NO_TAGS) for name in NAMES]
+        shown = [re.sub(r"\\([{}])", r"\1", line) for line in shown]  # ASS's own escapes
+        assert [line.translate(NO_TAGS) for line in shown] == wanted
+
+
+def test_names_are_no_formulas_in_charts(video: Path, tmp_path: Path) -> None:
+    clips = [ClipScores(0.0, 1.0, torch.tensor([0.3, 0.25, 0.2, 0.15, 0.1]))]
+    figure = line_chart(clips, NAMES)
+    figure.draw_without_rendering()  # which raised an error of "$"
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == NAMES
+    named = predictor()
+    named.labels = ["$\\frac{$", "_b", "<c>", *named.labels[3:]]
+    made = make_timeline(named, video, tmp_path)
+    axes = heat_map(made).axes[0]
+    assert {text.get_text() for text in axes.get_yticklabels()} == {"$\\frac{$", "_b", "<c>"}
 
 
 def test_chart_has_the_classes_over_time(video: Path, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
+from markdown_it import MarkdownIt
 from safetensors.torch import load_file
 
 from pytorchvideo.models import (
@@ -160,6 +162,30 @@ def test_the_card_says_what_is_known() -> None:
     none = small(metrics={}, protocol="", labels=())
     assert "None were given." in none.card("a")
     assert "Classes have numbers only." in none.card("a")
+
+
+def test_names_are_no_markup_in_the_card() -> None:
+    names = (
+        "<img src=x onerror=alert(1)>",
+        "[run](http://a.b) ![p](c.png) `x` **y** $z$ | q | &lt;",
+        "+ a\n# heading\n\n---\n<script>",
+    )
+    metrics = {"<b>top1</b> | *x*": 50.0}
+    evil = small(
+        labels=names, metrics=metrics, protocol="1. <i>a</i>\n\n# b", licence="mit\ntags: [evil]"
+    )
+    front, body = evil.card('a"b').removeprefix("---\n").split("\n---\n", 1)
+    assert yaml.safe_load(front)["license"] == "mit\ntags: [evil]"
+    assert yaml.safe_load(front)["tags"] == ["pytorchvideo", "x3d_xs"]
+    tokens = MarkdownIt("commonmark").enable("table").parse(body)
+    plain = MarkdownIt("commonmark").enable("table").parse(small().card("a").split("\n---\n", 1)[1])
+    assert [token.type for token in tokens] == [token.type for token in plain]
+    inline = [child for token in tokens for child in token.children or ()]
+    assert {child.type for child in inline} == {"text", "code_inline"}
+    said = "".join(child.content for child in inline)
+    assert f"{', '.join(' '.join(name.split()) for name in names)}." in said
+    assert "<b>top1</b> | *x*" in said
+    assert 'from_pretrained("a\\"b")' in body
 
 
 def test_the_example_of_the_card_runs(
