@@ -14,7 +14,7 @@ from flash._errors import named, say
 from flash.progress import progress_bar
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
 from pytorchvideo.data.prepare import Preparation, TrainingFormat
-from pytorchvideo.data.shards import check_no_shards, write_shards
+from pytorchvideo.data.shards import check_shard_folder, write_shards
 
 
 @dataclass
@@ -28,7 +28,8 @@ class PrepareSummary:
         bytes_before: of the good ones.
         bytes_after: of the files made from them.
         seconds: of this run.
-        shards: tar files written.
+        shards: tar files, those of an earlier run included.
+        shards_kept: those of them that an earlier run has written.
         packed: videos in them.
         packed_bytes: of these videos.
     """
@@ -40,6 +41,7 @@ class PrepareSummary:
     bytes_after: int = 0
     seconds: float = 0.0
     shards: int = 0
+    shards_kept: int = 0
     packed: int = 0
     packed_bytes: int = 0
 
@@ -58,7 +60,9 @@ class PrepareSummary:
             )
         if self.shards:
             shards = "1 shard" if self.shards == 1 else f"{self.shards} shards"
-            told.append(f"{self.packed} videos packed into {shards}, {_size(self.packed_bytes)}")
+            there = f" ({self.shards_kept} were there)" if self.shards_kept else ""
+            size = _size(self.packed_bytes)
+            told.append(f"{self.packed} videos packed into {shards}{there}, {size}")
         return told
 
 
@@ -93,7 +97,7 @@ def prepare_videos(
         )
     if shards is not None:  # rather than after hours of encoding
         LabeledVideoPaths.from_path(source)
-        check_no_shards(shards)
+        check_shard_folder(shards, **limits)
     summary = PrepareSummary()
     if out is not None:
         _encode(Preparation(source, out, training_format), jobs, console, summary)
@@ -140,18 +144,18 @@ def _pack(
     summary: PrepareSummary,
 ) -> None:
     videos.check_any_exists()
-    written = set()
+    written: dict[str | None, bool] = {}
     with progress_bar(console) as bar:
         task = bar.add_task("pack", total=len(videos), note="")
         for one in write_shards(videos, shards, **limits):
             if one.reason:
                 summary.bad.append((one.path, one.reason))
             else:
-                written.add(one.shard)
+                written[one.shard] = one.was_there
                 summary.packed += 1
                 summary.packed_bytes += one.size
             bar.advance(task)
-    summary.shards = len(written)
+    summary.shards, summary.shards_kept = len(written), sum(written.values())
 
 
 def _size(count: int) -> str:

@@ -9,7 +9,8 @@ are the same up to the first dot of their last part belong to one sample. A samp
     00000012.json    {"label": 3, "class_name": "archery", "video_name": "a.mp4", "path": "archery/a.mp4"}
 
 and ``index.json`` beside the shards says where each video stands in them, so that opening a million of them takes one
-small file. Shards of others have no index: then their headers are read once.
+small file. It is written last: shards from here without it are not all there, and are refused. Shards of others have no
+index: then their headers are read once.
 """
 
 import io
@@ -17,7 +18,7 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from fsspec.core import has_magic, url_to_fs
@@ -29,7 +30,7 @@ from pytorchvideo.data._shard_writing import (
     FORMAT,
     INDEX,
     PackedVideo,
-    check_no_shards,
+    check_shard_folder,
     opened,
     write_shards,
 )
@@ -37,7 +38,10 @@ from pytorchvideo.data._video_files import is_video
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.labeled_video_paths import NO_LABEL
 
-__all__ = ["PackedVideo", "ShardedVideos", "check_no_shards", "write_shards"]
+__all__ = ["PackedVideo", "ShardedVideos", "check_shard_folder", "write_shards"]
+
+_OWN_NAME = re.compile(r"shard-\d{6}\.tar")
+_OWN_FACTS = {"label", "video_name", "path"}
 
 
 class _Place(NamedTuple):
@@ -65,7 +69,8 @@ class ShardedVideos:
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: it is no tar file, or holds no video.
+        ValueError: it is no tar file, or holds no video; a folder does not hold all that its index lists, or was left
+            by a :func:`write_shards` that did not come to its end.
 
     Attributes:
         class_names: of the classes 0, 1, 2..., if the shards know them.
@@ -79,26 +84,33 @@ class ShardedVideos:
 
     def __init__(self, shards: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> None:
         several = [shards] if isinstance(shards, (str, os.PathLike)) else list(shards)
-        found = [one for pattern in several for one in _find_shards(os.fspath(pattern))]
+        found = dict(one for pattern in several for one in _find_shards(os.fspath(pattern)))
         self.class_names: list[str] | None = None
         self.video_path_handler = _ShardHandler()
         indexes: dict[str, dict[str, Any]] = {}
         names: dict[int, str] = {}
-        for shard in dict.fromkeys(found):
+        for shard, is_of_folder in found.items():
             folder, _, name = shard.rpartition("/")
             if folder not in indexes:
                 indexes[folder] = _read_index(folder)
+                if is_of_folder:
+                    _check_all_there(folder, indexes[folder], found)
             known, size = indexes[folder].get("shards", {}).get(name), _size_of(shard)
             if known is not None and known["bytes"] == size:
                 self._add(_Place(shard, *sample) for sample in known["samples"])
                 names |= dict(enumerate(indexes[folder]["class_names"] or ()))
+            elif known is not None and known["bytes"] > size:
+                raise ValueError(
+                    f"{shard} is cut off: it has {size} of {known['bytes']} bytes that {INDEX} lists. Copy it anew, or "
+                    f"remove the {INDEX} if it belongs to other shards."
+                )
             else:
-                self._add(_scan(shard, names))
+                self._add(_scan(shard, names, has_index=bool(indexes[folder])))
         self._paths = list(self.video_path_handler.places)
         if not self._paths:
             raise ValueError(
-                f"The shards {', '.join(found[:3])} hold no video. Expected members with the ending of a video, such "
-                "as .mp4."
+                f"The shards {', '.join([*found][:3])} hold no video. Expected members with the ending of a video, "
+                "such as .mp4."
             )
         if names and sorted(names) == list(range(len(names))):
             self.class_names = [names[i] for i in range(len(names))]
@@ -234,16 +246,18 @@ def expand(pattern: str) -> list[str]:
     return [before + choice + rest for choice in choices for rest in expand(after)]
 
 
-def _find_shards(pattern: str) -> list[str]:
-    """The shards of a pattern, sorted as it says; local ones as absolute paths."""
-    found = []
+def _find_shards(pattern: str) -> list[tuple[str, bool]]:
+    """The shards of a pattern, sorted as it says, and whether it names their folder; local ones as absolute paths."""
+    found: list[tuple[str, bool]] = []
     for one in expand(pattern):
         files, path = url_to_fs(one)
-        if has_magic(path):
-            paths = sorted(files.glob(path))
-        else:
-            paths = [path] if path.endswith(".tar") else sorted(files.glob(f"{path}/*.tar"))
-        found += paths if "://" not in one else [files.unstrip_protocol(path) for path in paths]
+        is_folder = not (has_magic(path) or path.endswith(".tar"))
+        paths = [path]
+        if is_folder or has_magic(path):
+            paths = sorted(files.glob(f"{path}/*.tar" if is_folder else path))
+        if "://" in one:
+            paths = [files.unstrip_protocol(path) for path in paths]
+        found += [(path, is_folder) for path in paths]
     if not found:
         raise FileNotFoundError(
             f"There is no shard {pattern!r}. Expected a tar file, a folder of such, or a pattern like "
@@ -270,8 +284,18 @@ def _read_index(folder: str) -> dict[str, Any]:
     return index if isinstance(index, dict) and index.get("format") == FORMAT else {}
 
 
-def _scan(shard: str, names: dict[int, str]) -> Iterator[_Place]:
-    """The videos of a shard without an index, and into ``names`` what it says of classes."""
+def _check_all_there(folder: str, index: dict[str, Any], found: Collection[str]) -> None:
+    """Raises a ValueError unless a folder holds every shard that its index lists."""
+    listed = index.get("shards", {})
+    if missing := [name for name in listed if f"{folder}/{name}" not in found]:
+        raise ValueError(
+            f"{folder} lacks {len(missing)} of the {len(listed)} shards that its {INDEX} lists, the first of them "
+            f"{missing[0]}. Copy it anew, or name the shards that you want: {folder}/*.tar."
+        )
+
+
+def _scan(shard: str, names: dict[int, str], has_index: bool) -> Iterator[_Place]:
+    """The videos of a shard that an index does not know, and into ``names`` what it says of classes."""
     samples: dict[str, dict[str, Any]] = {}
     try:
         with opened(shard) as file, tarfile.open(fileobj=file, mode="r:") as tar:
@@ -291,6 +315,11 @@ def _scan(shard: str, names: dict[int, str]) -> Iterator[_Place]:
             continue
         json_of = sample.get("json")
         facts: dict[str, Any] = json_of if isinstance(json_of, dict) else {}
+        if not has_index and facts.keys() >= _OWN_FACTS and _OWN_NAME.search(shard):
+            raise ValueError(
+                f"{shard} has no {INDEX} beside it, so its folder is not complete. Run the same `pytorchvideo prepare "
+                f"--shards` (or write_shards) again, which goes on where it stopped, or copy the {INDEX} as well."
+            )
         label = sample.get("cls", facts.get("label", NO_LABEL))
         if not isinstance(label, int):
             raise ValueError(

@@ -104,8 +104,8 @@ def test_the_samples_are_those_of_the_folder(
 
 
 def test_without_an_index_the_tar_is_read(shards: Path, tmp_path: Path) -> None:
-    for shard in shards.glob("*.tar"):
-        (tmp_path / shard.name).write_bytes(shard.read_bytes())
+    for number, shard in enumerate(sorted(shards.glob("*.tar"))):
+        (tmp_path / f"train-{number}.tar").write_bytes(shard.read_bytes())
     indexed, scanned = ShardedVideos(shards), ShardedVideos(tmp_path)
     assert scanned.class_names == indexed.class_names
     assert [v[1] for v in scanned] == [v[1] for v in indexed]  # type: ignore[attr-defined]
@@ -115,14 +115,36 @@ def test_without_an_index_the_tar_is_read(shards: Path, tmp_path: Path) -> None:
     )
     assert places == others
     # An index of other shards is not believed.
-    (tmp_path / "index.json").write_bytes((shards / "index.json").read_bytes())
-    with tarfile.open(tmp_path / "shard-000001.tar", "a") as tar:
+    text = (shards / "index.json").read_text()
+    (tmp_path / "index.json").write_text(text.replace("shard-00000", "train-"))
+    with tarfile.open(tmp_path / "train-1.tar", "a") as tar:
         header = tarfile.TarInfo("late.mp4")
         header.size = tarfile.RECORDSIZE
         tar.addfile(header, io.BytesIO(bytes(header.size)))
     assert len(ShardedVideos(tmp_path)) == 7
     (tmp_path / "index.json").write_text("[]")
     assert len(ShardedVideos(tmp_path)) == 7
+
+
+def test_a_folder_that_is_not_whole_is_refused(shards: Path, tmp_path: Path) -> None:
+    names = ["index.json", "shard-000000.tar", "shard-000001.tar"]
+    for name in names:
+        (tmp_path / name).write_bytes((shards / name).read_bytes())
+    # What a copy that was broken off leaves.
+    (tmp_path / "shard-000001.tar").unlink()
+    sentence = r"lacks 1 of the 2 shards that its index.json lists, the first of them shard-000001"
+    for folder in (tmp_path, [tmp_path / "shard-000000.tar", str(tmp_path)]):
+        with pytest.raises(ValueError, match=sentence):
+            ShardedVideos(folder)
+    assert len(ShardedVideos(tmp_path / "*.tar")) == 4
+    assert len(ShardedVideos(tmp_path / "shard-000000.tar")) == 4
+    (tmp_path / names[2]).write_bytes((shards / names[2]).read_bytes()[:-10240])
+    with pytest.raises(ValueError, match=r"shard-000001.tar is cut off: it has \d+ of \d+ bytes"):
+        ShardedVideos(tmp_path)
+    (tmp_path / "index.json").unlink()
+    for place in (tmp_path, tmp_path / "*.tar", tmp_path / "shard-{000000..000001}.tar"):
+        with pytest.raises(ValueError, match=r"has no index.json beside it.* again, which goes on"):
+            ShardedVideos(place)
 
 
 def test_a_wrong_index_is_found_out(shards: Path, tmp_path: Path) -> None:
@@ -345,12 +367,7 @@ def test_limits(videos: LabeledVideoPaths, tmp_path: Path) -> None:
         write_shards(videos, tmp_path / "one")
     with pytest.raises(ValueError, match="Expected `max_count` to be >= 1, but got 0"):
         write_shards(videos, tmp_path / "two", max_count=0)
-    # What is broken off leaves complete shards only, and no index.
-    begun = write_shards(videos, tmp_path / "three", max_count=2)
-    for _ in range(3):
-        next(begun)
-    begun.close()  # type: ignore[attr-defined]
-    assert [path.name for path in (tmp_path / "three").iterdir()] == ["shard-000000.tar"]
+    assert not (tmp_path / "two").exists()
 
 
 def tar_of(path: Path, members: dict[str, bytes]) -> str:
