@@ -3,8 +3,10 @@
 
 import os
 import random
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -126,6 +128,47 @@ def write_video(
                 container.mux(sound.encode(chunk))
             container.mux(sound.encode(None))
     return path
+
+
+def _huge_png(width: int, height: int) -> bytes:
+    """A black picture of one bit a pixel; each side is a multiple of 100."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    pack = zlib.compressobj(9)
+    rows = bytes(100 * (1 + (width + 7) // 8))
+    data = b"".join([*(pack.compress(rows) for _ in range(height // 100)), pack.flush()])
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    parts = (chunk(b"IHDR", head), chunk(b"IDAT", data), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.fixture(scope="session")
+def make_bomb(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``make_bomb("a.mov")`` -> three seconds of 16000x15000 in a third of a megabyte; ``.png`` is one picture."""
+    folder = tmp_path_factory.mktemp("bombs")
+
+    def make(name: str, width: int = 16000, height: int = 15000) -> Path:
+        path = folder / name
+        picture = _huge_png(width, height)
+        if path.suffix == ".png":
+            path.write_bytes(picture)
+            return path
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("png", rate=4)
+            stream.width, stream.height, stream.pix_fmt = width, height, "monob"
+            for number in range(12):
+                packet = av.Packet(picture)
+                packet.stream, packet.time_base = stream, Fraction(1, 4)
+                packet.pts = packet.dts = number
+                packet.is_keyframe = True
+                container.mux(packet)
+        return path
+
+    return make
 
 
 @pytest.fixture(scope="session")

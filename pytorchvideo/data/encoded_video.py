@@ -12,21 +12,24 @@ from typing import Any, BinaryIO
 
 import torch
 
-from pytorchvideo._checks import check_choice, expected
+from pytorchvideo._checks import check_choice
 from pytorchvideo.data._decode import (
     Decoder,
     FrameFilter,
     FrameIndex,
     FrameResize,
     Frames,
+    FrameTransform,
     Time,
     VideoError,
     as_window,
     check_file,
     floor_ticks,
     pick_frames,
+    window_name,
 )
 from pytorchvideo.data._decode._frame_index import IndexCache
+from pytorchvideo.data._decode._limits import MEMORY_LIMIT_BYTES, TIME_LIMIT_SEC, Limits
 from pytorchvideo.data._decode._pyav import PyAVDecoder
 from pytorchvideo.data._decode._pyav.files import file_address
 from pytorchvideo.data._decode._pyav.resample import resampled
@@ -62,7 +65,12 @@ class EncodedVideo(Video):
             ``"torchvision"`` and ``"decord"``, which no longer exist, mean ``"auto"``.
         perform_seek: False reads every clip from the start of the file.
         dtype: of a clip's ``"video"``: ``torch.float32``, or ``torch.uint8`` for a quarter of the memory.
-        time_limit_sec: of PyAV's decoding of one clip, so that a file made to waste time cannot stop an epoch.
+        time_limit_sec: of opening the file, and of each call: reading and decoding one clip with its sound, or reading
+            the frame index. So a file made to waste time cannot stop an epoch.
+        memory_limit_bytes: of the frames and the sound of a call, and of what a decoder may keep: 20 pictures of 3
+            bytes a pixel, or what their format takes. By default 8 GiB, enough for 10 s of 1080p as float32, and for
+            pictures of 16K (16384x8704). A larger clip is a VideoError, before it is decoded wherever the file says
+            its size.
         device: ``"cuda"``, for ``decoder="torchcodec"`` alone, decodes on the GPU and leaves ``"video"`` there. Its
             pixels are not quite those of the CPU.
         sample_rate: of the sound, samples per second; None is that of the file, 44,100 with ``decoder="decord"``.
@@ -104,8 +112,9 @@ class EncodedVideo(Video):
         decoder: str = "pyav",
         perform_seek: bool = True,
         dtype: torch.dtype = torch.float32,
-        time_limit_sec: float = 600.0,
+        time_limit_sec: float = TIME_LIMIT_SEC,
         *,
+        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
         device: str | torch.device = "cpu",
         index_cache: str | os.PathLike[str] | IndexCache | None = None,
         sample_rate: int | None = None,
@@ -117,8 +126,7 @@ class EncodedVideo(Video):
         fault_tol: int = -1,
     ) -> None:
         target = check_reading(decoder, dtype, device)
-        if not time_limit_sec > 0:
-            raise ValueError(expected("time_limit_sec", "> 0 seconds", time_limit_sec))
+        limits = Limits(memory_limit_bytes, time_limit_sec)
         if sample_rate is None and decoder == "decord":
             sample_rate = DECORD_RATE
         check_sizes(sample_rate, width, height)
@@ -138,6 +146,7 @@ class EncodedVideo(Video):
             "perform_seek": perform_seek,
             "dtype": dtype,
             "time_limit_sec": time_limit_sec,
+            "memory_limit_bytes": memory_limit_bytes,
             "device": device,
             "index_cache": index_cache,
             "sample_rate": sample_rate,
@@ -160,7 +169,7 @@ class EncodedVideo(Video):
             video=decode_video,
             audio=decode_audio,
             seek=perform_seek,
-            time_limit_sec=time_limit_sec,
+            limits=limits,
             index=known,
         )
         self._decoder: Decoder = self._pyav
@@ -283,6 +292,7 @@ class EncodedVideo(Video):
         end_sec: float | Fraction,
         frame_filter: FrameFilter | None = None,
         resize: FrameResize | None = None,
+        frame_transform: FrameTransform | None = None,
     ) -> dict[str, torch.Tensor | None]:
         """Returns the clip ``[start_sec, end_sec)``, cut at 0 and at the end of the file.
 
@@ -294,6 +304,9 @@ class EncodedVideo(Video):
             resize: gets the (height, width) of an upright frame and returns those wanted: FFmpeg then scales while it
                 converts, which takes an average of all pixels that fall into one, so that fine patterns do not flicker.
                 :func:`~pytorchvideo.transforms.functional.short_side_scale` looks at four pixels only.
+            frame_transform: gets each frame alone, (3, 1, H, W) in the dtype of this reader, and returns what the clip
+                is to hold of it, such as the frame scaled by ``short_side_scale``: (C, 1, h, w) of float32 or uint8.
+                So a clip never takes the memory of its frames in full size. It may keep no part of what it gets.
 
         Returns:
             ``{"video": (3, T, H, W) in 0..255, "audio": float32 (S,)}``, see the class; None for what the file lacks
@@ -307,8 +320,11 @@ class EncodedVideo(Video):
         if window is None:
             return {"video": None, "audio": None}
         resize = self._resize(resize)
-        with self._turns.of(self._decoder):
-            frames = self._decoder.frames(*window, frame_filter, resize, self._dtype)
+        subject = window_name(self._name, *window)
+        with self._turns.of(self._decoder), self._decoder.budget.call(subject):
+            frames = self._decoder.frames(
+                *window, frame_filter, resize, self._dtype, frame_transform
+            )
             sound = self._sound(*window)
         return {"video": None if frames is None else frames.data, "audio": sound}
 
@@ -317,7 +333,8 @@ class EncodedVideo(Video):
         if rate is None or self._sample_rate in (None, rate):
             sound = read(start_sec, end_sec)
         else:
-            sound = resampled(read, start_sec, end_sec, rate, self._sample_rate)
+            budget = self._decoder.budget
+            sound = resampled(read, start_sec, end_sec, rate, self._sample_rate, budget)
         if sound is None:
             return None
         return sound.data.mean(dim=0) if self._mono else sound.data
@@ -351,7 +368,7 @@ class EncodedVideo(Video):
             VideoError: (a RuntimeError) if the file is damaged there.
         """
         resize = self._resize(None)
-        with self._turns.of(self._decoder):
+        with self._turns.of(self._decoder), self._decoder.budget.call():
             index = self._decoder.index
             count = len(self)
             wanted = pick_frames(

@@ -19,8 +19,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import Compose
 
 from pytorchvideo.data import ClipDataset, LabeledVideoDataset, LabeledVideoPaths, make_clip_sampler
-from pytorchvideo.data._decode import VideoError
-from pytorchvideo.data._decode._pyav import video as frame_reader
+from pytorchvideo.data._decode import VideoError, _limits
 from pytorchvideo.data._decode._pyav.whole import read_whole
 from pytorchvideo.data._skipped import SkipLog, SkippedClip
 from pytorchvideo.data.encoded_video import EncodedVideo
@@ -187,7 +186,7 @@ def test_a_video_that_wastes_time_is_skipped(
             self.now += 1.0
             return self.now
 
-    monkeypatch.setattr(frame_reader, "time", Clock())
+    monkeypatch.setattr(_limits, "time", Clock())
 
     class Handler:
         def video_from_path(self, path: str, **options: Any) -> EncodedVideo:
@@ -201,7 +200,7 @@ def test_a_video_that_wastes_time_is_skipped(
     dataset.video_path_handler = Handler()
     assert [sample["video_name"] for sample in dataset] == ["quick.mp4"]
     (clip,) = dataset.skipped
-    assert "slow.mp4, clip [0.000, 9.000) s: the video is not decoded after 100 s" in clip.reason
+    assert "slow.mp4, clip [0.000, 9.000) s: not read after 100 s" in clip.reason
 
 
 def resident_bytes() -> int:

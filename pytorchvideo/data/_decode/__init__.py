@@ -5,13 +5,14 @@ Everything above works with :class:`Frames` and :class:`AudioSamples`; the one f
 ``_pyav``, the one that opens pictures is ``_images.py``, and torchcodec is ``_torchcodec.py``.
 """
 
+from pytorchvideo.data._decode._decoder import Decoder
 from pytorchvideo.data._decode._frame_index import FrameIndex
 from pytorchvideo.data._decode._types import (
     AudioSamples,
-    Decoder,
     FrameFilter,
     FrameResize,
     Frames,
+    FrameTransform,
     Orientation,
     Time,
     VideoError,
@@ -25,6 +26,7 @@ from pytorchvideo.data._decode._types import (
     floor_ticks,
     pick_frames,
     select_frames,
+    window_name,
 )
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "FrameFilter",
     "FrameIndex",
     "FrameResize",
+    "FrameTransform",
     "Frames",
     "Orientation",
     "Time",
@@ -47,4 +50,5 @@ __all__ = [
     "floor_ticks",
     "pick_frames",
     "select_frames",
+    "window_name",
 ]

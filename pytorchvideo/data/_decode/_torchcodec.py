@@ -16,7 +16,7 @@ measured with torchcodec 0.17 on FFmpeg 5.1 beside PyAV 18.1 on FFmpeg 8.1:
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,25 +24,31 @@ from typing import Any, BinaryIO
 import torch
 
 from pytorchvideo._checks import expected
+from pytorchvideo.data._decode._clip_tensor import ClipTensor
+from pytorchvideo.data._decode._decoder import Decoder
 from pytorchvideo.data._decode._frame_index import FrameIndex
+from pytorchvideo.data._decode._limits import Budget, LimitError
 from pytorchvideo.data._decode._types import (
     AudioSamples,
-    Decoder,
     FrameFilter,
     FrameResize,
     Frames,
+    FrameTransform,
     Orientation,
     Time,
     VideoError,
     VideoInfo,
     ceil_ticks,
     select_frames,
+    window_name,
 )
 
 logger = logging.getLogger(__name__)
 
 _EXACT_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "libdav1d", "libaom-av1", "av1"})
 _EXACT_FORMATS = frozenset({"yuv420p", "yuvj420p"})
+_BATCH_BYTES = 64 << 20  # of pictures that torchcodec gives at once
+_BATCH_FRAMES = 64  # that it decodes at once, between two looks at the clock
 _agrees: dict[tuple[str | None, str | None], bool] = {}  # codec and pixel format -> first pictures
 
 
@@ -113,6 +119,11 @@ class TorchCodecDecoder:
         """The times of all frames."""
         return self._other.index
 
+    @property
+    def budget(self) -> Budget:
+        """What a call may take."""
+        return self._other.budget
+
     def frames(
         self,
         start_sec: Time,
@@ -120,20 +131,22 @@ class TorchCodecDecoder:
         frame_filter: FrameFilter | None = None,
         resize: FrameResize | None = None,
         dtype: torch.dtype = torch.uint8,
+        frame_transform: FrameTransform | None = None,
     ) -> Frames | None:
         """Returns the frames with ``start_sec <= t < end_sec`` that a filter picks; see :class:`Decoder`.
 
         FFmpeg scales them for ``resize``, through the other decoder.
         """
-        frames = None
-        if resize is None and self._is_fit():
-            frames = self._own_frames(start_sec, end_sec, frame_filter)
-        if frames is None:
-            frames = self._other.frames(start_sec, end_sec, frame_filter, resize, dtype)
-            if frames is None or self._device.type == "cpu":
-                return frames
-        data = torch.empty(frames.data.shape, dtype=dtype, device=self._device).copy_(frames.data)
-        return Frames(data, frames.pts_sec, frames.indices)
+        with self.budget.call(window_name(self.info.name, start_sec, end_sec)):
+            window = start_sec, end_sec, frame_filter
+            if resize is None and self._is_fit():
+                frames = self._own_frames(*window, dtype, frame_transform)
+                if frames is not None:
+                    return frames
+            frames = self._other.frames(*window, resize, dtype, frame_transform)
+        if frames is None or self._device.type == "cpu":
+            return frames
+        return Frames(frames.data.to(self._device), frames.pts_sec, frames.indices)
 
     def audio(self, start_sec: Time, end_sec: Time) -> AudioSamples | None:
         """Returns the sound, from the other decoder."""
@@ -159,6 +172,8 @@ class TorchCodecDecoder:
         if self._video is None and self._unfit is None:
             try:
                 reason = self._find_reason()
+            except LimitError:
+                raise
             except VideoError:  # which need not be where the clip is
                 reason = "it is damaged"
             if reason is not None:
@@ -201,36 +216,60 @@ class TorchCodecDecoder:
 
     def _is_same(self, index: FrameIndex) -> bool:
         end = index.time(1) if len(index) > 1 else float("inf")
-        mine, theirs = self._own_frames(0, end, None), self._other.frames(0, end, None)
+        mine, theirs = self._own_frames(0, end), self._other.frames(0, end, None)
         if mine is None or theirs is None:
             return True  # it has given up, and said why
         return torch.equal(mine.data, theirs.data)
 
     def _own_frames(
-        self, start_sec: Time, end_sec: Time, frame_filter: FrameFilter | None
+        self,
+        start_sec: Time,
+        end_sec: Time,
+        frame_filter: FrameFilter | None = None,
+        dtype: torch.dtype = torch.uint8,
+        frame_transform: FrameTransform | None = None,
     ) -> Frames | None:
         """The frames of a window by torchcodec, None where it has none, or others than the packets promise."""
-        index = self.index
-        if index is None:
+        index, info = self.index, self.info
+        if index is None or info.height is None or info.width is None:
             return None
         first = index.count_before(ceil_ticks(start_sec, index.time_base) + index.start)
         stop = index.count_before(ceil_ticks(end_sec, index.time_base) + index.start)
-        picked = select_frames(frame_filter, stop - first, self.info.name) if stop > first else []
+        picked = select_frames(frame_filter, stop - first, info.name) if stop > first else []
         if not picked:
             return None
+        clip = ClipTensor(len(picked), dtype, self.budget, frame_transform, self._device)
+        clip.check(info.height, info.width)
+        places: dict[int, list[int]] = {}
+        for place, i in enumerate(picked):
+            places.setdefault(first + i, []).append(place)
+        most = max(1, _BATCH_BYTES // (3 * info.height * info.width))
+        for batch in batches(sorted(places), index, most):
+            self.budget.check_time()
+            pictures = self._decoded(batch, index)
+            if pictures is None:
+                return None
+            for frame, picture in zip(batch, pictures, strict=True):
+                if frame in places:
+                    clip.put(picture, places[frame])
+        if clip.data is None:
+            return None
+        pts_sec = [float(index.time(first + i)) for i in picked]
+        return Frames(clip.data, torch.tensor(pts_sec, dtype=torch.float64), picked)
+
+    def _decoded(self, numbers: list[int], index: FrameIndex) -> torch.Tensor | None:
+        """Frames uint8 (N, 3, H, W); None where torchcodec has to be given up."""
         try:
-            batch = self._video.get_frames_at([first + i for i in picked])
+            batch = self._video.get_frames_at(numbers)
         except (RuntimeError, IndexError) as error:
             self._give_up(f"torchcodec cannot read it: {_first_line(error)}")
             return None
-        promised = index.pts[[first + i for i in picked]].double() * float(index.time_base)
+        promised = index.pts[numbers].double() * float(index.time_base)
         if not torch.allclose(batch.pts_seconds, promised, rtol=0, atol=float(index.time_base) / 2):
             self._give_up("torchcodec shows frames at other times")
             return None
-        pts_sec = [float(index.time(first + i)) for i in picked]
-        # (T, 3, H, W) -> (3, T, H, W)
-        data = batch.data.permute(1, 0, 2, 3)
-        return Frames(data, torch.tensor(pts_sec, dtype=torch.float64), picked)
+        data: torch.Tensor = batch.data
+        return data
 
     def _give_up(self, reason: str) -> None:
         self._video, self._unfit = None, reason
@@ -243,6 +282,33 @@ def _first_line(error: Exception) -> str:
 
 def _is_even(width: int | None, height: int | None) -> bool:
     return width is not None and height is not None and width % 2 == height % 2 == 0
+
+
+def batches(wanted: list[int], index: FrameIndex, most: int) -> Iterator[list[int]]:
+    """Splits frames so that little is decoded at once, by naming others on a long way from a key frame to one of them.
+
+    Args:
+        wanted: rising.
+        index: of the video.
+        most: frames of a batch.
+    """
+    keys = index.is_keyframe.nonzero().flatten()
+    befores = torch.searchsorted(keys, torch.tensor(wanted), right=True) - 1
+    batch: list[int] = []
+    decoded, following = 0, 0
+    for frame, before in zip(wanted, befores.tolist(), strict=True):
+        begin = max(following, int(keys[before]) if before >= 0 else 0)
+        while frame - begin >= _BATCH_FRAMES:
+            begin += _BATCH_FRAMES
+            yield [*batch, begin - 1]
+            batch, decoded = [], 0
+        batch.append(frame)
+        decoded, following = decoded + frame + 1 - begin, frame + 1
+        if len(batch) >= most or decoded >= _BATCH_FRAMES:
+            yield batch
+            batch, decoded = [], 0
+    if batch:
+        yield batch
 
 
 def _mappings(index: FrameIndex) -> str:

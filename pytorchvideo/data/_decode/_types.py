@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a decoder takes and returns, and the checks that all of them share."""
+"""What decoders take and return, and the checks that all of them share."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -8,13 +8,12 @@ from decimal import Decimal
 from fractions import Fraction
 from numbers import Integral, Rational
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data._decode._frame_index import FrameIndex
 
 Time = float | Fraction
 """Seconds; a Fraction where frames must be hit exactly."""
@@ -24,6 +23,9 @@ FrameFilter = Callable[[list[int]], Sequence[int]]
 
 FrameResize = Callable[[int, int], tuple[int, int]]
 """Gets the (height, width) of an upright frame and returns those to scale it to."""
+
+FrameTransform = Callable[[torch.Tensor], torch.Tensor]
+"""Gets each frame (3, 1, H, W) of a clip alone and returns what is kept of it, (C, 1, h, w)."""
 
 _TIME_SLACK_SEC = Fraction(
     1, 2_000_000_000
@@ -113,39 +115,6 @@ class AudioSamples:
         return f"AudioSamples(data={tuple(self.data.shape)}, rate={self.rate})"
 
 
-class Decoder(Protocol):
-    """One open file."""
-
-    info: VideoInfo
-
-    def frames(
-        self,
-        start_sec: float | Fraction,
-        end_sec: float | Fraction,
-        frame_filter: FrameFilter | None,
-        resize: FrameResize | None = None,
-        dtype: torch.dtype = torch.uint8,
-    ) -> Frames | None:
-        """Returns the frames with ``start_sec <= t < end_sec``, or None where there are none."""
-
-    @property
-    def index(self) -> FrameIndex | None:
-        """The times of all frames, from one pass over the packets of the file; None without video."""
-
-    def audio(self, start_sec: Time, end_sec: Time) -> AudioSamples | None:
-        """Returns the samples with ``start_sec <= t < end_sec``, or None where there are none."""
-
-    @property
-    def orientation(self) -> Orientation:
-        """How the first frame is shown."""
-
-    def reopen(self) -> None:
-        """Opens the file afresh."""
-
-    def close(self) -> None:
-        """Gives the file back."""
-
-
 def as_time(value: Any, name: str) -> Time:
     """Returns seconds given as a number of any kind, or as an array or tensor of one, as a float or Fraction.
 
@@ -189,6 +158,11 @@ def as_window(start_sec: Any, end_sec: Any, duration: Fraction | float) -> tuple
     start, end = as_time(start_sec, "start_sec"), as_time(end_sec, "end_sec")
     start = start if start > 0 else Fraction(0)
     return (start, end) if start < min(end, duration) else None
+
+
+def window_name(name: str, start_sec: Time, end_sec: Time) -> str:
+    """What errors call a clip of a file."""
+    return f"{name}, clip [{float(start_sec):.3f}, {float(end_sec):.3f}) s"
 
 
 def ceil_ticks(time_sec: Time, time_base: Fraction) -> float:

@@ -12,20 +12,23 @@ import av
 import torch
 
 from pytorchvideo.data._decode._frame_index import FrameIndex
+from pytorchvideo.data._decode._limits import Budget, Limits
 from pytorchvideo.data._decode._pyav._compat import pixel_format
 from pytorchvideo.data._decode._pyav.audio import AudioReader
 from pytorchvideo.data._decode._pyav.pictures import orientation_of
 from pytorchvideo.data._decode._pyav.source import Source, reason
-from pytorchvideo.data._decode._pyav.video import TIME_LIMIT_SEC, FrameReader
+from pytorchvideo.data._decode._pyav.video import FrameReader
 from pytorchvideo.data._decode._types import (
     AudioSamples,
     FrameFilter,
     FrameResize,
     Frames,
+    FrameTransform,
     Orientation,
     Time,
     VideoError,
     VideoInfo,
+    window_name,
 )
 
 __all__ = ["PyAVDecoder", "versions"]
@@ -42,7 +45,7 @@ class PyAVDecoder:
         video: whether frames will be asked for.
         audio: whether sound will be asked for.
         seek: False reads every clip from the start of the file.
-        time_limit_sec: of the decoding of one clip, so that a file made to waste time cannot stop an epoch.
+        limits: of each call, so that a file made to waste time or memory can do neither.
         index: :attr:`index` of an earlier open of the same file, which makes this one cheaper.
 
     Raises:
@@ -57,31 +60,31 @@ class PyAVDecoder:
         video: bool = True,
         audio: bool = True,
         seek: bool = True,
-        time_limit_sec: float = TIME_LIMIT_SEC,
+        limits: Limits | None = None,
         index: FrameIndex | None = None,
     ) -> None:
         self._is_lent = False
         try:
             with ExitStack() as on_failure:
-                self._source = Source(file, name, video=video, audio=audio)
+                self._source = Source(file, name, video=video, audio=audio, limits=limits)
                 on_failure.callback(self._source.close)
-                # The order matters: the sound looks at a fresh file.
-                self._sound = AudioReader(self._source) if self._source.audio is not None else None
-                self._frames: FrameReader | None = None
-                if video:
-                    self._frames = FrameReader(
-                        self._source, seek=seek, time_limit_sec=time_limit_sec, index=index
-                    )
-                if self._sound is not None and self._frames is not None:
-                    self._sound.origin = self._frames.origin
-                self.info = self._read_info()
-                self._check_duration()
+                with self.budget.call():
+                    self._open(video, seek, index)
                 on_failure.pop_all()
         except (av.error.FFmpegError, EOFError) as error:
             raise VideoError(
                 f"{name} is not a readable video: {reason(error)}. "
                 "It is damaged, cut off, or something else."
             ) from error
+
+    def _open(self, video: bool, seek: bool, index: FrameIndex | None) -> None:
+        # The order matters: the sound looks at a fresh file.
+        self._sound = AudioReader(self._source) if self._source.audio is not None else None
+        self._frames = FrameReader(self._source, seek=seek, index=index) if video else None
+        if self._sound is not None and self._frames is not None:
+            self._sound.origin = self._frames.origin
+        self.info = self._read_info()
+        self._check_duration()
 
     def _read_info(self) -> VideoInfo:
         source, frames, sound = self._source, self._frames, self._sound
@@ -116,6 +119,11 @@ class PyAVDecoder:
                 f"{name} should last {float(seconds):.0f} s, but has only {size} bytes: its times are damaged."
             )
 
+    @property
+    def budget(self) -> Budget:
+        """What a call may take."""
+        return self._source.budget
+
     def frames(
         self,
         start_sec: Time,
@@ -123,22 +131,28 @@ class PyAVDecoder:
         frame_filter: FrameFilter | None = None,
         resize: FrameResize | None = None,
         dtype: torch.dtype = torch.uint8,
+        frame_transform: FrameTransform | None = None,
     ) -> Frames | None:
         """See :meth:`FrameReader.read`; None also where no frames were asked for."""
         if self._frames is None:
             return None
         if self._is_lent:
             self._source.moves += 1
-        return self._frames.read(start_sec, end_sec, frame_filter, resize, dtype)
+        with self.budget.call(window_name(self._source.name, start_sec, end_sec)):
+            return self._frames.read(
+                start_sec, end_sec, frame_filter, resize, dtype, frame_transform
+            )
 
     @property
     def index(self) -> FrameIndex | None:
         """See :attr:`FrameReader.index`; None where no frames were asked for."""
-        return self._frames.index if self._frames is not None else None
+        with self.budget.call():
+            return self._frames.index if self._frames is not None else None
 
     def audio(self, start_sec: Time, end_sec: Time) -> AudioSamples | None:
         """See :meth:`AudioReader.read`; None also where there is no sound."""
-        return self._sound.read(start_sec, end_sec) if self._sound else None
+        with self.budget.call(window_name(self._source.name, start_sec, end_sec)):
+            return self._sound.read(start_sec, end_sec) if self._sound else None
 
     @cached_property
     def orientation(self) -> Orientation:
@@ -149,9 +163,12 @@ class PyAVDecoder:
         source.rewind()
         source.video.codec_context.flush_buffers()
         try:
-            for packet in chain(source.packets(source.video), [None]):  # None: what it still holds
-                for frame in source.video.codec_context.decode(packet):
-                    return orientation_of(frame)
+            with self.budget.call():
+                # None: what it still holds
+                for packet in chain(source.packets(source.video), [None]):
+                    self.budget.check_time()
+                    for frame in source.decode(packet):
+                        return orientation_of(frame)
             return Orientation()
         except (av.error.FFmpegError, EOFError):
             return Orientation()

@@ -2,6 +2,7 @@
 """Sound, sample by sample, on the time line of the video."""
 
 import itertools
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cached_property
@@ -11,12 +12,20 @@ import av
 import numpy as np
 import torch
 
+from pytorchvideo.data._decode._limits import Budget
 from pytorchvideo.data._decode._pyav._compat import audio_resampler
 from pytorchvideo.data._decode._pyav.source import Source, reason
-from pytorchvideo.data._decode._types import AudioSamples, Time, VideoError, ceil_ticks
+from pytorchvideo.data._decode._types import (
+    AudioSamples,
+    Time,
+    VideoError,
+    ceil_ticks,
+    window_name,
+)
 
 _PREROLL_SEC = Fraction(1, 2)  # overlap and bit reservoir of AAC, MP3, Opus, with room to spare
 _PROBE_FRAMES = 12
+_SAMPLE_BYTES = 4
 # Vorbis varies its frames; those of TrueHD are shorter than the ticks of most containers, and come late after a seek.
 _UNEVEN = frozenset({"vorbis", "truehd", "mlp"})
 
@@ -67,18 +76,24 @@ class AudioReader:
         the file. None where the sound has ended.
 
         Raises:
+            LimitError: if it takes more memory or time than it may.
             VideoError: if the sound is damaged there, or changes its number of channels.
         """
         tick = Fraction(1, self.rate)
         first, last = int(ceil_ticks(start_sec, tick)), ceil_ticks(end_sec, tick)
+        chunks, end = [], 0
         try:
-            chunks = list(self.chunks(first, last))
+            promised = min(last, math.ceil((self.end - self.origin) * self.rate))
+            for position, samples in self.chunks(first, last):
+                end = max(end, position + samples.shape[1])
+                # in pieces, and put together
+                hold_sound(self._source.budget, samples.shape[0], max(end, promised) - first, 2)
+                chunks.append((position, samples))
         except (av.error.FFmpegError, EOFError) as error:
-            window = f"{self._source.name}, clip [{float(start_sec):.3f}, {float(end_sec):.3f}) s"
+            window = window_name(self._source.name, start_sec, end_sec)
             raise VideoError(f"{window}: the sound is damaged: {reason(error)}.") from error
         if not chunks:
             return None
-        end = max(position + samples.shape[1] for position, samples in chunks)
         data = np.zeros((chunks[0][1].shape[0], end - first), np.float32)
         for position, samples in chunks:
             data[:, position - first : position - first + samples.shape[1]] = samples
@@ -141,6 +156,7 @@ class AudioReader:
         context = self._source.audio.codec_context
         decoded = False
         for packet in self._source.packets(self._source.audio):
+            self._source.budget.check_time()
             try:
                 frames = context.decode(packet)
             except av.error.InvalidDataError:
@@ -169,6 +185,16 @@ class AudioReader:
             return position
         second, size = self._grid
         return snap(position, head[0].samples, round((second - self.origin) * self.rate), size)
+
+
+def hold_sound(budget: Budget, channels: int, samples: float, times: int) -> None:
+    """Counts the memory of so many samples, which are held so many times.
+
+    Raises:
+        LimitError: it is too much.
+    """
+    what = f"{int(samples):,} samples of {channels} channel{'s' * (channels > 1)}"
+    budget.hold("sound", what, times * channels * int(samples) * _SAMPLE_BYTES)
 
 
 def _kind(frame: Any) -> tuple[str, str, int]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import av
 
+from pytorchvideo.data._decode._limits import Budget, LimitError
 from pytorchvideo.data._decode._pyav._compat import open_input
 from pytorchvideo.data._decode._types import VideoError
 
@@ -23,6 +24,9 @@ bmp_pipe gif_pipe j2k_pipe jpeg_pipe jpegxl_pipe pbm_pipe pgm_pipe png_pipe ppm_
 _OPTIONS = {"format_whitelist": ",".join(_CONTAINERS.split()), "protocol_whitelist": "file"}
 _PLAYLISTS = (b"#extm3u", b"ffconcat", b"v=0", b"<?xml", b"<mpd", b"[playlist]", b"<asx")
 _HEAD = 512
+_EDGE_PIXELS = 1 << 16  # more than FFmpeg adds to a small picture
+_INT_MAX = 2**31 - 1
+_LEAST_OPEN_SEC = 1.0  # for a look at the header
 
 
 def file_address(path: str | os.PathLike[str]) -> str:
@@ -34,28 +38,67 @@ def file_address(path: str | os.PathLike[str]) -> str:
     return f"file:{os.fspath(path)}"
 
 
-def open_video(file: Any, name: str, **options: Any) -> Any:
+def _address(file: Any) -> Any:
+    return file_address(file) if isinstance(file, (str, os.PathLike)) else file
+
+
+def open_video(
+    file: Any,
+    budget: Budget,
+    *,
+    format: str | None = None,
+    options: dict[str, str] | None = None,
+    is_all_there: bool = True,
+) -> Any:
     """Opens a video; what it may name is not opened.
 
     Args:
         file: a path, or an open binary file.
-        name: what errors call it.
-        options: of ``av.open``.
+        budget: of its readers.
+        format: FFmpeg's name of the container; None finds out.
+        options: FFmpeg's, of the container.
+        is_all_there: False for what others still write, which may be waited for.
 
     Raises:
+        LimitError: FFmpeg's look at it takes too long.
         VideoError: it is a playlist, or describes a stream.
         av.error.FFmpegError, EOFError: FFmpeg cannot read it.
     """
-    address = file_address(file) if isinstance(file, (str, os.PathLike)) else file
+    timeout = max(budget.limits.time_sec, _LEAST_OPEN_SEC) if is_all_there else None
     try:
-        return open_input(address, container_options=_OPTIONS, **options)
+        return open_input(
+            _address(file),
+            format=format,
+            container_options=_OPTIONS,
+            options=decoder_options(budget) | (options or {}),
+            timeout=timeout,
+        )
+    except av.error.ExitError as error:
+        raise LimitError(
+            f"{budget.name}: not opened after {timeout:g} s. It may be made to waste time; raise `time_limit_sec` if "
+            "it is only slow to read."
+        ) from error
     except (av.error.FFmpegError, EOFError) as error:
         if _is_playlist(file):
             raise VideoError(
-                f"{name} is no video, but a list of files or addresses, and these are not opened. Name the video "
-                "itself; addresses are opened by `pytorchvideo stream`."
+                f"{budget.name} is no video, but a list of files or addresses, and these are not opened. Name the "
+                "video itself; addresses are opened by `pytorchvideo stream`."
             ) from error
         raise
+
+
+def open_undecoded(file: Any) -> Any:
+    """Opens what :func:`open_video` opens, without the help of any decoder: only sizes that headers tell are known."""
+    if not isinstance(file, (str, os.PathLike)):
+        file.seek(0)
+    options = {"codec_whitelist": "none"}
+    return open_input(_address(file), container_options=_OPTIONS, options=options)
+
+
+def decoder_options(budget: Budget) -> dict[str, str]:
+    """FFmpeg's options of a decoder: it refuses larger pictures, edges and all, before it makes room for them."""
+    pixels = budget.limits.pixels
+    return {"max_pixels": str(min(pixels + pixels // 8 + _EDGE_PIXELS, _INT_MAX))}
 
 
 def _is_playlist(file: Any) -> bool:

@@ -17,10 +17,11 @@ import torch
 from av.video.reformatter import VideoReformatter
 
 from pytorchvideo._checks import expected
+from pytorchvideo.data._decode._limits import Budget, LimitError, Limits
 from pytorchvideo.data._decode._pyav._compat import Discard, open_input
-from pytorchvideo.data._decode._pyav.files import open_video
+from pytorchvideo.data._decode._pyav.files import decoder_options, open_video
 from pytorchvideo.data._decode._pyav.pictures import orientation_of
-from pytorchvideo.data._decode._pyav.source import Source, is_readable, reason
+from pytorchvideo.data._decode._pyav.source import Source, check_size, decode, is_readable, reason
 from pytorchvideo.data._decode._pyav.times import PacketTimes
 from pytorchvideo.data._decode._pyav.video import FrameReader
 from pytorchvideo.data._decode._types import VideoError, check_file
@@ -195,8 +196,10 @@ class LiveInput:
     Args:
         address: of :func:`address_of`.
         timeout_sec: without data, of what the network or a camera sends.
+        limits: of memory; the time is not limited.
 
     Raises:
+        LimitError: its pictures are too large.
         VideoError: it does not answer, or is no video.
 
     Attributes:
@@ -206,18 +209,21 @@ class LiveInput:
         keys_only: set it to leave out all but key frames.
     """
 
-    def __init__(self, address: Address, timeout_sec: float) -> None:
+    def __init__(self, address: Address, timeout_sec: float, limits: Limits | None = None) -> None:
         self.address = address
         self._timeout_sec = timeout_sec
+        self._budget = Budget(address.name, limits or Limits())
         self._pipe = _Pipe(address.file) if isinstance(address.file, int) else None
         answers = address.is_network or address.format in _CAMERAS.values()
         options: dict[str, Any] = {"format": address.format, "options": dict(address.options)}
         opened: Any
         try:
             if answers:
+                options["options"] |= decoder_options(self._budget)
                 opened = open_input(address.file, timeout=timeout_sec, **options)
             else:
-                opened = open_video(self._pipe or address.file, address.name, **options)
+                file = self._pipe or address.file
+                opened = open_video(file, self._budget, is_all_there=False, **options)
         except (av.error.FFmpegError, EOFError, ValueError) as error:
             raise VideoError(self._why_not_open(error)) from error
         self._container = opened
@@ -228,7 +234,14 @@ class LiveInput:
         for stream in opened.streams:
             if stream is not self._stream:
                 stream.discard = Discard.all
-        self._stream.codec_context.thread_count = 1  # more of them hold frames back
+        context = self._stream.codec_context
+        context.thread_count = 1  # more of them hold frames back
+        context.options = decoder_options(self._budget)
+        try:
+            check_size(context, self._budget)
+        except LimitError:
+            self.close()
+            raise
         low, high = _PLAUSIBLE_RATES
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.rate: Fraction | None = rate if rate and low <= rate <= high else None
@@ -245,7 +258,8 @@ class LiveInput:
 
     def _find_times(self) -> None:
         """Puts right what a file says wrongly, as far as that can be told without decoding it."""
-        source = Source(Path(str(self.address.file)), self.address.name, video=True, audio=False)
+        file, limits = Path(str(self.address.file)), self._budget.limits
+        source = Source(file, self.address.name, video=True, audio=False, limits=limits)
         try:
             times = PacketTimes(source, None)
             self._has_times = times.are_true
@@ -305,7 +319,7 @@ class LiveInput:
         keys_only = self.keys_only and self._true_times is None
         context.skip_frame = "NONKEY" if keys_only else "DEFAULT"
         try:
-            frames = packet.decode()
+            frames = decode(context, packet, self._budget)
         except (av.error.InvalidDataError, EOFError):
             frames = []
             self.damaged += 1

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from pytorchvideo.data._decode._limits import Budget
+
 
 class UnknownOrderError(Exception):
     """Packets whose times are wrong do not tell either in which order their frames are shown."""
@@ -117,12 +119,12 @@ class Flags(NamedTuple):
         packets: Iterable[Any],
         shows: Callable[[Any], bool],
         is_reference: Callable[[Any], bool],
-        check_time: Callable[[], None],
+        budget: Budget,
     ) -> "Flags":
         """Those of all packets that have a frame to show."""
         rows = []
         for packet in packets:
-            check_time()
+            budget.check_time()
             if shows(packet):
                 rows.append((packet.pts, packet.is_keyframe, is_reference(packet)))
         table = torch.tensor(sorted(rows), dtype=torch.int64).reshape(-1, 3)

@@ -8,33 +8,36 @@ import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
 
-from pytorchvideo.data._decode._memory import clip_memory
+from pytorchvideo.data._decode._clip_tensor import ClipTensor
 from pytorchvideo.data._decode._types import FrameResize, Orientation, VideoError
 
 
 class Pictures:
-    """The upright RGB frames of a clip, put into their places one by one.
+    """Puts the frames of a clip, as they are decoded, upright and in RGB into their places.
 
-    ``data`` (3, T, H, W) is None until the first has come.
+    Args:
+        converter: into RGB.
+        clip: the places.
+        resize: the size of upright frames -> the size to which FFmpeg scales them while it converts.
     """
 
     def __init__(
-        self,
-        converter: VideoReformatter,
-        count: int,
-        dtype: torch.dtype,
-        resize: FrameResize | None,
+        self, converter: VideoReformatter, clip: ClipTensor, resize: FrameResize | None
     ) -> None:
         self._converter = converter
-        self._count = count
-        self._dtype = dtype
+        self.clip = clip
         self._resize = resize
-        self.data: torch.Tensor | None = None
+
+    def check(self, context: Any) -> None:
+        """Raises a LimitError where the size that a decoder tells beforehand is too large for the clip."""
+        if self._resize is None:
+            self.clip.check(context.height, context.width)
 
     def put(self, frame: Any, places: list[int]) -> None:
         """Converts a frame and writes it to one or several places.
 
         Raises:
+            LimitError: if the clip takes too much memory.
             VideoError: if it is of another size than the first.
         """
         orientation = orientation_of(frame)
@@ -42,23 +45,20 @@ class Pictures:
         if self._resize is not None:
             size = orientation.size(*self._resize(*orientation.size(*size)))
         upright = orientation.size(*size)
-        if self.data is None:
-            self.data = clip_memory.empty((3, self._count, *upright), self._dtype)
-        elif self.data.shape[2:] != upright:
-            height, width = self.data.shape[2:]
+        if self.clip.size is None:
+            self.clip.check(*upright)
+        elif self.clip.size != upright:
+            height, width = self.clip.size
             raise VideoError(
                 f"of changing size: {upright[1]}x{upright[0]} pixels after {width}x{height}. "
                 "All frames of a clip must have one size; re-encode the file."
             )
-        first, *others = places
         packed = self._converter.reformat(frame, size[1], size[0], format="rgb24", threads=1)
         (plane,) = packed.planes
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(size[0], plane.line_size)
         picture = torch.from_numpy(rows[:, : 3 * size[1]].reshape(*size, 3))
         # (H, W, 3) -> (3, H, W), sorted and cast while it is written
-        self.data[:, first].copy_(orientation.upright(picture).permute(2, 0, 1))
-        for place in others:
-            self.data[:, place] = self.data[:, first]
+        self.clip.put(orientation.upright(picture).permute(2, 0, 1), places)
 
 
 def orientation_of(frame: Any) -> Orientation:

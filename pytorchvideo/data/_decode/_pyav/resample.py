@@ -9,9 +9,12 @@ import av
 import numpy as np
 import torch
 
+from pytorchvideo.data._decode._limits import Budget
 from pytorchvideo.data._decode._pyav._compat import audio_resampler
+from pytorchvideo.data._decode._pyav.audio import hold_sound
 from pytorchvideo.data._decode._types import AudioSamples, Time, ceil_ticks
 
+_COPIES = 4  # before and after, and while the one becomes the other
 _REACH = 64  # samples of the lower rate on each side: twice what FFmpeg's filter looks at
 
 
@@ -21,6 +24,7 @@ def resampled(
     end_sec: Time,
     rate: int,
     new_rate: int,
+    budget: Budget,
 ) -> AudioSamples | None:
     """Returns the samples with ``start_sec <= t < end_sec`` at ``new_rate``, those of times ``k / new_rate``.
 
@@ -30,6 +34,10 @@ def resampled(
         end_sec: may lie beyond the end.
         rate: samples per second of what is read.
         new_rate: samples per second that are wanted.
+        budget: of memory.
+
+    Raises:
+        LimitError: it takes too much memory.
     """
     tick = Fraction(1, new_rate)
     first, last = int(ceil_ticks(start_sec, tick)), ceil_ticks(end_sec, tick)
@@ -48,6 +56,8 @@ def resampled(
     stop = min(last, math.ceil(Fraction((begin + sound.data.shape[1]) * new_rate, rate)))
     if stop <= first:
         return None
+    channels, samples = sound.data.shape
+    hold_sound(budget, channels, max(1.0, new_rate / rate) * samples, _COPIES)
     data = _convert(sound.data, rate, new_rate)[:, first - origin : int(stop) - origin]
     return AudioSamples(data, new_rate)
 

@@ -3,13 +3,13 @@
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import av
 
 from pytorchvideo.data._decode._pyav.packets import Packet, UnknownOrderError, groups_with
-from pytorchvideo.data._decode._pyav.source import Source
+from pytorchvideo.data._decode._pyav.source import Source, decode
 from pytorchvideo.data._decode._pyav.times import PROBE_PACKETS, PacketTimes
 from pytorchvideo.data._decode._types import VideoError
 
@@ -28,7 +28,6 @@ class Run:
     Args:
         source: of the packets, from where it stands; its decoder is emptied.
         times: of its packets.
-        check_time: called for each packet; raises when it takes too long.
         low: all frames from this time on will come.
         seek_pts: where the source was sought to; None for its start.
     """
@@ -37,13 +36,11 @@ class Run:
         self,
         source: Source,
         times: PacketTimes,
-        check_time: Callable[[], None],
         low: float,
         seek_pts: int | None,
     ) -> None:
         self._source = source
         self._times = times
-        self._check_time = check_time
         self._context: Any = source.video.codec_context
         self._context.flush_buffers()
         self._incoming = times.packets()
@@ -96,7 +93,7 @@ class Run:
         """
         while not self._is_at_end and not self._is_past(high):
             self._take(next(self._incoming, None))
-            self._check_time()
+            self._source.budget.check_time()
         if self._is_at_end and self._source.is_cut_off(self._source.video):
             raise VideoError("cut off before the end of the clip.")
 
@@ -184,12 +181,12 @@ class Run:
         """Feeds packet after packet; drains at every gap between groups of pictures, and at the end."""
         context = self._context
         for packet, data in self._needed(wanted, sparse):
-            self._check_time()
+            self._source.budget.check_time()
             self._is_drained = packet is None
             if packet is not None and not packet.is_hidden:
                 self._fed.append(packet.pts)
             try:
-                self._frames.extend(context.decode(data))
+                self._frames.extend(decode(context, data, self._source.budget))
             except av.error.InvalidDataError:
                 if packet is None or not packet.is_hidden:  # one that is may lack what it refers to
                     raise
@@ -197,7 +194,7 @@ class Run:
                 context.flush_buffers()
             yield
         self._is_drained = True
-        self._frames.extend(context.decode(None))
+        self._frames.extend(decode(context, None, self._source.budget))
         yield
 
     def _needed(self, wanted: set[int], sparse: bool) -> Iterator[tuple[Packet | None, Any]]:

@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 
 import av
 
+from pytorchvideo.data._decode._limits import Budget, LimitError, Limits
 from pytorchvideo.data._decode._pyav._compat import Discard, pixel_format
-from pytorchvideo.data._decode._pyav.files import open_video
+from pytorchvideo.data._decode._pyav.files import decoder_options, open_undecoded, open_video
 from pytorchvideo.data._decode._types import VideoError
 
 av.logging.set_level(None)  # FFmpeg writes to stderr what this library says in its own errors
@@ -18,6 +19,9 @@ av.logging.set_level(None)  # FFmpeg writes to stderr what this library says in 
 _VP8_SHOWN = 0x10  # of the first byte of a frame
 _BEFORE_START = 10 * av.time_base  # more than any codec is decoded ahead
 _NO_TIMESTAMPS = 0x0080  # AVFMT_NOTIMESTAMPS of FFmpeg's avformat.h
+# What decoders raise for a picture beyond their limit, besides saying its size: EINVAL without a size, ENOMEM, and
+# ERANGE of dav1d.
+_REFUSALS = (av.error.MemoryError, av.error.OverflowError)
 
 
 class Source:
@@ -28,8 +32,10 @@ class Source:
         name: what errors call it.
         video: whether to keep a video stream.
         audio: whether to keep a sound stream.
+        limits: of each call that reads from it.
 
     Raises:
+        LimitError: its pictures are too large.
         VideoError: if it is empty, names other files, or there is no video stream although one was asked for.
         av.error.FFmpegError: if FFmpeg cannot read the file.
     """
@@ -37,8 +43,17 @@ class Source:
     video: Any  # av.VideoStream | None
     audio: Any  # av.AudioStream | None
 
-    def __init__(self, file: str | Path | BinaryIO, name: str, *, video: bool, audio: bool) -> None:
+    def __init__(
+        self,
+        file: str | Path | BinaryIO,
+        name: str,
+        *,
+        video: bool,
+        audio: bool,
+        limits: Limits | None = None,
+    ) -> None:
         self.name = name
+        self.budget = Budget(name, limits or Limits())
         self._file = str(file) if isinstance(file, Path) else file
         if not isinstance(file, (str, Path)):
             file.seek(0, io.SEEK_END)
@@ -56,7 +71,11 @@ class Source:
         self.close()
         if not isinstance(self._file, str):
             self._file.seek(0)
-        self._container = open_video(self._file, self.name)
+        try:
+            self._container = open_video(self._file, self.budget)
+        except av.error.FFmpegError:
+            self._check_header()
+            raise
         streams, (video, audio) = self._container.streams, self._wants
         self.video = next(filter(is_readable, streams.video), None) if video else None
         self.audio = next(filter(is_readable, streams.audio), None) if audio else None
@@ -67,6 +86,15 @@ class Source:
                 f"{self.name} has no video stream (streams found: {found}). Check that it is a video file."
             )
         context = self.video.codec_context if self.video is not None else None
+        if context is not None:
+            context.options = decoder_options(self.budget)
+            try:
+                check_size(context, self.budget)
+                if not context.width:
+                    self._check_header()
+            except LimitError:
+                self.close()
+                raise
         self._is_vp8 = context is not None and context.name == "vp8"
         # The palette of such a video comes with the first packet after opening, and never again.
         self.has_palette = context is not None and pixel_format(context) == "pal8"
@@ -77,6 +105,17 @@ class Source:
                 stream.discard = Discard.all
             else:
                 stream.codec_context.thread_count = 1  # data loader workers are the parallelism
+
+    def _check_header(self) -> None:
+        """Raises a LimitError for large pictures whose decoder refused to say how large they are."""
+        try:
+            opened = open_undecoded(self._file)
+        except (av.error.FFmpegError, EOFError):
+            return
+        with opened:
+            stream = next(filter(is_readable, opened.streams.video), None)
+            if stream is not None:
+                check_size(stream.codec_context, self.budget)
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
@@ -179,6 +218,15 @@ class Source:
                 continue
             return
 
+    def decode(self, packet: Any) -> list[Any]:
+        """The pictures that come with a packet of the video; None for those that the decoder still holds.
+
+        Raises:
+            LimitError: a picture is too large.
+            av.error.FFmpegError: the packet is damaged.
+        """
+        return decode(self.video.codec_context, packet, self.budget)
+
     def is_cut_off(self, stream: Any) -> bool:
         """Whether the index of the file, which mp4 and mov have in front, names packets beyond its end."""
         entries = stream.index_entries
@@ -200,17 +248,39 @@ class Source:
             back = max(Fraction(2), 20 / rate if rate else Fraction(2))
             self.seek(stream, int((end - back) / stream.time_base))
         stream = self.video if is_video else self.audio  # the file may have been opened afresh
-        ends, step = [], 0
+        last: int | None = None
+        step = 0
         for packet in self.packets(stream):
+            self.budget.check_time()
             if packet.pts is not None:
                 step = packet.duration or step
-                ends.append(packet.pts + step)
-        if not ends:
+                last = packet.pts + step if last is None else max(last, packet.pts + step)
+        if last is None:
             return self.duration or Fraction(0)
         if not step and stream is self.video and stream.average_rate:
-            step = round(1 / stream.average_rate / stream.time_base)
-            return Fraction((max(ends) + step) * stream.time_base)
-        return Fraction(max(ends) * stream.time_base)
+            last += round(1 / stream.average_rate / stream.time_base)
+        return Fraction(last * stream.time_base)
+
+
+def decode(context: Any, packet: Any, budget: Budget) -> list[Any]:
+    """Feeds a decoder; see :meth:`Source.decode`."""
+    was_known = context.width > 0
+    try:
+        frames: list[Any] = context.decode(packet)
+    except av.error.FFmpegError as error:
+        check_size(context, budget)
+        is_refused = was_known or isinstance(error, av.error.ArgumentError)
+        if isinstance(error, _REFUSALS) or (is_refused and not context.width):
+            raise budget.refused() from error
+        raise
+    check_size(context, budget)
+    return frames
+
+
+def check_size(context: Any, budget: Budget) -> None:
+    """Raises a LimitError unless a decoder's pictures are small enough."""
+    bits = context.format.padded_bits_per_pixel if context.format is not None else 0
+    budget.check_picture(context.width, context.height, bits)
 
 
 def is_readable(stream: Any) -> bool:

@@ -4,7 +4,7 @@
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -89,8 +89,10 @@ class PacketTimes:
         Times that repeat are too coarse, and tell the rate as a whole; else the codec or the container tells it.
         """
         self._source.rewind()
-        packets = list(filter(self._source.shows, self._source.packets(self._source.video)))
-        times = [p.pts if p.pts is not None else p.dts for p in packets]
+        times = []
+        for packet in filter(self._source.shows, self._source.packets(self._source.video)):
+            self._source.budget.check_time()
+            times.append(packet.pts if packet.pts is not None else packet.dts)
         known = [t for t in times if t is not None]
         stream = self._source.video
         rate = stream.codec_context.framerate or stream.guessed_rate or _RATE
@@ -126,7 +128,7 @@ class PacketTimes:
             return False
         return self._source.shows(packet)
 
-    def find_silent(self, check_time: Callable[[], None]) -> int | None:
+    def find_silent(self) -> int | None:
         """Decodes the whole file to see which packets FFmpeg shows no frame for; they are passed over from now on.
 
         Such are the second fields of interlaced pictures, and those that say that nothing has changed. Returns how
@@ -135,15 +137,14 @@ class PacketTimes:
         if self._silent is not None:
             return None
         self._source.rewind()
-        context = self._source.video.codec_context
-        context.flush_buffers()
+        self._source.video.codec_context.flush_buffers()
         promised: set[int] = set()
         came: list[int] = []
         for packet in itertools.chain(self.packets(), (None,)):
-            check_time()
+            self._source.budget.check_time()
             if packet is not None and self.shows(packet):
                 promised.add(packet.pts)
-            came.extend(frame.pts for frame in context.decode(packet))
+            came.extend(frame.pts for frame in self._source.decode(packet))
         if self.are_known:
             self._silent = frozenset(promised.difference(came))
         else:
@@ -171,17 +172,17 @@ class PacketTimes:
         if place > 0 or (first.is_keyframe and (first.pts is None or first.pts == min(times))):
             return frozenset()  # what an edit list cuts off is there to be decoded
         self._source.rewind()
-        context = self._source.video.codec_context
-        context.flush_buffers()
+        self._source.video.codec_context.flush_buffers()
         packets, packet, fed = self._source.packets(self._source.video), first, 0
         came: set[int] = set()
         while packet is not None:
+            self._source.budget.check_time()
             is_enough = came and fed >= min(came) + PROBE_PACKETS
             packet = None if is_enough else next(packets, None)  # None drains the decoder
             if packet is not None:
                 packet.pts, packet.dts, fed = fed, None, fed + 1
             try:
-                came.update(frame.pts for frame in context.decode(packet))
+                came.update(frame.pts for frame in self._source.decode(packet))
             except av.error.InvalidDataError:
                 if self._source.is_format(*WITH_TABLE):
                     return frozenset()  # damage, which is said where a clip needs what is damaged
@@ -203,7 +204,7 @@ class PacketTimes:
         self._source.rewind()
         packets = self._source.packets(self._source.video)
         self._source.video.codec_context.flush_buffers()
-        decoded = (f for packet in packets for f in packet.decode())
+        decoded = (f for packet in packets for f in self._source.decode(packet))
         shown = [frame.pts for frame in itertools.islice(decoded, _PROBE_FRAMES)]
         return None not in shown and all(a < b for a, b in itertools.pairwise(shown))
 

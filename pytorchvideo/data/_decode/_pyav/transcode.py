@@ -135,7 +135,7 @@ def _frames(source: Source, reader: FrameReader) -> Iterator[tuple[Fraction, Any
     for packet in itertools.chain(source.packets(source.video), [None]):
         if packet is not None:  # None: what the decoder still holds
             held.add(packet)
-        for frame in source.video.codec_context.decode(packet):
+        for frame in source.decode(packet):
             shown = times.get(frame.pts) if index.is_trusted else next(in_order, None)
             if shown is not None and shown > last:
                 last = shown

@@ -12,7 +12,6 @@ k-th frame that the decoder shows gets the k-th smallest time; where times repea
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cached_property, partial
@@ -21,7 +20,9 @@ import av
 import torch
 from av.video.reformatter import VideoReformatter
 
+from pytorchvideo.data._decode._clip_tensor import ClipTensor
 from pytorchvideo.data._decode._frame_index import FrameIndex
+from pytorchvideo.data._decode._limits import LimitError
 from pytorchvideo.data._decode._pyav.packets import (
     Flags,
     MissingFrameError,
@@ -38,16 +39,17 @@ from pytorchvideo.data._decode._types import (
     FrameFilter,
     FrameResize,
     Frames,
+    FrameTransform,
     Time,
     VideoError,
     ceil_ticks,
     select_frames,
+    window_name,
 )
 
 logger = logging.getLogger(__name__)
 
 _TAIL_SEC = Fraction(1, 2)
-TIME_LIMIT_SEC = 600.0
 _counted: set[str] = set()  # files of which it has been said
 
 
@@ -59,13 +61,10 @@ class FrameReader:
         source: Source,
         *,
         seek: bool = True,
-        time_limit_sec: float = TIME_LIMIT_SEC,
         index: FrameIndex | None = None,
     ) -> None:
         self._source = source
         self._may_seek = seek
-        self._time_limit_sec = time_limit_sec
-        self._deadline = time.monotonic() + time_limit_sec
         self._converter = VideoReformatter()  # sets itself up for a size once
         self._run: Run | None = None
         self._flags: Flags | None = None  # of the index, where they had to be read before
@@ -126,21 +125,27 @@ class FrameReader:
         frame_filter: FrameFilter | None = None,
         resize: FrameResize | None = None,
         dtype: torch.dtype = torch.uint8,
+        frame_transform: FrameTransform | None = None,
     ) -> Frames | None:
         """Returns the upright RGB frames with ``start_sec <= t < end_sec`` that a filter picks, all without one.
 
         With ``resize`` FFmpeg scales them while it turns them into RGB (bilinear over all pixels that fall into one).
-        ``dtype`` is torch.uint8 or torch.float32. Returns None where the window holds no frame because the video
-        stream ends before it.
+        ``dtype`` is torch.uint8 or torch.float32; ``frame_transform`` gets each frame in it, see :class:`ClipTensor`.
+        Returns None where the window holds no frame because the video stream ends before it.
 
         Raises:
-            VideoError: if the file is damaged there, takes longer than the time limit, ends although its header
-                says otherwise, or a frame does not come out of the decoder.
+            LimitError: if it takes more memory or time than it may.
+            VideoError: if the file is damaged there, ends although its header says otherwise, or a frame does not
+                come out of the decoder.
         """
-        window = f"{self._source.name}, clip [{float(start_sec):.3f}, {float(end_sec):.3f}) s"
-        self._deadline = time.monotonic() + self._time_limit_sec
+        window = window_name(self._source.name, start_sec, end_sec)
         choose = partial(select_frames, frame_filter, name=self._source.name)
         sparse = frame_filter is not None
+        budget, converter = self._source.budget, self._converter
+
+        def new_pictures(count: int) -> Pictures:
+            return Pictures(converter, ClipTensor(count, dtype, budget, frame_transform), resize)
+
         while True:
             low, high = (
                 ceil_ticks(t, self._times.base) + self._times.start for t in (start_sec, end_sec)
@@ -149,7 +154,7 @@ class FrameReader:
                 return None
             try:
                 try:
-                    return self._clip(low, high, choose, sparse, dtype, resize)
+                    return self._clip(low, high, choose, sparse, new_pictures)
                 except MissingFrameError as error:
                     self._hide_silent(error)
             except UnknownOrderError:
@@ -158,6 +163,8 @@ class FrameReader:
             except UntimedError as error:
                 self._run = None
                 self._count(str(error))
+            except LimitError:  # which says what is wanted
+                raise
             except (av.error.FFmpegError, EOFError, VideoError) as error:
                 why = str(error) if isinstance(error, VideoError) else f"damaged: {reason(error)}."
                 raise VideoError(f"{window}: the video is {why}") from error
@@ -177,7 +184,6 @@ class FrameReader:
 
     def _read_flags(self) -> Flags:
         """Reads through all packets; here shows whether their times can be used."""
-        self._deadline = time.monotonic() + self._time_limit_sec
         is_reference = reference_test(self._source.video)
         try:
             while self._flags is None:
@@ -185,7 +191,7 @@ class FrameReader:
                 try:
                     packets = self._times.packets()
                     self._flags = Flags.of(
-                        packets, self._times.shows, is_reference, self._check_time
+                        packets, self._times.shows, is_reference, self._source.budget
                     )
                 except UnknownOrderError:
                     self._times.give_up()
@@ -202,7 +208,7 @@ class FrameReader:
             VideoError: the frame that is missing is not one of them.
         """
         self._run = None
-        count = self._times.find_silent(self._check_time)
+        count = self._times.find_silent()
         if not count:
             raise VideoError(
                 f"damaged: its frame at {error.args[0]:.3f} s cannot be decoded."
@@ -241,8 +247,7 @@ class FrameReader:
         high: float,
         choose: Callable[[int], list[int]],
         sparse: bool,
-        dtype: torch.dtype,
-        resize: FrameResize | None,
+        new_pictures: Callable[[int], Pictures],
     ) -> Frames | None:
         """Tries one decoder after the other until all chosen frames come."""
         shown: list[int] = []
@@ -264,18 +269,20 @@ class FrameReader:
                     shown, indices = found, choose(len(found))
                 if not indices:
                     return None
+                pictures = new_pictures(len(indices))
+                pictures.check(self._source.video.codec_context)
                 self._run = None
-                pictures = Pictures(self._converter, len(indices), dtype, resize)
                 places = [shown[i] for i in indices]
                 lost = self._fill(run, pictures, places, sparse and may_skip)
             except (av.error.FFmpegError, EOFError):
                 if goes_on:
                     continue
                 raise
-            if not lost and pictures.data is not None:
+            data = pictures.clip.data
+            if not lost and data is not None:
                 self._run = run
                 times = [float((t - self._times.start) * self._times.base) for t in places]
-                return Frames(pictures.data, torch.tensor(times, dtype=torch.float64), indices)
+                return Frames(data, torch.tensor(times, dtype=torch.float64), indices)
             missing = min(lost)
         seconds = float((missing - self._times.start) * self._times.base)
         raise MissingFrameError(seconds)
@@ -293,7 +300,7 @@ class FrameReader:
         may_skip = self._times.are_known and not self._source.has_palette
         while self._times.are_known and self._may_seek and target > self._times.start:
             self._source.seek(self._source.video, target)
-            run = Run(self._source, self._times, self._check_time, low, target)
+            run = Run(self._source, self._times, low, target)
             first = run.first
             if first is not None and first.is_keyframe and first.pts <= target:
                 yield run, False, may_skip
@@ -303,10 +310,10 @@ class FrameReader:
                 target = first.pts
             target, step = target - step, 2 * step
         self._source.rewind()
-        yield Run(self._source, self._times, self._check_time, low, None), False, may_skip
+        yield Run(self._source, self._times, low, None), False, may_skip
         if may_skip:
             self._source.rewind()
-            yield Run(self._source, self._times, self._check_time, low, None), False, False
+            yield Run(self._source, self._times, low, None), False, False
 
     def _fill(self, run: Run, pictures: Pictures, wanted: list[int], sparse: bool) -> set[int]:
         """Second pass: decodes the frames of some times into their places; returns the times that do not come."""
@@ -331,11 +338,4 @@ class FrameReader:
             there = float((run.end - self._times.start) * self._times.base)
             raise VideoError(
                 f"cut off: its pictures end at {there:.3f} s, but its header promises {float(self.duration):.3f} s."
-            )
-
-    def _check_time(self) -> None:
-        if time.monotonic() > self._deadline:
-            raise VideoError(
-                f"not decoded after {self._time_limit_sec:g} s, the time limit of a clip. "
-                "It may be made to waste time; raise `time_limit_sec` if it is only long."
             )

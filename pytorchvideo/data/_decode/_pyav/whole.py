@@ -72,8 +72,8 @@ def _read(source: Source) -> WholeVideo:
     try:
         for packet in source.packets(stream):
             times.add(packet)
-            frames += len(context.decode(packet))
-        frames += len(context.decode(None))
+            frames += len(source.decode(packet))
+        frames += len(source.decode(None))
         if times.damage is not None:
             raise VideoError(f"{source.name} has a damaged packet at {times.damage:.3f} s.")
         if source.audio is not None:
