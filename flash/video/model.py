@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import fsspec
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +15,7 @@ from flash.outputs import Output
 from flash.task import ScorerSpec, Task
 from flash.video._answers import answer_clips, answer_videos
 from flash.video._arguments import is_plain, one_of, plain_optimizer, with_kwargs
+from flash.video._checkpoints import load_checked
 from flash.video._targets import (
     Mix,
     TrainingBatch,
@@ -26,7 +26,6 @@ from flash.video._targets import (
     default_metrics,
 )
 from flash.video.backbones import (
-    OWN,
     ListsBackbones,
     build_backbone,
     names_its_classes,
@@ -35,7 +34,6 @@ from flash.video.backbones import (
 )
 from flash.video.predict import VideoPredictor, save_classifier
 from pytorchvideo._checks import expected
-from pytorchvideo.models._rebuild import checked_arguments
 from pytorchvideo.models._weights import ClipRecipe
 from pytorchvideo.transforms.functional import uniform_temporal_subsample_repeated
 
@@ -314,14 +312,15 @@ class VideoClassifier(ListsBackbones, Task):
 
         A checkpoint says by name and arguments what it was built with. It is built from these where they are such as
         :meth:`save` and ``trainer.save_checkpoint`` write, and refused by name where they would run code or read
-        another file; ``weights_only=False`` trusts it with everything, pickled code as well.
+        another file; so it is with ``hparams_file``. ``weights_only=False`` trusts both with everything, pickled code
+        as well.
 
         Raises:
-            ValueError: it holds arguments that no file may set, or a module of your own that was not passed again.
+            ValueError: it is no checkpoint, holds arguments that no file may set, or a module of your own that was
+                not passed again.
         """
         if weights_only is None or weights_only:
-            weights_only = True
-            _check_hyperparameters(checkpoint_path)
+            return load_checked(cls, checkpoint_path, map_location, hparams_file, strict, kwargs)
         return super().load_from_checkpoint(
             checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs
         )
@@ -426,48 +425,3 @@ class VideoClassifier(ListsBackbones, Task):
                 "one. Pass recipe=ClipRecipe(...): the clips that it is made for."
             )
         return self.recipe
-
-
-# what `_save_hyperparameters` writes
-_HYPERPARAMETERS = frozenset(
-    {
-        "backbone",
-        "backbone_kwargs",
-        "head",
-        "label_smoothing",
-        "labels",
-        "layer_decay",
-        "learning_rate",
-        "lr_scheduler",
-        "mix_video",
-        "multi_label",
-        "num_classes",
-        "optimizer",
-        "output",
-        "pretrained",
-        "recipe",
-        "threshold",
-    }
-)
-
-
-def _check_hyperparameters(checkpoint: Any) -> None:
-    """Raises a ValueError unless a Lightning checkpoint, which may be a stranger's, sets only what it may set."""
-    if isinstance(checkpoint, (str, os.PathLike)):
-        with fsspec.open(os.fspath(checkpoint), "rb") as file:
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    else:
-        start = checkpoint.tell()
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        checkpoint.seek(start)
-    source = str(getattr(checkpoint, "name", checkpoint))
-    stored = content.get("hyper_parameters", {})
-    if unknown := sorted(set(stored) - _HYPERPARAMETERS):
-        raise ValueError(
-            f"Refused to load {source}: it sets {', '.join(unknown)}, which no checkpoint of a VideoClassifier holds."
-        )
-    if stored.get("pretrained"):
-        raise ValueError(f"Refused to load {source}: it asks for other weights than its own.")
-    backbone = stored.get("backbone")
-    if backbone is not None and not str(backbone).startswith(OWN):
-        checked_arguments(backbone, stored.get("backbone_kwargs", {}), source=source)

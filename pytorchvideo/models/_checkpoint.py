@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 # Keys under which training programs keep the state dict of a model.
 _WRAPPERS = ("model_state", "state_dict")
 # What torch.load raises on files that are no checkpoints, or cut short, by file content.
-_UNREADABLE = (
+UNREADABLE = (
     pickle.UnpicklingError,
     struct.error,
     AssertionError,
@@ -108,7 +108,7 @@ def read_checkpoint(file: str | PathLike[str]) -> Mapping[str, Any]:
         if path.suffix == ".safetensors":
             return load_file(path, device="cpu")
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (*_UNREADABLE, SafetensorError) as error:
+    except (*UNREADABLE, SafetensorError) as error:
         raise ValueError(
             f"Cannot read weights from {path}: it is damaged, not a checkpoint, or holds more than plain "
             f"data ({type(error).__name__}). Download or save it again."

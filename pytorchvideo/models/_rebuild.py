@@ -55,13 +55,26 @@ def rebuild_model(
         ImportError: ``transformers`` is needed, and not there.
         ValueError: there is no such network, or the arguments hold something that a file may not set.
     """
+    kwargs = check_network(name, kwargs, num_classes, source=source, state=state)
+    return _build(name, kwargs, num_classes, source)
+
+
+def check_network(
+    name: str,
+    kwargs: Mapping[str, Any],
+    num_classes: int,
+    *,
+    source: str,
+    state: Mapping[str, torch.Tensor] | None = None,
+) -> dict[str, Any]:
+    """Returns the arguments for a network that a file names; for the errors see :func:`rebuild_model`."""
     kwargs = checked_arguments(name, kwargs, source=source)
     if not isinstance(num_classes, int) or num_classes < 1:
         raise ValueError(expected(f"number of classes in {source}", ">= 1", num_classes))
     if state is not None:
         with _at_most(state, source), torch.device("meta"):
             _build(name, kwargs, num_classes, source)
-    return _build(name, kwargs, num_classes, source)
+    return kwargs
 
 
 def checked_arguments(name: str, kwargs: Mapping[str, Any], *, source: str) -> dict[str, Any]:
@@ -80,7 +93,7 @@ def checked_arguments(name: str, kwargs: Mapping[str, Any], *, source: str) -> d
     builder = signature(model_entry(name).builder).parameters.values()
     known = {p.name for p in builder if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     for key, value in kwargs.items():
-        if key not in known | _SIZES or not _is_plain(value):
+        if key not in known | _SIZES or not is_plain(value):
             raise ValueError(_refused(source, key, value, f"a plain argument of {name}"))
     return dict(kwargs)
 
@@ -115,7 +128,7 @@ def _checked_config(config: Mapping[str, Any], source: str) -> dict[str, Any]:
     known = {*transformers_module().CONFIG_MAPPING[kind]().to_dict(), "num_frames"} - _ORIGIN
     checked = {}
     for key, value in config.items():
-        if key in known and _is_plain(value):
+        if key in known and is_plain(value):
             checked[key] = value
         elif key not in _ORIGIN and not _is_number(value):
             raise ValueError(_refused(source, key, value, f"a plain field of {kind}"))
@@ -172,10 +185,10 @@ def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, (bool, int, float)) and math.isfinite(value))
 
 
-def _is_plain(value: Any) -> bool:
-    """Numbers, texts, and lists and mappings of them."""
+def is_plain(value: Any) -> bool:
+    """Whether a value is made of numbers, texts, and lists and mappings of them."""
     if isinstance(value, Mapping):
-        return all(isinstance(key, (str, int)) and _is_plain(v) for key, v in value.items())
+        return all(isinstance(key, (str, int)) and is_plain(v) for key, v in value.items())
     if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
+        return all(map(is_plain, value))
     return isinstance(value, str) or _is_number(value)

@@ -49,6 +49,31 @@ def test_recipe_arguments() -> None:
         ClipRecipe.from_dict({"frames": 8})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_frames", 1 << 40),
+        ("num_frames", "8"),
+        ("num_frames", None),
+        ("sampling_rate", 1.5),
+        ("frames_per_second", float("nan")),
+        ("frames_per_second", "30"),
+        ("side_size", -1),
+        ("crop_size", 1 << 20),
+        ("mean", []),
+        ("mean", 0.5),
+        ("mean", [float("inf")]),
+        ("std", [0]),
+        ("pathway_ratio", [0.5]),
+        ("pathway_ratio", [4] * 17),
+    ],
+)
+def test_a_recipe_of_a_file_has_sizes_that_a_machine_can_hold(name: str, value: object) -> None:
+    given = {"num_frames": 8, "sampling_rate": 2, name: value}
+    with pytest.raises(ValueError, match=f"Expected `{name}` to be what a recipe can have, but"):
+        ClipRecipe.from_dict(given)
+
+
 def test_evaluation_transform_is_the_closed_form() -> None:
     # A clip without detail stays flat under any resize, so the pipeline is its normalisation alone.
     levels = torch.arange(0, 250, 25, dtype=torch.float32)

@@ -2,12 +2,14 @@
 """Model files and checkpoints that somebody made to run code or to read other files."""
 
 import json
-import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.core.saving import save_hparams_to_tags_csv, save_hparams_to_yaml
 
 from flash.video import VideoClassifier, VideoPredictor
 from flash.video.predict import read_classifier
@@ -84,6 +86,16 @@ def test_lightning_checkpoint(tmp_path: Path, evil: Path, number: int) -> None:
         ({"pretrained": True}, "asks for other weights than its own"),
         ({"backbone": "x3d_xs", "backbone_kwargs": {"weights": "/etc/passwd"}}, "sets weights="),
         ({"backbone": "/tmp"}, "names the network '/tmp', which is none of the zoo"),
+        ({"backbone_kwargs": {"pretrained": True}}, "does not say `backbone` and `num_classes`"),
+        ({"backbone": "x3d_xs", "backbone_kwargs": {"pretrained": True}}, "sets pretrained=True"),
+        ({"backbone": "x3d_xs", "num_classes": 1 << 40}, "a network with more than the 0 tensors"),
+        (
+            {"backbone": "slow_r50", "backbone_kwargs": {"stem_dim_out": 1 << 20}},
+            "a network with more than the 0 tensors",
+        ),
+        ({"backbone": "x3d_xs", "labels": "abc"}, "Expected `labels` to be what such checkpoints"),
+        ({"backbone": "x3d_xs", "labels": [b"a"]}, "Expected `labels` to be what such checkpoints"),
+        ({"backbone": "x3d_xs", "threshold": None}, "Expected `threshold` to be what such"),
     ],
 )
 def test_hyperparameters_that_no_checkpoint_has(
@@ -105,7 +117,7 @@ class Code:
 
 def test_pickled_code(tmp_path: Path) -> None:
     path = checkpoint(tmp_path, {"labels": Code(tmp_path / "ran")})
-    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+    with pytest.raises(ValueError, match=r"run.ckpt: .* more than plain data .*weights_only=False"):
         VideoClassifier.load_from_checkpoint(path)
     torch.save({"format": "pytorchvideo.classifier", "labels": Code(tmp_path / "ran")}, path)
     with pytest.raises(ValueError, match="holds more than plain data"):
@@ -133,4 +145,119 @@ def checkpoint(folder: Path, hyper: dict[str, Any]) -> Path:
         "global_step": 0,
     }
     torch.save(content, folder / "run.ckpt")
+    return folder / "run.ckpt"
+
+
+def test_hyperparameters_of_old_are_not_read(tmp_path: Path) -> None:
+    # Lightning takes these, too: they would go around what is checked
+    path = saved(tmp_path)
+    content = torch.load(path, weights_only=True)
+    asks = {"pretrained": True, "weights": "/etc/passwd", "labels": ["x", "y"]}
+    torch.save({**content, "hparams": asks, "module_arguments": asks, "hparams_name": "kw"}, path)
+    again = VideoClassifier.load_from_checkpoint(path)
+    assert again.labels == ["run", "walk"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [3, [], {"state_dict": 3}, {"state_dict": {"a": 1}}, {"state_dict": {}, "hyper_parameters": 3}],
+)
+def test_what_is_no_checkpoint(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "run.ckpt")
+    with pytest.raises(ValueError, match=r"run.ckpt(: it has no mapping| is no checkpoint)"):
+        VideoClassifier.load_from_checkpoint(tmp_path / "run.ckpt")
+    (tmp_path / "run.ckpt").write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match=r"Cannot read .*run.ckpt: it is damaged"):
+        VideoClassifier.load_from_checkpoint(tmp_path / "run.ckpt")
+
+
+def test_a_checkpoint_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, read, asked = saved(tmp_path), torch.load, []
+    monkeypatch.setattr(torch, "load", lambda *a, **k: asked.append(k) or read(*a, **k))
+    checked = VideoClassifier.load_from_checkpoint(path)
+    assert [options["weights_only"] for options in asked] == [True]
+    with path.open("rb") as file:
+        of_file = VideoClassifier.load_from_checkpoint(file, map_location="cpu", learning_rate=0.5)
+    assert len(asked) == 2
+    assert of_file.learning_rate == 0.5
+    # Lightning's own loader makes the same of it
+    trusted = VideoClassifier.load_from_checkpoint(path, weights_only=False)
+    for again in (checked, of_file):
+        assert dict(again.hparams) | {"learning_rate": 1} == trusted.hparams | {"learning_rate": 1}
+        torch.testing.assert_close(again.state_dict(), trusted.state_dict(), rtol=0, atol=0)
+
+
+def test_tensors_that_do_not_fit(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    content = torch.load(path, weights_only=True)
+    key = next(iter(content["state_dict"]))
+    content["state_dict"]["other"] = content["state_dict"].pop(key)
+    torch.save(content, path)
+    with pytest.raises(RuntimeError, match=f"Missing key.*{key}"):
+        VideoClassifier.load_from_checkpoint(path)
+    with (
+        pytest.warns(UserWarning, match=f"1 tensors are missing in .*run.ckpt: {key}"),
+        pytest.warns(UserWarning, match=r"1 tensors are unknown in .*run.ckpt: other"),
+    ):
+        VideoClassifier.load_from_checkpoint(path, strict=False)
+
+
+@pytest.mark.parametrize("ending", ["yaml", "csv"])
+def test_hyperparameters_that_lightning_wrote(tmp_path: Path, ending: str) -> None:
+    path, file = saved(tmp_path), tmp_path / f"hparams.{ending}"
+    hyper = torch.load(path, weights_only=True)["hyper_parameters"]
+    write = save_hparams_to_yaml if ending == "yaml" else save_hparams_to_tags_csv
+    write(file, {**hyper, "labels": ["hop", "sit"]})
+    again = VideoClassifier.load_from_checkpoint(path, hparams_file=file)
+    assert again.labels == ["hop", "sit"]
+    assert again.hparams["optimizer"] == hyper["optimizer"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("a.yaml", "weights: /etc/passwd", "a.yaml: it sets weights, which no checkpoint"),
+        ("a.yaml", "pretrained: true", "a.yaml: it asks for other weights than its own"),
+        (
+            "a.yaml",
+            "backbone: x3d_xs\nnum_classes: 2\nbackbone_kwargs: {a: 1}",
+            "a.yaml: it sets a=1",
+        ),
+        ("a.yaml", "labels: !!python/object/apply:os.system [touch ran]", "not plain yaml: could"),
+        ("a.yaml", "labels: !!python/name:os.system", "not plain yaml: could not determine"),
+        ("a.yaml", "labels: &a [b]\noutput: *a", r"not plain yaml: it has an alias \(\*\)"),
+        ("a.yaml", "[" * 5000, "a.yaml: not plain yaml"),
+        ("a.yaml", "- a", "a.yaml: it has no mapping"),
+        ("a.yaml", "a: b: c", "a.yaml: not plain yaml: mapping values are not allowed"),
+        ("a.csv", "key,value\nweights,/etc/passwd\n", "a.csv: it sets weights, which no"),
+        ("a.csv", "no,header\n", "a.csv, line 1: .*a header with the columns key, value"),
+        ("a.csv", f"key,value\nlabels,{'-' * 9000}1\n", "Expected `labels` to be what such"),
+        ("a.json", "{}", r"Expected `hparams_file` to be a .csv, .yml or .yaml file"),
+    ],
+)
+def test_hyperparameters_in_a_file_of_a_stranger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=sentence):
+        VideoClassifier.load_from_checkpoint(saved(tmp_path), hparams_file=tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+
+
+def saved(folder: Path) -> Path:
+    """What Lightning writes of a small classifier."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer = pl.Trainer(
+            accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
+        )
+        model = VideoClassifier(
+            labels=["run", "walk"],
+            pretrained=False,
+            optimizer=("AdamW", {"weight_decay": 0.1}),
+            backbone_kwargs={"num_frames": 4, "crop_size": 32},
+        )
+        trainer.strategy.connect(model)
+        trainer.save_checkpoint(folder / "run.ckpt")
     return folder / "run.ckpt"
