@@ -129,7 +129,7 @@ class Guard:
             try:
                 left = min(self._idle_sec, deadline - loop.time())
                 message = await asyncio.wait_for(receive(), max(left, 0))
-            except TimeoutError:
+            except asyncio.TimeoutError:  # another class than TimeoutError in Python 3.10
                 stalled.set()
                 await loop.create_future()  # this request is cancelled now
                 raise

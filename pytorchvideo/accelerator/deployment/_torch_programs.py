@@ -38,7 +38,9 @@ def load_torch(
     Raises:
         ExportError: the file is none of its own.
     """
-    with export_errors("torch-export", "loaded", "Export it again."):
+    with export_errors("torch-export", "loaded", "Export it again."), warnings.catch_warnings():
+        # torch 2.10 says of the weights that it has just read
+        warnings.filterwarnings("ignore", "The given buffer is not writable")
         return torch.export.load(file).module()
 
 
