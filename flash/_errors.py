@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From an exception to the one sentence that the command line prints for it."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from typing import Any
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
+
+from flash._interrupts import Interrupted, going_on, speak
 
 BAD_INPUT = 2
 
@@ -23,12 +26,17 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the chosen command."""
+        going_on()
         try:
             with user_errors():
                 return super().invoke(ctx)
         except UserError as error:
             say(str(error))
             raise typer.Exit(BAD_INPUT) from error
+        except (Interrupted, KeyboardInterrupt) as stop:
+            number = stop.number if isinstance(stop, Interrupted) else signal.SIGINT
+            speak(number)
+            raise typer.Exit(128 + number) from None
 
 
 class UserError(Exception):

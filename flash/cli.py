@@ -2,8 +2,8 @@
 """The command line, ``pytorchvideo``.
 
 Exit status: 0 for success; 1 when ``check`` found bad files or ``doctor`` something required that does
-not work; 2 for input that cannot be used, with one sentence on standard error. Answers go to standard
-output, progress and remarks to standard error.
+not work; 2 for input that cannot be used, with one sentence on standard error; 130 and 143 after Ctrl+C and
+SIGTERM, see :mod:`flash._interrupts`. Answers go to standard output, progress and remarks to standard error.
 
 Commands import what they need when they run, so that ``--help`` does not wait for torch.
 """
@@ -20,9 +20,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flash import _kept, cli_embeddings, cli_export, cli_stream, cli_timeline
 from flash import _options as opt
-from flash import cli_embeddings, cli_export, cli_stream, cli_timeline
 from flash._errors import BAD_INPUT, Commands, UserError, named, say, user_errors
+from flash._interrupts import going_on, run
 from flash._printing import print_answer, print_results, zoo_table
 from pytorchvideo._checks import expected
 
@@ -45,8 +46,8 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Entry point of the command."""
-    app()
+    """Runs the command, as :func:`flash.__main__.main` does, which Ctrl+C cannot come before."""
+    run(app)
 
 
 @app.callback()
@@ -68,6 +69,7 @@ def demo(out: opt.DemoOut = Path("demo"), seed: opt.Seed = 0) -> None:
     from flash.demo import run_demo
 
     answer = _answer_console()
+    going_on(lambda: f"the same command starts anew what is in {out}.")
     result = run_demo(out, seed=seed, console=_progress_console())
     print_results(answer, result.summary.results, result.summary.labels)
     answer.print(f"unseen clip {result.files.unseen} ({result.files.unseen_label}):")
@@ -113,6 +115,7 @@ def train(
     top_k: opt.TopK = 5,
 ) -> None:
     """Train a classifier on DATA, evaluate it on held-out videos, write a report."""
+    going_on(lambda: _kept.by_train(out))
     from flash import runs
     from flash.run_config import RunConfig
 
@@ -278,6 +281,7 @@ def serve(
     title = run.name if run is not None else model or str(weights)
     app = build_app(Service(predictor, limits, top), title)
     port = listening.getsockname()[1]
+    going_on(lambda: "the server has ended; the same command starts it again.")
     say(f"http://{host}:{port}  (Ctrl+C ends it)")
     run_app(Guard(app, host=host, allowed_hosts=allow_host or (), token=token), listening)
 
@@ -360,6 +364,7 @@ def prepare(
 
     SRC is never written. A second run with the same --out does what is left.
     """
+    going_on(lambda: _kept.by_prepare(out, shards))
     from flash.prepare import prepare_videos
     from pytorchvideo.data.prepare import TrainingFormat
 

@@ -3,7 +3,6 @@
 
 import json
 import re
-import signal
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 
 from flash import _options as opt
 from flash._errors import say
+from flash._interrupts import going_on
 from pytorchvideo._checks import expected
 
 if TYPE_CHECKING:
@@ -169,6 +169,8 @@ def stream(
     if drawn is not None:
         video.on_frame = drawn.write
     found = streamed.answers(video, seconds=seconds)
+    kept = "" if out is None else f"{out} holds what came so far; "
+    going_on(lambda: f"{kept}the same command starts anew.")
     if _follow(found, video, drawn, as_json) == 0:
         needed = "the first answer of the incremental mode" if incremental else "the first frame"
         raise ValueError(f"{video.name} ended before {needed}.")
@@ -179,12 +181,11 @@ def _follow(
     video: "LiveVideo",
     drawn: "DrawnVideo | None",
     as_json: bool,
-) -> int | None:
-    """Prints answers until there are no more; how many there were, or None if the user ended it."""
+) -> int:
+    """Prints answers until there are no more; returns how many there were."""
     from flash.streaming import StreamSummary
 
     summary = StreamSummary(video.name)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl+C
     try:
         for answer in answers:
             summary.add(answer)
@@ -192,10 +193,7 @@ def _follow(
                 drawn.lines = [f"{label}  {score:.0%}" for label, score in answer.labels]
             typer.echo(json.dumps(answer.to_dict()) if as_json else _line(answer))
         return summary.answers
-    except KeyboardInterrupt:
-        return None
     finally:
-        signal.signal(signal.SIGTERM, before)
         video.close()
         if drawn is not None:
             drawn.close()

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from flash import _kept
 from flash import _options as opt
 from flash._errors import say
+from flash._interrupts import going_on
 
 _Video = Annotated[str, typer.Argument(metavar="VIDEO", help="A video file.", show_default=False)]
 _Out = Annotated[
@@ -30,8 +32,6 @@ _MinScore = Annotated[
     typer.Option("--min-score", min=0, max=1, help="Least probability of what a stretch is named."),
 ]
 _Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")]
-
-_INTERRUPTED = 130  # as shells say it
 
 
 def add_to(app: typer.Typer) -> None:
@@ -60,6 +60,7 @@ def timeline(
     as_json: opt.AsJson = False,
 ) -> None:
     """Name what happens in each part of a long video, and write it as json, csv, subtitles and a chart."""
+    going_on(lambda: _kept.by_timeline(out))
     from flash.loading import load_predictor
     from flash.timeline import clock, make_timeline
 
@@ -73,23 +74,19 @@ def timeline(
         trust=trust,
     )
     predictor.batch_size = batch_size
-    try:
-        made = make_timeline(
-            predictor,
-            video,
-            out,
-            every_sec=every,
-            views=views,
-            start_sec=start,
-            end_sec=end,
-            top_k=top,
-            min_score=min_score,
-            resume=resume,
-            console=Console(stderr=True),
-        )
-    except KeyboardInterrupt:
-        say(f"Interrupted. The same command with --resume goes on with what is in {out}.")
-        raise typer.Exit(_INTERRUPTED) from None
+    made = make_timeline(
+        predictor,
+        video,
+        out,
+        every_sec=every,
+        views=views,
+        start_sec=start,
+        end_sec=end,
+        top_k=top,
+        min_score=min_score,
+        resume=resume,
+        console=Console(stderr=True),
+    )
     gaps = list(made.gaps())
     if gaps:
         count = sum(gap.clips for gap in gaps)

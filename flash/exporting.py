@@ -142,16 +142,19 @@ def export(
     clips = [] if checked is None else _read(predictor, checked, MOST_CHECKED, skipped)
     say(f"convert {source.name} for {runtime}, {precision}")
     info = write_artefact(predictor.model, info, out, calibration=calibration)
-    say("compare it with the model")
-    parity = compare(predictor, Path(out), clips)
-    if precision == "fp32" and not parity.relative <= TOLERANCE:
-        Path(out, INFO).unlink()
-        raise ExportError(
-            f"The artefact of {source.name} for {runtime} computes something else: logits differ by "
-            f"{parity.max_difference:.2e}, where the largest is {parity.max_logit:.2e}. Try another runtime."
-        )
-    say("time it")
-    latency = time_variants(predictor, Path(out), threads, compiled=compiled, seconds=seconds)
+    try:
+        say("compare it with the model")
+        parity = compare(predictor, Path(out), clips)
+        if precision == "fp32" and not parity.relative <= TOLERANCE:
+            raise ExportError(
+                f"The artefact of {source.name} for {runtime} computes something else: logits differ by "
+                f"{parity.max_difference:.2e}, where the largest is {parity.max_logit:.2e}. Try another runtime."
+            )
+        say("time it")
+        latency = time_variants(predictor, Path(out), threads, compiled=compiled, seconds=seconds)
+    except BaseException:  # also an interrupt: what is in the folder has not been checked
+        Path(out, INFO).unlink(missing_ok=True)
+        raise
     report = {
         "parity": {**vars(parity), "relative": parity.relative},
         "latency": {name: vars(one) for name, one in latency.items()},

@@ -3,6 +3,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -118,10 +119,11 @@ def _encode(
     summary.kept = sum(not done.reason for done in preparation.finished)
     with progress_bar(console) as bar:
         task = bar.add_task("prepare", total=total, completed=len(preparation.finished), note="")
-        for done in preparation.run(jobs):
-            bad += done.reason is not None
-            summary.encoded += done.reason is None
-            bar.update(task, advance=1, note=f"{bad} bad" if bad else "")
+        with closing(preparation.run(jobs)) as encoded:
+            for done in encoded:
+                bad += done.reason is not None
+                summary.encoded += done.reason is None
+                bar.update(task, advance=1, note=f"{bad} bad" if bad else "")
     for done in preparation.finished:
         if done.reason:
             summary.bad.append((str(preparation.source / done.source), done.reason))
@@ -147,14 +149,15 @@ def _pack(
     written: dict[str | None, bool] = {}
     with progress_bar(console) as bar:
         task = bar.add_task("pack", total=len(videos), note="")
-        for one in write_shards(videos, shards, **limits):
-            if one.reason:
-                summary.bad.append((one.path, one.reason))
-            else:
-                written[one.shard] = one.was_there
-                summary.packed += 1
-                summary.packed_bytes += one.size
-            bar.advance(task)
+        with closing(write_shards(videos, shards, **limits)) as packed:
+            for one in packed:
+                if one.reason:
+                    summary.bad.append((one.path, one.reason))
+                else:
+                    written[one.shard] = one.was_there
+                    summary.packed += 1
+                    summary.packed_bytes += one.size
+                bar.advance(task)
     summary.shards, summary.shards_kept = len(written), sum(written.values())
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LEAST_FREE = 1 << 16  # bytes; writers that hide the reason stop with about so much left
+_unfinished: set[Path] = set()  # what this process is writing
 
 
 @contextlib.contextmanager
@@ -35,6 +36,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     part = _part_of(target)
+    _unfinished.add(part)
     try:
         yield part
         _reach_disk(part)
@@ -46,6 +48,14 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise OSError(errno.ENOSPC, said) from error
         raise
     finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        _unfinished.discard(part)
+
+
+def discard_unfinished() -> None:
+    """Removes what is being written, for a process that ends at once; the old files stay."""
+    for part in list(_unfinished):
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
 

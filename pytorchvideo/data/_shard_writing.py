@@ -10,7 +10,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -53,7 +53,7 @@ def write_shards(
     *,
     max_bytes: int = MAX_BYTES,
     max_count: int = MAX_COUNT,
-) -> Iterator[PackedVideo]:
+) -> Generator[PackedVideo, None, None]:
     """Packs videos, as they are and in their order, into ``shard-000000.tar``, ``shard-000001.tar`` and so on.
 
     A shard appears when it is complete, and the index when all are. The same videos give the same bytes, also where
@@ -118,7 +118,7 @@ def _read_record(folder: Path) -> list[dict[str, Any]]:
 
 def _pack(
     videos: LabeledVideoPaths, target: Path, max_bytes: int, max_count: int
-) -> Iterator[PackedVideo]:
+) -> Generator[PackedVideo, None, None]:
     target.mkdir(parents=True, exist_ok=True)
     with _alone_in(target), _ShardWriter(target, max_bytes, max_count) as writer:
         for number in range(len(videos)):

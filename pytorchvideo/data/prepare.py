@@ -7,18 +7,18 @@ broken off goes on where it stopped, and a later one encodes only what is new or
 
 import json
 import os
-import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
 from pytorchvideo._files import write_whole
+from pytorchvideo._processes import end, follow_parent, shielded
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.transcode import TrainingFormat, transcode
 from pytorchvideo.data._video_files import expected_endings, videos_below, warn_of_others
@@ -111,7 +111,7 @@ class Preparation:
             earlier[path] for path in self.videos if path in earlier and self._stands(earlier[path])
         ]
 
-    def run(self, jobs: int | None = None) -> Iterator[PreparedVideo]:
+    def run(self, jobs: int | None = None) -> Generator[PreparedVideo, None, None]:
         """Encodes what is not finished, and yields each video as it is done; then copies the lists.
 
         Args:
@@ -143,27 +143,30 @@ class Preparation:
                 yield self._entry(video, *_encode_one(*task))
             return
         # Fresh processes: threads of this one do not survive a fork.
-        with ProcessPoolExecutor(
-            min(jobs, len(tasks)),
-            get_context("spawn"),
-            # A keyboard's interrupt is for this process, which lets them finish what they have begun.
-            initializer=signal.signal,
-            initargs=(signal.SIGINT, signal.SIG_IGN),
-        ) as pool:
-            try:
+        pool = ProcessPoolExecutor(
+            min(jobs, len(tasks)), get_context("spawn"), initializer=follow_parent
+        )
+        others = set(active_children())
+        try:
+            with shielded():
                 futures = {
                     pool.submit(_encode_one, *task): video
                     for video, task in zip(todo, tasks, strict=True)
                 }
-                for future in as_completed(futures):
-                    yield self._entry(futures[future], *future.result())
-            except BrokenProcessPool as error:
-                raise RuntimeError(
-                    "A process that encoded videos died, perhaps for want of memory. What is finished stays: "
-                    "start again, with fewer jobs."
-                ) from error
-            finally:
-                pool.shutdown(cancel_futures=True)
+            for future in as_completed(futures):
+                yield self._entry(futures[future], *future.result())
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "A process that encoded videos died, perhaps for want of memory. What is finished stays: "
+                "start again, with fewer jobs."
+            ) from error
+        except (
+            BaseException
+        ):  # also an interrupt, or nobody asks for more: long videos are not waited for
+            end(set(active_children()) - others)
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _entry(
         self, video: str, reason: str | None, bytes_after: int, seconds: float

@@ -133,7 +133,7 @@ def test_raw_frames_on_standard_input_until_it_is_interrupted(
         rows = [json.loads(process.stdout.readline()) for _ in range(count)]
         process.send_signal(number)  # while it waits for the next frame
         rest, said = process.communicate(timeout=30)
-    assert process.returncode == 0, said
+    assert process.returncode == 128 + number, said
     if count == 3:
         assert [row["time_sec"] for row in rows] == pytest.approx([7 / 16, 11 / 16, 15 / 16])
         assert rest == b""

@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from pytorchvideo._processes import end, shielded
+
 Step = Callable[[], object]
 
 
@@ -60,7 +62,8 @@ def measure(
         for name, load in loaders.items():
             here, there = context.Pipe()
             process = context.Process(target=_work, args=(there, load, threads), daemon=True)
-            process.start()
+            with shielded():
+                process.start()
             there.close()
             workers[name] = (process, here)
             answer = _receive(here)
@@ -79,10 +82,9 @@ def measure(
             workers[name][1].send("memory")
             memory[name] = _receive(workers[name][1])
     finally:
-        for process, connection in workers.values():
+        for _process, connection in workers.values():
             connection.close()
-            process.join(5)
-            process.kill()
+        end(process for process, _connection in workers.values())
     return {name: found.get(name) or _summary(times[name], memory[name]) for name in loaders}
 
 

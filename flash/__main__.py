@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Entry point of the command line: hears of signals before it imports what takes its time."""
+
+from flash._interrupts import run
+
+
+def main() -> None:
+    """Runs the command."""
+    run(_command)
+
+
+def _command() -> None:
+    from flash.cli import app
+
+    app(prog_name="pytorchvideo")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that this one starts: they leave Ctrl+C to it, and end with it."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from multiprocessing.process import BaseProcess
+
+from pytorchvideo._files import discard_unfinished
+
+
+@contextlib.contextmanager
+def shielded() -> Iterator[None]:
+    """Processes that are started in the block do not get Ctrl+C, which a terminal sends to all of a group.
+
+    They would print a traceback each. Whoever started them ends them. On Windows nothing is done.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # when it starts, it lets Ctrl+C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # is inherited
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def follow_parent() -> None:
+    """Makes this process end with the one that started it, and leave no half file when it is told to."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: _give_up())
+    threading.Thread(target=_watch_parent, daemon=True).start()
+
+
+def end(processes: Iterable[BaseProcess], patience_sec: float = 0.5) -> None:
+    """Tells processes to end, and kills those that have not when the time is over."""
+    told = list(processes)
+    for process in told:
+        process.terminate()
+    deadline = time.monotonic() + patience_sec
+    for process in told:
+        process.join(max(0.0, deadline - time.monotonic()))
+        if process.exitcode is None:
+            process.kill()
+
+
+def _watch_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        _give_up()
+
+
+def _give_up() -> None:
+    discard_unfinished()
+    os._exit(128 + signal.SIGTERM)
