@@ -245,7 +245,7 @@ class LiveVideo:
             if decoded.frame is None or late > _LATE_SEC:
                 self._skipped += 1
                 continue
-            picture = self._input.picture(decoded.frame)
+            picture = self._input.picture(decoded)
             if self.on_frame is not None:
                 self.on_frame(picture, seconds)
             data = self._transform(torch.from_numpy(picture).permute(2, 0, 1))

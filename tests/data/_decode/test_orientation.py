@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The eight ways to hold a camera, mirrored or not, and pixels that are not square."""
 
+import importlib.util
 import itertools
 import shutil
 import struct
@@ -170,27 +171,40 @@ def test_ffprobe_tells_the_same_pixels(tmp_path: Path, aspect: Fraction) -> None
         )
 
 
+# flags of a cancel, a horizontal and a vertical flip; 360 / 2**16 degrees counter-clockwise; for the whole sequence
+@pytest.mark.parametrize(("flags", "turn"), [("010", 0), ("000", 1 << 14), ("001", 1 << 14)])
 def test_frames_whose_own_headers_turn_them(
-    tmp_path: Path, make_video: Callable[..., Path]
+    tmp_path: Path, make_video: Callable[..., Path], flags: str, turn: int
 ) -> None:
-    """H.264 can say it inside, which torchcodec does not look at."""
-    pytest.importorskip("torchcodec.decoders", exc_type=(ImportError, RuntimeError))
-    from av.bitstream import BitStreamFilterContext
-
-    plain = make_video("one_frame.mp4", num_frames=1)
+    """H.264 can say it inside, of all frames up to the next IDR picture (ITU-T H.264, D.1.27)."""
+    plain = make_video("plain_inside.mp4", num_frames=20, fps=10, options={"g": "8", "bf": "2"})
     path = tmp_path / "inside.mp4"
+    said = int(f"{flags}{turn:016b}01001", 2).to_bytes(3, "big")
+    message = bytes([6, 47, len(said)]) + said + b"\x80"
     with av.open(str(plain)) as container, av.open(str(path), "w") as out:
         stream = container.streams.video[0]
         copy = out.add_stream_from_template(stream)
-        turn = "h264_metadata=display_orientation=insert:rotate=90"
-        bitstream = BitStreamFilterContext(turn, stream, copy)
         for packet in container.demux(stream):
-            for new in bitstream.filter(packet if packet.size else None):
-                new.stream = copy
+            data = bytes(packet)
+            if packet.is_keyframe:
+                data = len(message).to_bytes(4, "big") + message + data
+            new = av.Packet(data)
+            new.stream, new.time_base, new.is_keyframe = copy, packet.time_base, packet.is_keyframe
+            new.pts, new.dts, new.duration = packet.pts, packet.dts, packet.duration
+            if packet.size:
                 out.mux(new)
-    clips = []
-    for decoder in ("pyav", "torchcodec"):
-        with EncodedVideo.from_path(path, decoder=decoder) as video:
-            clips.append(video.get_clip(0, 1)["video"])
-    assert clips[0].shape[2:] == (64, 48)
-    assert torch.equal(*clips)
+    with EncodedVideo.from_path(plain, dtype=torch.uint8) as video:
+        stored = video.get_clip(0, 10)["video"]
+    assert stored is not None
+    flipped = stored.flip([3] if flags[1] == "1" else [2] if flags[2] == "1" else [])
+    wanted = torch.rot90(flipped, turn >> 14, (2, 3))  # first flipped, then turned (D.2.27)
+    with LiveVideo(path) as live:
+        frames = list(iter(live.take, []))
+    pictures = torch.stack([frame.data for taken in frames for frame in taken], dim=1)
+    assert torch.equal(pictures, wanted)
+    decoders = ["pyav"] + ["torchcodec"] * (importlib.util.find_spec("torchcodec") is not None)
+    for decoder in decoders:
+        with EncodedVideo.from_path(path, dtype=torch.uint8, decoder=decoder) as video:
+            assert torch.equal(video.get_clip(0, 10)["video"], wanted)
+            assert torch.equal(video[13], wanted[:, 13])
+            assert torch.equal(video.get_clip(0.5, 0.9)["video"], wanted[:, 5:9])

@@ -20,11 +20,11 @@ from pytorchvideo._checks import expected
 from pytorchvideo.data._decode._limits import Budget, LimitError, Limits
 from pytorchvideo.data._decode._pyav._compat import Discard, open_input
 from pytorchvideo.data._decode._pyav.files import decoder_options, open_video
-from pytorchvideo.data._decode._pyav.pictures import orientation_of
+from pytorchvideo.data._decode._pyav.pictures import Orientations
 from pytorchvideo.data._decode._pyav.source import Source, check_size, decode, is_readable, reason
 from pytorchvideo.data._decode._pyav.times import PacketTimes
 from pytorchvideo.data._decode._pyav.video import FrameReader
-from pytorchvideo.data._decode._types import VideoError, check_file
+from pytorchvideo.data._decode._types import Orientation, VideoError, check_file
 
 __all__ = [
     "Address",
@@ -181,12 +181,14 @@ class Decoded(NamedTuple):
 
     Attributes:
         seconds: the time that the source gives it; None if it gives none.
-        frame: upright or not, in the source's own format; None for a packet that was left out.
+        frame: as it is stored, in the source's own format; None for a packet that was left out.
+        orientation: how the frame is shown.
         waited: whether the packet was not there yet when it was asked for.
     """
 
     seconds: float | None
     frame: Any
+    orientation: Orientation
     waited: bool
 
 
@@ -253,6 +255,7 @@ class LiveInput:
         if address.is_file and address.format is None:
             self._find_times()
         self._converter = VideoReformatter()
+        self._orientations = Orientations()
         self.damaged = 0
         self.keys_only = False
 
@@ -324,9 +327,10 @@ class LiveInput:
             frames = []
             self.damaged += 1
         for frame in frames:
-            yield Decoded(self._time_of(frame), frame, waited)
+            orientation = self._orientations.of(frame)
+            yield Decoded(self._time_of(frame), frame, orientation, waited)
         if not frames and keys_only and packet.size and packet.pts is not None:
-            yield Decoded(float(packet.pts * packet.time_base), None, waited)
+            yield Decoded(float(packet.pts * packet.time_base), None, Orientation(), waited)
 
     def _why_not_whole(self, packet: Any) -> str:
         size, pixels = self.address.options["video_size"], self.address.options["pixel_format"]
@@ -337,10 +341,10 @@ class LiveInput:
             f"{size} in {pixels} has {whole:,}. Check the size and the pixel format."
         )
 
-    def picture(self, frame: Any) -> np.ndarray:
+    def picture(self, decoded: Decoded) -> np.ndarray:
         """Returns a decoded frame as it is shown: upright RGB, uint8 (H, W, 3)."""
-        packed = self._converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        return orientation_of(frame).upright(torch.from_numpy(packed)).numpy()
+        packed = self._converter.reformat(decoded.frame, format="rgb24", threads=1).to_ndarray()
+        return decoded.orientation.upright(torch.from_numpy(packed)).numpy()
 
     def close(self) -> None:
         """Gives the source back; a second call does nothing."""

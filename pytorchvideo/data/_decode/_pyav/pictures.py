@@ -33,14 +33,13 @@ class Pictures:
         if self._resize is None:
             self.clip.check(context.height, context.width)
 
-    def put(self, frame: Any, places: list[int]) -> None:
-        """Converts a frame and writes it to one or several places.
+    def put(self, frame: Any, orientation: Orientation, places: list[int]) -> None:
+        """Converts a frame and writes it, as it is shown, to one or several places.
 
         Raises:
             LimitError: if the clip takes too much memory.
             VideoError: if it is of another size than the first.
         """
-        orientation = orientation_of(frame)
         size = frame.height, frame.width
         if self._resize is not None:
             size = orientation.size(*self._resize(*orientation.size(*size)))
@@ -59,6 +58,23 @@ class Pictures:
         picture = torch.from_numpy(rows[:, : 3 * size[1]].reshape(*size, 3))
         # (H, W, 3) -> (3, H, W), sorted and cast while it is written
         self.clip.put(orientation.upright(picture).permute(2, 0, 1), places)
+
+
+class Orientations:
+    """How the frames of a decoder are shown, one after the other.
+
+    A container tells it of every frame. H.264 and HEVC tell it with the first of a coded video sequence, for all of it
+    (display orientation, ITU-T H.264 D.2.27, H.265 D.3.17), and FFmpeg passes it on with that frame alone.
+    """
+
+    def __init__(self) -> None:
+        self._last = Orientation()
+
+    def of(self, frame: Any) -> Orientation:
+        """How the next frame is shown."""
+        if frame.key_frame or "DISPLAYMATRIX" in frame.side_data:
+            self._last = orientation_of(frame)
+        return self._last
 
 
 def orientation_of(frame: Any) -> Orientation:

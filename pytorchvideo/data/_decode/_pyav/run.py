@@ -9,9 +9,10 @@ from typing import Any
 import av
 
 from pytorchvideo.data._decode._pyav.packets import Packet, UnknownOrderError, groups_with
+from pytorchvideo.data._decode._pyav.pictures import Orientations
 from pytorchvideo.data._decode._pyav.source import Source, decode
 from pytorchvideo.data._decode._pyav.times import PROBE_PACKETS, PacketTimes
-from pytorchvideo.data._decode._types import VideoError
+from pytorchvideo.data._decode._types import Orientation, VideoError
 
 # Decoders that look at `skip_frame` packet by packet. Others ignore it, or, as dav1d does, keep what it was at first.
 _DROPS_UNREFERENCED = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8"})
@@ -59,6 +60,7 @@ class Run:
         self._frames: deque[Any] = deque()  # came with the last packet, not looked at yet
         self._num_shown = 0
         self._shown_last: int | None = None
+        self._orientations = Orientations()
 
     @property
     def first(self) -> Packet | None:
@@ -136,8 +138,8 @@ class Run:
             self._fed = [t for t in self._fed if t > self._seen]
         return self._fed
 
-    def frames(self, wanted: list[int], sparse: bool) -> Iterator[tuple[int, Any]]:
-        """(time, frame) in display order up to the last wanted time.
+    def frames(self, wanted: list[int], sparse: bool) -> Iterator[tuple[int, Any, Orientation]]:
+        """(time, frame, how it is shown) in display order up to the last wanted time.
 
         Args:
             wanted: sorted times, at least one.
@@ -154,12 +156,13 @@ class Run:
             for _ in itertools.chain((None,), self._feed(set(wanted), sparse)):
                 while self._frames:
                     frame = self._frames.popleft()
+                    orientation = self._orientations.of(frame)
                     time = self._time(frame, order)
                     if time is None:
                         continue
                     self._seen = max(self._seen, time)
                     if time <= last:
-                        yield time, frame
+                        yield time, frame, orientation
                     if time >= last:
                         return
         finally:

@@ -321,9 +321,9 @@ class FrameReader:
         for place, pts in enumerate(wanted):
             places.setdefault(pts, []).append(place)
         missing = set(places)
-        for pts, frame in run.frames(sorted(places), sparse):
+        for pts, frame, orientation in run.frames(sorted(places), sparse):
             if pts in missing:
-                pictures.put(frame, places[pts])
+                pictures.put(frame, orientation, places[pts])
                 missing.remove(pts)
         return missing
 
