@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from pytorchvideo._checks import expected
+from pytorchvideo.models._hugging_face_files import read_config
 from pytorchvideo.models._rebuild import HUGGING_FACE
 from pytorchvideo.models._registry import create_model, list_models, model_entry
 from pytorchvideo.models._weights import ClipRecipe, load_checkpoint
@@ -245,4 +246,4 @@ def _config(source: str, stored: Mapping[str, Any] | None) -> Any:
             f"The backbone {source} needs the package transformers. Install it with "
             'pip install "pytorchvideo[hf]".'
         ) from error
-    return AutoConfig.from_pretrained(source) if stored is None else AutoConfig.for_model(**stored)
+    return read_config(source, {}) if stored is None else AutoConfig.for_model(**stored)

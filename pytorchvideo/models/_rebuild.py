@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from pytorchvideo._checks import expected
+from pytorchvideo.models._hugging_face_files import ATTENTIONS, transformers_module
 from pytorchvideo.models._registry import create_model, list_models, model_entry
 
 #: In front of the name of a model of Hugging Face.
@@ -27,8 +28,6 @@ _HF_SIZES = frozenset({"num_frames", "image_size"})
 _HF_FAMILIES = frozenset(
     {"timesformer", "videomae", "vivit", "vjepa2", "clip_vision_model", "siglip_vision_model"}
 )
-# Other names mean a kernel that transformers fetches from the Hub and runs.
-_ATTENTIONS = frozenset({None, "eager", "sdpa", "flash_attention_2"})
 _DTYPES = frozenset({None, "float32", "float16", "bfloat16"})
 # what a configuration says of where it comes from
 _ORIGIN = frozenset({"_name_or_path", "architectures", "transformers_version", "torch_dtype"})
@@ -108,7 +107,7 @@ def _checked_hugging_face(kwargs: Mapping[str, Any], source: str) -> dict[str, A
         ):  # which are looked at below
             raise ValueError(_refused(source, key, value, "an argument of a configured network"))
     attention = checked.get("attn_implementation")
-    if attention not in _ATTENTIONS:
+    if attention not in ATTENTIONS:
         raise ValueError(_refused(source, "attn_implementation", attention, "one of torch's own"))
     config = checked.get("config")
     if not isinstance(config, Mapping):
@@ -120,8 +119,6 @@ def _checked_hugging_face(kwargs: Mapping[str, Any], source: str) -> dict[str, A
 
 def _checked_config(config: Mapping[str, Any], source: str) -> dict[str, Any]:
     """A configuration with what its class knows, without where it comes from and numbers of former releases."""
-    from pytorchvideo.models.huggingface import transformers_module
-
     kind = config.get("model_type")
     if kind not in _HF_FAMILIES:
         raise ValueError(_refused(source, "model_type", kind, " or ".join(sorted(_HF_FAMILIES))))

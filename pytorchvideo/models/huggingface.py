@@ -21,7 +21,7 @@ import contextlib
 import copy
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -30,6 +30,13 @@ from torch import nn
 
 from pytorchvideo._checks import expected
 from pytorchvideo.models._frame_encoder import FrameEncoder
+from pytorchvideo.models._hugging_face_files import (
+    HUB_OPTIONS,
+    TRUST,
+    loading,
+    read_config,
+    transformers_module,
+)
 from pytorchvideo.models._hugging_face_sizes import (
     check_size,
     frames_of,
@@ -50,8 +57,7 @@ __all__ = ["HuggingFaceModel", "create_hugging_face"]
 _log = logging.getLogger(__name__)
 
 _NUM_CHANNELS = 3
-# What the Hub's files are found by; other keywords are for the model alone.
-_HUB_OPTIONS = ("cache_dir", "local_files_only", "revision", "subfolder", "token")
+_LARGEST = 4096  # pixels of a side that a processor may ask for
 
 
 class _Family(NamedTuple):
@@ -242,9 +248,8 @@ def create_hugging_face(
     name, processor = None, None
     if isinstance(source, (str, os.PathLike)):
         name = os.fspath(source)
-        hub_options = {key: value for key, value in options.items() if key in _HUB_OPTIONS}
-        with loading(name):
-            config = transformers.AutoConfig.from_pretrained(name, **hub_options)
+        hub_options = {key: value for key, value in options.items() if key in HUB_OPTIONS}
+        config = read_config(name, options)
         processor = _processor(name, hub_options)
     else:
         is_plain = isinstance(source, Mapping)
@@ -264,7 +269,7 @@ def create_hugging_face(
         kind = getattr(transformers, family.encoder or "AutoModelForVideoClassification")
         with loading(name):
             model = kind.from_pretrained(
-                name, config=published, ignore_mismatched_sizes=True, **options
+                name, config=published, ignore_mismatched_sizes=True, **{**TRUST, **options}
             )
         if has_other_size:
             model = _resized(model, config, options)
@@ -278,37 +283,8 @@ def _resized(model: Any, config: Any, options: Mapping[str, Any]) -> Any:
     state, names = resized_state(model.state_dict(), model.config, config)
     if names:
         _log.info("The positions %s were interpolated.", " and ".join(names))
-    options = {key: value for key, value in options.items() if key not in _HUB_OPTIONS}
+    options = {key: value for key, value in options.items() if key not in HUB_OPTIONS}
     return type(model).from_pretrained(None, config=config, state_dict=state, **options)
-
-
-@contextlib.contextmanager
-def loading(name: str) -> Iterator[None]:
-    """Turns what ``from_pretrained`` raises about a model that it cannot find into one sentence, an OSError."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(
-            f"Cannot load {name!r}: it is no folder with config.json and weights, and no model that was found on the "
-            f"Hub or in its cache. Where this machine is offline, run `hf download {name}` on another one and give "
-            "the folder."
-        ) from error
-
-
-def transformers_module() -> Any:
-    """Returns ``transformers``.
-
-    Raises:
-        ImportError: it is not there.
-    """
-    try:
-        import transformers
-    except ImportError as error:
-        raise ImportError(
-            "Models of Hugging Face need the package transformers. Install it with "
-            'pip install "pytorchvideo[hf]".'
-        ) from error
-    return transformers
 
 
 def _of_frames(config: Any, family: _Family, num_frames: int | None) -> Any:
@@ -339,14 +315,14 @@ def _processor(name: str, hub_options: dict[str, Any]) -> Any:
     transformers = transformers_module()
     for kind in (transformers.AutoVideoProcessor, transformers.AutoImageProcessor):
         with contextlib.suppress(OSError, ValueError):
-            return kind.from_pretrained(name, **hub_options)
+            return kind.from_pretrained(name, **TRUST, **hub_options)
     _log.warning("There is no processor in %s: the recipe has the colours of its family.", name)
     return None
 
 
 def recipe_of(name: str, config: Any, num_frames: int, **options: Any) -> ClipRecipe:
     """Returns the recipe of a model of pictures, such as CLIP, for clips of so many frames."""
-    hub_options = {key: value for key, value in options.items() if key in _HUB_OPTIONS}
+    hub_options = {key: value for key, value in options.items() if key in HUB_OPTIONS}
     family = _family(config)
     frames_config = _of_frames(copy.deepcopy(config), family, num_frames)
     return _recipe(frames_config, family, _processor(name, hub_options))
@@ -376,6 +352,8 @@ def _colours(processor: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
     a white clip become says it all.
     """
     pixels = side_of(processor.size)
+    if not 0 < pixels <= _LARGEST:
+        raise ValueError(expected("size", f"1 to {_LARGEST} pixels of a processor", pixels))
     pictures = np.stack([np.full((pixels, pixels, 3), value, np.uint8) for value in (0, 255)])
     clip = next(iter(processor(list(pictures), return_tensors="pt").values()))
     # a clip (1, T, C, H, W), or pictures (T, C, H, W)

@@ -17,9 +17,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from pytorchvideo._checks import expected
+from pytorchvideo.models._hugging_face_files import (
+    TRUST,
+    loading,
+    read_config,
+    transformers_module,
+)
 from pytorchvideo.models._hugging_face_sizes import check_size
 from pytorchvideo.models._weights import ClipRecipe
-from pytorchvideo.models.huggingface import loading, recipe_of, transformers_module
+from pytorchvideo.models.huggingface import recipe_of
 from pytorchvideo.models.net import check_clip_batch
 
 __all__ = ["TEMPLATES", "ZeroShotModel", "create_zero_shot"]
@@ -115,11 +121,12 @@ def create_zero_shot(
         raise ValueError(expected("templates", "sentences with {} for the label", templates))
     transformers = transformers_module()
     name = os.fspath(source)
+    options = {**TRUST, **options}
+    config = read_config(name, options)
+    if config.model_type not in _FAMILIES:
+        wanted = f"a model of {' or '.join(_FAMILIES)}"
+        raise ValueError(expected("source", wanted, config.model_type))
     with loading(name):
-        config = transformers.AutoConfig.from_pretrained(name, **options)
-        if config.model_type not in _FAMILIES:
-            wanted = f"a model of {' or '.join(_FAMILIES)}"
-            raise ValueError(expected("source", wanted, config.model_type))
         model = transformers.AutoModel.from_pretrained(name, **options).eval()
         tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
     sentences = [template.format(label) for label in labels for template in templates]
