@@ -14,7 +14,6 @@ index: then their headers are read once.
 """
 
 import io
-import json
 import os
 import re
 import tarfile
@@ -24,8 +23,10 @@ from typing import Any, NamedTuple
 from fsspec.core import has_magic, url_to_fs
 
 from pytorchvideo._checks import expected
+from pytorchvideo._text import SMALL
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._frame_index import IndexCache
+from pytorchvideo.data._shard_index import parse_index, parse_member
 from pytorchvideo.data._shard_writing import (
     FORMAT,
     INDEX,
@@ -278,7 +279,7 @@ def _read_index(folder: str) -> dict[str, Any]:
     """The index of a folder, empty where there is none of ours."""
     files, path = url_to_fs(f"{folder}/{INDEX}")
     try:
-        index = json.loads(files.cat_file(path))
+        index = parse_index(files.cat_file(path), path)
     except (FileNotFoundError, ValueError):
         return {}
     return index if isinstance(index, dict) and index.get("format") == FORMAT else {}
@@ -307,7 +308,8 @@ def _scan(shard: str, names: dict[int, str], has_index: bool) -> Iterator[_Place
                     sample["video"] = member
                 elif ending.lower() in ("cls", "json"):
                     content = tar.extractfile(member)
-                    sample[ending.lower()] = json.load(content) if content is not None else None
+                    text = None if content is None else content.read(SMALL)
+                    sample[ending.lower()] = parse_member(text, member.name)
     except (tarfile.TarError, ValueError) as error:
         raise ValueError(f"{shard} is not a shard of samples: {error}.") from error
     for sample in samples.values():
