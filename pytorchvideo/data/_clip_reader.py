@@ -14,13 +14,22 @@ import torch
 from pytorchvideo._checks import expected
 from pytorchvideo._text import parse_json, read_lines
 from pytorchvideo.data._decode import FrameFilter, VideoError
+from pytorchvideo.data._decode._limits import MEMORY_LIMIT_BYTES, TIME_LIMIT_SEC
 from pytorchvideo.data._skipped import OnError, SkipLog, SkippedClip
 from pytorchvideo.data._tables import csv_cell
 from pytorchvideo.data.clip_sampling import ClipInfo, ClipInfoList, ClipSampler
 from pytorchvideo.data.encoded_video import DECODERS, check_reading
 from pytorchvideo.data.video import Video, VideoPathHandler
-from pytorchvideo.transforms._pushdown import frame_resize, temporal_frame_filter
+from pytorchvideo.transforms._pushdown import frame_resize, frame_scale, temporal_frame_filter
 
+# How a video is read where nothing else is asked for.
+_USUAL = {
+    "dtype": torch.float32,
+    "device": "cpu",
+    "index_cache": None,
+    "time_limit_sec": TIME_LIMIT_SEC,
+    "memory_limit_bytes": MEMORY_LIMIT_BYTES,
+}
 # What readers raise for a file that is missing, damaged or no video.
 _BAD_FILE = (OSError, RuntimeError, ValueError)
 
@@ -69,8 +78,17 @@ class ClipReader:
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
         index_cache: str | os.PathLike[str] | None = None,
+        time_limit_sec: float = TIME_LIMIT_SEC,
+        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
     ) -> None:
-        self._check_reading(videos, decoder, dtype, device)
+        options: dict[str, Any] = {
+            "dtype": dtype,
+            "device": device,
+            "index_cache": index_cache,
+            "time_limit_sec": time_limit_sec,
+            "memory_limit_bytes": memory_limit_bytes,
+        }
+        self._check_reading(videos, decoder, options)
         if decode_resize and frame_resize(transform) is None:
             wanted = "False for a transform that does not begin with a scale"
             advice = (
@@ -89,26 +107,19 @@ class ClipReader:
         self._decode_audio = decode_audio
         self._decode_video = decode_video
         self._decoder = decoder
+        self._dtype = dtype
         # A handler of the user's own may know nothing of what is not asked for.
-        options = {"dtype": dtype, "device": device, "index_cache": index_cache}
-        usual = {"dtype": torch.float32, "device": "cpu", "index_cache": None}
-        self._options = {name: value for name, value in options.items() if value != usual[name]}
+        self._options = {name: value for name, value in options.items() if value != _USUAL[name]}
         self._own_filter = frame_filter
         self._describe = describe
         self._decode_resize = decode_resize
         self._quarantine = read_quarantine(quarantine)
 
-    def _check_reading(
-        self,
-        videos: LabeledVideos,
-        decoder: str,
-        dtype: torch.dtype,
-        device: str | torch.device,
-    ) -> None:
+    def _check_reading(self, videos: LabeledVideos, decoder: str, options: dict[str, Any]) -> None:
         """Says at once what no file can be read with; a folder of frames has no decoder, so that any name will do."""
         if decoder not in DECODERS and len(videos) and os.path.isdir(videos[0][0]):
             decoder = "auto"
-        check_reading(decoder, dtype, device)
+        check_reading(decoder, **options)
 
     def open(self, path: str) -> Video:
         """Opens a video.
@@ -175,6 +186,10 @@ class ClipReader:
             options = {"frame_filter": self._frame_filter(video)}
             if self._decode_resize and _takes(video, "resize"):
                 options["resize"] = frame_resize(self.transform, is_viewed_again=is_viewed_again)
+            elif _takes(video, "frame_transform"):
+                options["frame_transform"] = frame_scale(
+                    self.transform, dtype=self._dtype, is_viewed_again=is_viewed_again
+                )
             clip = self._decode_one(video, path, start, end, **options)
         if clip is None:
             self.num_empty += 1

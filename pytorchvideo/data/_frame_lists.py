@@ -14,10 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pytorchvideo.data._tables import bad_line, read_table
-from pytorchvideo.data.frame_video import FrameVideo
+from pytorchvideo.data.frame_video import FRAME_OPTIONS, FrameVideo
 
 _COLUMNS = ("video_id", "frame_id", "path", "labels")
 
@@ -72,8 +70,7 @@ class FrameListHandler:
         self._videos = videos
         self._fps = fps
 
-    def video_from_path(
-        self, filepath: str, dtype: torch.dtype = torch.float32, **_: Any
-    ) -> FrameVideo:
+    def video_from_path(self, filepath: str, **options: Any) -> FrameVideo:
         """Returns a reader of a video's frames; its name is that of their folder."""
-        return FrameVideo.from_frame_paths(self._videos[filepath].paths, self._fps, dtype=dtype)
+        known = {name: options[name] for name in FRAME_OPTIONS if name in options}
+        return FrameVideo.from_frame_paths(self._videos[filepath].paths, self._fps, **known)

@@ -15,6 +15,7 @@ import torch
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.data._decode import Decoder, FrameResize, check_dtype
 from pytorchvideo.data._decode._frame_index import IndexCache
+from pytorchvideo.data._decode._limits import MEMORY_LIMIT_BYTES, TIME_LIMIT_SEC, Limits
 from pytorchvideo.data._decode._torchcodec import check_device, video_decoder
 
 logger = logging.getLogger("pytorchvideo.data.encoded_video")
@@ -97,6 +98,8 @@ def check_reading(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
     index_cache: str | os.PathLike[str] | None = None,
+    time_limit_sec: float = TIME_LIMIT_SEC,
+    memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
 ) -> torch.device:
     """Returns the device of frames, and says once that a decoder no longer exists.
 
@@ -105,8 +108,9 @@ def check_reading(
     Raises:
         ImportError: torchcodec is asked for and not installed.
         RuntimeError: a GPU is asked for and not there.
-        ValueError: any other decoder, dtype or device that there is not.
+        ValueError: any other decoder, dtype or device that there is not, or a limit that is not positive.
     """
+    Limits(memory_limit_bytes, time_limit_sec)
     check_choice("decoder", decoder, DECODERS)
     check_dtype(dtype)
     if decoder in ("torchvision", "decord") and decoder not in _said:

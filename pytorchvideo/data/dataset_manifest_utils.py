@@ -15,15 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pytorchvideo._checks import expected
-from pytorchvideo.data._decode import FrameFilter
+from pytorchvideo.data._decode import FrameFilter, FrameResize, FrameTransform
 from pytorchvideo.data._left_out import warn_of_left_out
 from pytorchvideo.data._skipped import SkippedClip
 from pytorchvideo.data.clip_sampling import exact_seconds
 from pytorchvideo.data.encoded_video import EncodedVideo, check_reading
-from pytorchvideo.data.frame_video import FrameVideo
+from pytorchvideo.data.frame_video import FRAME_OPTIONS, FrameVideo
 from pytorchvideo.data.utils import (
     DataclassFieldCaster,
     load_dataclass_dict_from_csv,
@@ -195,10 +193,12 @@ class LazyVideo(Video):
         start_sec: float | Fraction,
         end_sec: float | Fraction,
         frame_filter: FrameFilter | None = None,
+        resize: FrameResize | None = None,
+        frame_transform: FrameTransform | None = None,
     ) -> dict[str, Any]:
         """Returns a clip; see :meth:`~pytorchvideo.data.encoded_video.EncodedVideo.get_clip`."""
         with self._open() as video:
-            return dict(video.get_clip(start_sec, end_sec, frame_filter))
+            return dict(video.get_clip(start_sec, end_sec, frame_filter, resize, frame_transform))
 
 
 class VideoDataset:
@@ -222,8 +222,8 @@ class VideoDataset:
             video_info_file_path: csv of :class:`VideoInfo`.
             multithreaded_io: whether the frames of a clip are read by several threads.
             dataset_type: what the manifest names.
-            reading: ``decoder``, ``dtype``, ``device`` and ``index_cache`` of
-                :class:`~pytorchvideo.data.encoded_video.EncodedVideo`; folders of frames take ``dtype`` alone.
+            reading: ``decoder``, ``dtype``, ``device``, ``index_cache`` and the limits of
+                :class:`~pytorchvideo.data.encoded_video.EncodedVideo`; folders of frames take ``dtype`` and the limits.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -246,7 +246,7 @@ class VideoDataset:
                     info.fps,
                     video_frame_paths=FramePaths(data),
                     multithreaded_io=multithreaded_io,
-                    dtype=reading.get("dtype", torch.float32),
+                    **{name: reading[name] for name in FRAME_OPTIONS if name in reading},
                 )
         warn_of_left_out(left_out, len(videos) + len(left_out))
         return videos, left_out

@@ -306,7 +306,8 @@ class EncodedVideo(Video):
                 :func:`~pytorchvideo.transforms.functional.short_side_scale` looks at four pixels only.
             frame_transform: gets each frame alone, (3, 1, H, W) in the dtype of this reader, and returns what the clip
                 is to hold of it, such as the frame scaled by ``short_side_scale``: (C, 1, h, w) of float32 or uint8.
-                So a clip never takes the memory of its frames in full size. It may keep no part of what it gets.
+                So a clip never takes the memory of its frames in full size. It may keep no part of what it gets; None
+                for the first frame keeps all as they are.
 
         Returns:
             ``{"video": (3, T, H, W) in 0..255, "audio": float32 (S,)}``, see the class; None for what the file lacks

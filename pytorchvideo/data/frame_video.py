@@ -11,7 +11,9 @@ import torch
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import (
     FrameFilter,
+    FrameResize,
     Frames,
+    FrameTransform,
     as_time,
     as_window,
     ceil_ticks,
@@ -19,10 +21,18 @@ from pytorchvideo.data._decode import (
     floor_ticks,
     pick_frames,
     select_frames,
+    window_name,
 )
 from pytorchvideo.data._decode._images import list_frames, load_frames
+from pytorchvideo.data._decode._limits import (
+    MEMORY_LIMIT_BYTES,
+    TIME_LIMIT_SEC,
+    Budget,
+    Limits,
+)
 from pytorchvideo.data.video import Video
 
+FRAME_OPTIONS = ("dtype", "time_limit_sec", "memory_limit_bytes")  # that other readers have, too
 _IO_THREADS = 8
 
 
@@ -36,9 +46,11 @@ class FrameVideo(Video):
         video_frame_paths: the paths themselves. Exactly one of the two is given.
         multithreaded_io: whether the pictures of a clip are read by several threads.
         dtype: of a clip's ``"video"``: ``torch.float32``, or ``torch.uint8`` for a quarter of the memory.
+        time_limit_sec: see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`.
+        memory_limit_bytes: likewise; Pillow's own limit of the pixels of a picture holds, too.
 
     Raises:
-        ValueError: unless exactly one of the two ways to name the pictures is given.
+        ValueError: unless exactly one of the two ways to name the pictures is given; for a limit that is not positive.
     """
 
     def __init__(
@@ -50,6 +62,8 @@ class FrameVideo(Video):
         multithreaded_io: bool = False,
         *,
         dtype: torch.dtype = torch.float32,
+        time_limit_sec: float = TIME_LIMIT_SEC,
+        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
     ) -> None:
         check_dtype(dtype)
         if (video_frame_to_path_fn is None) == (video_frame_paths is None):
@@ -66,6 +80,7 @@ class FrameVideo(Video):
         )
         self._dtype = dtype
         self._threads = _IO_THREADS if multithreaded_io else 1
+        self._limits = Limits(memory_limit_bytes, time_limit_sec)
 
     @classmethod
     def from_directory(
@@ -74,8 +89,7 @@ class FrameVideo(Video):
         fps: float = 30.0,
         multithreaded_io: bool = False,
         path_order_cache: dict[str, list[str]] | None = None,
-        *,
-        dtype: torch.dtype = torch.float32,
+        **other_args: Any,
     ) -> "FrameVideo":
         """Opens the pictures of a directory, in natural order of their names.
 
@@ -84,7 +98,7 @@ class FrameVideo(Video):
             fps: frames per second.
             multithreaded_io: whether the pictures of a clip are read by several threads.
             path_order_cache: remembers the listing of a directory between calls.
-            dtype: see :class:`FrameVideo`.
+            other_args: ``dtype`` and limits, see :class:`FrameVideo`.
 
         Raises:
             NotADirectoryError: if it is none.
@@ -95,7 +109,7 @@ class FrameVideo(Video):
         frames = cached if cached is not None else list_frames(path)
         if path_order_cache is not None:
             path_order_cache[key] = frames
-        return cls.from_frame_paths(frames, fps, multithreaded_io, dtype=dtype)
+        return cls.from_frame_paths(frames, fps, multithreaded_io, **other_args)
 
     @classmethod
     def from_frame_paths(
@@ -103,10 +117,9 @@ class FrameVideo(Video):
         video_frame_paths: Sequence[str],
         fps: float = 30.0,
         multithreaded_io: bool = False,
-        *,
-        dtype: torch.dtype = torch.float32,
+        **other_args: Any,
     ) -> "FrameVideo":
-        """Opens a list of pictures, in this order.
+        """Opens a list of pictures, in this order; other arguments are those of :class:`FrameVideo`.
 
         Raises:
             ValueError: for an empty list.
@@ -119,7 +132,7 @@ class FrameVideo(Video):
             fps,
             video_frame_paths=video_frame_paths,
             multithreaded_io=multithreaded_io,
-            dtype=dtype,
+            **other_args,
         )
 
     @property
@@ -142,6 +155,8 @@ class FrameVideo(Video):
         start_sec: float | Fraction,
         end_sec: float | Fraction,
         frame_filter: FrameFilter | None = None,
+        resize: FrameResize | None = None,
+        frame_transform: FrameTransform | None = None,
     ) -> dict[str, Any] | None:
         """Returns the clip ``[start_sec, end_sec)``, cut at 0 and at the end of the video.
 
@@ -149,6 +164,9 @@ class FrameVideo(Video):
             start_sec: where it begins: a number of any kind, or an array or tensor of one.
             end_sec: where it ends, the frame at this very time, to half a nanosecond, not included.
             frame_filter: gets the indices of the clip's frames and returns those to load.
+            resize: gets the (height, width) of an upright picture and returns those wanted; Pillow scales then, taking
+                an average of all pixels that fall into one.
+            frame_transform: see :meth:`EncodedVideo.get_clip <pytorchvideo.data.encoded_video.EncodedVideo.get_clip>`.
 
         Returns:
             ``{"video": (3, T, H, W) in 0..255 or None, "frame_indices": indices into the video,
@@ -159,7 +177,9 @@ class FrameVideo(Video):
             VideoError: (a RuntimeError) if a picture cannot be read.
         """
         window = as_window(start_sec, end_sec, self._duration)
-        inside = frame_range(*window, self._fps, self._num_frames) if window is not None else []
+        if window is None:
+            return None
+        inside = frame_range(*window, self._fps, self._num_frames)
         if not inside:
             return None
         first = inside[0]
@@ -167,7 +187,8 @@ class FrameVideo(Video):
         indices = [first + i for i in picked]
         video = None
         if indices:
-            video = self._load(indices)
+            subject = window_name(self.name, *window)
+            video = self._load(indices, subject, resize, frame_transform)
         return {"video": video, "frame_indices": indices, "audio": None}
 
     def get_frames(
@@ -196,7 +217,7 @@ class FrameVideo(Video):
             indices, timestamps_sec, len(self), self._on_show_at, self.name, duration
         )
         times = torch.tensor([float(i / self._fps) for i in wanted], dtype=torch.float64)
-        return Frames(self._load(wanted), times, wanted)
+        return Frames(self._load(wanted, self.name), times, wanted)
 
     def __len__(self) -> int:
         """The number of frames."""
@@ -213,8 +234,23 @@ class FrameVideo(Video):
     def _on_show_at(self, time: float | Fraction) -> int:
         return min(int(floor_ticks(time, 1 / self._fps)), self._num_frames - 1)
 
-    def _load(self, indices: list[int]) -> torch.Tensor:
-        return load_frames([self._path(i) for i in indices], self._threads).to(self._dtype)
+    def _load(
+        self,
+        indices: list[int],
+        subject: str,
+        resize: FrameResize | None = None,
+        frame_transform: FrameTransform | None = None,
+    ) -> torch.Tensor:
+        budget = Budget(self.name, self._limits)
+        with budget.call(subject):
+            return load_frames(
+                [self._path(i) for i in indices],
+                self._threads,
+                dtype=self._dtype,
+                resize=resize,
+                frame_transform=frame_transform,
+                budget=budget,
+            )
 
     def _path(self, index: int) -> str:
         return self._paths[index] if self._paths is not None else self._path_of(index)  # type: ignore[misc]

@@ -19,6 +19,7 @@ from pytorchvideo.data._clip_reader import (
     copy_clip,
 )
 from pytorchvideo.data._decode import FrameFilter, VideoError
+from pytorchvideo.data._decode._limits import MEMORY_LIMIT_BYTES, TIME_LIMIT_SEC
 from pytorchvideo.data._randomness import current_worker, seeded
 from pytorchvideo.data._samplers import sampler_of
 from pytorchvideo.data._skipped import OnError, SkippedClip
@@ -84,6 +85,8 @@ class LabeledVideoDataset(IterableDataset):
         dtype: of ``video``; ``torch.uint8`` reaches the transform, and what it leaves so reaches the batch.
         device: see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`; workers that are forked cannot use a GPU.
         index_cache: see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`.
+        time_limit_sec: see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`.
+        memory_limit_bytes: see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`.
 
     Attributes:
         reader: makes the samples of one video.
@@ -108,6 +111,8 @@ class LabeledVideoDataset(IterableDataset):
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
         index_cache: str | os.PathLike[str] | None = None,
+        time_limit_sec: float = TIME_LIMIT_SEC,
+        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
     ) -> None:
         self.reader = ClipReader(
             labeled_video_paths,
@@ -125,6 +130,8 @@ class LabeledVideoDataset(IterableDataset):
             dtype=dtype,
             device=device,
             index_cache=index_cache,
+            time_limit_sec=time_limit_sec,
+            memory_limit_bytes=memory_limit_bytes,
         )
         self._video_sampler = sampler_of(video_sampler, labeled_video_paths)
         # Which videos the epoch goes through; None until it begins. Subclasses may put an iterator of theirs here.

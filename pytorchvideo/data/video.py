@@ -6,8 +6,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import torch
-
 
 class Video(ABC):
     """A video that clips can be cut out of."""
@@ -66,20 +64,20 @@ class VideoPathHandler:
             decoder: see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`.
             fps: frames per second of a directory; by default those of the handler.
             options: other arguments of :class:`~pytorchvideo.data.encoded_video.EncodedVideo`; of these
-                a directory takes ``dtype`` and leaves the others, which are about files.
+                a directory takes ``dtype`` and the limits, and leaves the others, which are about files.
 
         Raises:
             FileNotFoundError: if there is neither a file nor a directory.
             VideoError: (a RuntimeError) if the file cannot be read as a video.
         """
         from pytorchvideo.data.encoded_video import EncodedVideo
-        from pytorchvideo.data.frame_video import FrameVideo
+        from pytorchvideo.data.frame_video import FRAME_OPTIONS, FrameVideo
 
         if Path(filepath).is_dir():
             rate = self._fps if fps is None else fps
-            dtype = options.get("dtype", torch.float32)
+            known = {name: options[name] for name in FRAME_OPTIONS if name in options}
             cache = self.path_order_cache
-            return FrameVideo.from_directory(filepath, rate, path_order_cache=cache, dtype=dtype)
+            return FrameVideo.from_directory(filepath, rate, path_order_cache=cache, **known)
         return EncodedVideo.from_path(
             filepath,
             decode_video=decode_video,

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recognises what a transform does first to a clip, so that the decoder may do it.
 
-Transforms that keep only some frames: only those are decoded. Transforms that then scale: FFmpeg scales
-while it turns frames into RGB, if that is wanted, since its pixels are not the same.
+Transforms that keep only some frames: only those are decoded. Transforms that then scale: large frames are scaled one
+by one as they are decoded, so that a clip of them is never held in full size. FFmpeg scales while it turns frames into
+RGB, if that is wanted, since its pixels are not the same.
 """
 
 from collections.abc import Callable
 from typing import Any
+
+import torch
 
 from pytorchvideo.transforms._clip import (
     ConvertUint8ToFloat,
@@ -17,14 +20,17 @@ from pytorchvideo.transforms._clip import (
     UniformTemporalSubsample,
 )
 from pytorchvideo.transforms._sample import ApplyTransformToKey, RemoveKey
-from pytorchvideo.transforms._scale import BILINEAR, scaled_size
+from pytorchvideo.transforms._scale import BILINEAR, scaled_size, short_side_scale
 from pytorchvideo.transforms._steps import steps
 from pytorchvideo.transforms._video import NormalizeVideo
 from pytorchvideo.transforms.functional import temporal_subsample_indices
 
 FrameFilter = Callable[[list[int]], list[int]]
 FrameResize = Callable[[int, int], tuple[int, int]]
+FrameTransform = Callable[[torch.Tensor], torch.Tensor | None]
 
+# Below 720p clips take little, and are scaled as fast whole; above, single frames, which stay in the cache, are faster.
+_SMALL_PIXELS = 500_000
 _SAME_FOR_EVERY_PIXEL = (ConvertUint8ToFloat, Div255, Normalize, NormalizeVideo)
 
 
@@ -102,6 +108,71 @@ def frame_resize(
     >>> resize(720, 1280)
     (256, 455)
     """
+    scale = _first_scale(
+        transform, key, is_viewed_again, lambda step: type(step) in _SAME_FOR_EVERY_PIXEL
+    )
+    if scale is None or scale[0].interpolation not in BILINEAR:
+        return None
+    return lambda height, width: scaled_size(height, width, scale[1])
+
+
+def frame_scale(
+    transform: Any,
+    key: str = "video",
+    *,
+    dtype: torch.dtype = torch.float32,
+    is_viewed_again: bool = False,
+) -> FrameTransform | None:
+    """Returns the scale that a sample transform begins with as one of single frames, so that these are not held whole.
+
+    A clip of frames that went through it passes the transform with the same result, up to the rounding of float32:
+    what is divided and normalised before the scale is so after it, see ``_steps.py``, and torch sums in another order
+    for another number of planes. So small frames, which need not be scaled alone, are left as they are.
+
+    Args:
+        transform: any sample transform, or None; see :func:`temporal_frame_filter`.
+        key: the entry with the clip (C, T, H, W).
+        dtype: of the frames. Bytes are not divided before they are scaled, as they would be rounded.
+        is_viewed_again: the clip will be transformed more than once, hence to several random sizes.
+
+    Returns:
+        A function from a frame (C, 1, H, W) to the scaled one, and to None for a small one; or None where the
+        transform does something else first.
+
+    >>> scale = frame_scale(ApplyTransformToKey("video", ShortSideScale(256)))
+    >>> scale(torch.zeros(3, 1, 1080, 1920)).shape, scale(torch.zeros(3, 1, 240, 320))
+    (torch.Size([3, 1, 256, 455]), None)
+    """
+
+    def may_wait(step: Any) -> bool:
+        return dtype.is_floating_point and (
+            type(step) is Div255 or (type(step) in (Normalize, NormalizeVideo) and not step.inplace)
+        )
+
+    found = _first_scale(transform, key, is_viewed_again, may_wait)
+    if found is None:
+        return None
+    step, size = found
+
+    def scale(frame: torch.Tensor) -> torch.Tensor | None:
+        if frame.shape[-2] * frame.shape[-1] <= _SMALL_PIXELS:
+            return None
+        return short_side_scale(frame, size, step.interpolation, step.backend)
+
+    return scale
+
+
+def _first_scale(
+    transform: Any, key: str, is_viewed_again: bool, may_precede: Callable[[Any], bool]
+) -> tuple[Any, int] | None:
+    """The scale that is the first change of a clip, and its size; None where that cannot be told.
+
+    Args:
+        transform: of samples.
+        key: the entry with the clip.
+        is_viewed_again: whether its random size is drawn more than once.
+        may_precede: of a step before it, besides those that pick frames.
+    """
     may_draw_before = is_viewed_again
     for step in steps(transform):
         if type(step) is RemoveKey and step.key != key:
@@ -112,9 +183,10 @@ def frame_resize(
             may_draw_before = True
             continue
         for inner in steps(step.transform):
-            if type(inner) in _SAME_FOR_EVERY_PIXEL or _picks_frames(inner):
+            if _picks_frames(inner) or may_precede(inner):
                 continue
-            return _short_side(inner, may_draw_before)
+            size = _size(inner, may_draw_before)
+            return None if size is None else (inner, size)
     return None
 
 
@@ -122,13 +194,10 @@ def _picks_frames(step: Any) -> bool:
     return type(step) is UniformTemporalSubsample and step.temporal_dim == -3
 
 
-def _short_side(step: Any, may_draw_before: bool) -> FrameResize | None:
-    if type(step) is ShortSideScale and step.interpolation in BILINEAR:
-        size = step.size
-    elif type(step) is RandomShortSideScale and step.interpolation in BILINEAR:
-        if may_draw_before:
-            return None
-        size = step.peek()
-    else:
-        return None
-    return lambda height, width: scaled_size(height, width, size)
+def _size(step: Any, may_draw_before: bool) -> int | None:
+    """What a scale makes of the short side; None for any other step, and for a size that is not drawn next."""
+    if type(step) is ShortSideScale:
+        return step.size
+    if type(step) is RandomShortSideScale and not may_draw_before:
+        return step.peek()
+    return None

@@ -19,8 +19,7 @@ class ClipTensor:
         count: how many there will be.
         dtype: of frames, torch.uint8 or torch.float32.
         budget: what they may take.
-        transform: makes of each, (3, 1, H, W), what is kept of it: (C, 1, h, w) of one of these types. It may keep no
-            part of what it gets, whose memory the next frame takes.
+        transform: see :data:`FrameTransform`; no transform keeps frames as they are.
         device: where all of this is.
 
     Attributes:
@@ -62,7 +61,11 @@ class ClipTensor:
         else:
             if self._whole is None:
                 self._whole = self._empty((3, 1, *picture.shape[1:]), self._dtype)
-            frame = self._transform(self._whole.copy_(picture[:, None]))
+            transformed = self._transform(self._whole.copy_(picture[:, None]))
+            if transformed is None:
+                self._transform = None
+                self.check(*picture.shape[1:])
+            frame = self._whole if transformed is None else transformed
         if self.data is None:
             dtype = self._dtype if self._transform is None else frame.dtype
             shape = frame.shape[0], self._count, frame.shape[2], frame.shape[3]
@@ -72,6 +75,12 @@ class ClipTensor:
         self.data[:, first].copy_(frame[:, 0])
         for place in others:
             self.data[:, place] = self.data[:, first]
+
+    def whole(self) -> torch.Tensor:
+        """The clip, once all frames are in it."""
+        if self.data is None:
+            raise ValueError("Expected a frame to be put first, but got none.")
+        return self.data
 
     def _empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
         if self._device.type == "cpu":

@@ -4,13 +4,16 @@
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pytorchvideo.data._decode._types import VideoError
+from pytorchvideo.data._decode._clip_tensor import ClipTensor
+from pytorchvideo.data._decode._limits import Budget, LimitError, Limits
+from pytorchvideo.data._decode._types import FrameResize, FrameTransform, VideoError
 
 IMAGE_ENDINGS = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -45,34 +48,72 @@ def list_frames(directory: str | Path) -> list[str]:
     return [str(folder / name) for name in sorted(names, key=natural_key)]
 
 
-def load_frames(paths: Sequence[str | Path], threads: int = 1) -> torch.Tensor:
-    """Returns pictures as uint8 RGB (3, T, H, W); each file is opened once, however often it is named.
+def load_frames(
+    paths: Sequence[str | Path],
+    threads: int = 1,
+    *,
+    dtype: torch.dtype = torch.uint8,
+    resize: FrameResize | None = None,
+    frame_transform: FrameTransform | None = None,
+    budget: Budget | None = None,
+) -> torch.Tensor:
+    """Returns pictures as RGB (3, T, H, W) in 0..255; each file is opened once, however often it is named.
+
+    Args:
+        paths: of the pictures, at least one.
+        threads: that open pictures; no more of these are held at once besides the clip.
+        dtype: of the clip.
+        resize: the size of pictures -> that to which they are scaled, by the mean of all pixels that fall into one.
+        frame_transform: see :data:`FrameTransform`.
+        budget: what they may take.
 
     Raises:
+        LimitError: they take more memory or time than they may.
         VideoError: if a picture is missing, damaged, or of another size than the first.
     """
-    unique = list(dict.fromkeys(str(path) for path in paths))
-    with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
-        pictures = dict(zip(unique, pool.map(_load, unique), strict=True))
-    first = pictures[unique[0]]
-    for path, picture in pictures.items():
-        if picture.shape != first.shape:
-            raise VideoError(
-                f"{path} is {picture.shape[2]}x{picture.shape[1]} pixels, but the clip began with "
-                f"{first.shape[2]}x{first.shape[1]}. All frames of a video have one size."
-            )
-    return torch.stack([pictures[str(path)] for path in paths], dim=1)
+    budget = budget or Budget("pictures", Limits())
+    places: dict[str, list[int]] = {}
+    for place, path in enumerate(paths):
+        places.setdefault(str(path), []).append(place)
+    unique, at_once = list(places), max(1, threads)
+    clip = ClipTensor(len(paths), dtype, budget, frame_transform)
+    load = partial(_load, budget=budget, resize=resize)
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
+        for start in range(0, len(unique), at_once):
+            budget.check_time()
+            some = unique[start : start + at_once]
+            for path, picture in zip(some, pool.map(load, some), strict=True):
+                height, width = picture.shape[1:]
+                if clip.size is None:
+                    clip.check(height, width)
+                elif clip.size != (height, width):
+                    raise VideoError(
+                        f"{path} is {width}x{height} pixels, but the clip began with "
+                        f"{clip.size[1]}x{clip.size[0]}. All frames of a video have one size."
+                    )
+                clip.put(picture, places[path])
+    return clip.whole()
 
 
-def _load(path: str) -> torch.Tensor:
+def _load(path: str, budget: Budget, resize: FrameResize | None) -> torch.Tensor:
+    """A picture uint8 (3, H, W)."""
     try:
         with Image.open(path) as image:
+            budget.check_picture(*image.size)
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):
                 upright = _eight_bits(upright, path)
             rgb = upright.convert("RGB")
+    except Image.DecompressionBombError as error:
+        raise LimitError(
+            f"The frame {path} is too large for Pillow: {error} If it is to be trusted, raise "
+            "PIL.Image.MAX_IMAGE_PIXELS and `memory_limit_bytes`."
+        ) from error
     except (OSError, ValueError, UnidentifiedImageError) as error:
         raise VideoError(f"The frame {path} cannot be read: {error}.") from error
+    if resize is not None:
+        height, width = resize(rgb.height, rgb.width)
+        rgb = rgb.resize((width, height), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
 
 

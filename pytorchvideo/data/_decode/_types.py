@@ -24,8 +24,11 @@ FrameFilter = Callable[[list[int]], Sequence[int]]
 FrameResize = Callable[[int, int], tuple[int, int]]
 """Gets the (height, width) of an upright frame and returns those to scale it to."""
 
-FrameTransform = Callable[[torch.Tensor], torch.Tensor]
-"""Gets each frame (3, 1, H, W) of a clip alone and returns what is kept of it, (C, 1, h, w)."""
+FrameTransform = Callable[[torch.Tensor], torch.Tensor | None]
+"""Gets each frame (3, 1, H, W) of a clip alone, and returns what is kept of it: (C, 1, h, w), float32 or uint8.
+
+It may keep no part of what it gets, whose memory the next frame takes. None for the first frame keeps all as they are.
+"""
 
 _TIME_SLACK_SEC = Fraction(
     1, 2_000_000_000
