@@ -26,7 +26,7 @@ from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._empty_windows import frame_on_show
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.models._weights import ClipRecipe
-from pytorchvideo.transforms._pushdown import temporal_frame_filter
+from pytorchvideo.transforms._pushdown import clip_reading
 
 _SHARD = 16  # videos whose features are kept in one file: what a kill can cost
 
@@ -50,7 +50,7 @@ class VideoViews(Dataset[dict[str, Any]]):
     ) -> None:
         self.paths, self.recipe, self.views, self.seed = list(paths), recipe, views, seed
         self._still = recipe.transforms()
-        self._needed = temporal_frame_filter(recipe.transforms(key="video"))
+        self._reading = clip_reading(recipe.transforms(key="video"))
         self._random = recipe.transforms(train=True, horizontal_flip_prob=flip)
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class VideoViews(Dataset[dict[str, Any]]):
                 if view:
                     start = generator.uniform(0, max(duration - length, 0))
                     end = start + length
-                frames = video.get_clip(start, end, frame_filter=self._needed)["video"]
+                frames = video.get_clip(start, end, **self._reading)["video"]
                 if frames is None:
                     frames = frame_on_show(video, start)
                 yield (self._random if view else self._still)(frames)

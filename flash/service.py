@@ -13,6 +13,7 @@ from pytorchvideo._checks import expected
 from pytorchvideo.data._empty_windows import frame_on_show
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.visualize import gif_bytes, unnormalize
+from pytorchvideo.transforms._pushdown import clip_reading
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ class Service:
         """The model's input for a clip, with its own colours again, at about its own speed."""
         recipe = self.predictor.recipe
         with EncodedVideo.from_path(os.fspath(path), decode_audio=False) as video:
-            frames = video.get_clip(clip.start_sec, clip.end_sec)["video"]
+            reading = clip_reading(recipe.transforms(key="video"))
+            frames = video.get_clip(clip.start_sec, clip.end_sec, **reading)["video"]
             if frames is None:
                 frames = frame_on_show(video, clip.start_sec)
         inputs = recipe.transforms()(frames)

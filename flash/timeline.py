@@ -36,7 +36,7 @@ from pytorchvideo.data._decode import VideoError, check_window
 from pytorchvideo.data._empty_windows import frame_on_show, with_frames
 from pytorchvideo.data._in_order import clips_in_order
 from pytorchvideo.data.encoded_video import EncodedVideo
-from pytorchvideo.transforms._pushdown import temporal_frame_filter
+from pytorchvideo.transforms._pushdown import clip_reading
 
 PROGRESS = "progress.jsonl"
 _VERSION = 1
@@ -274,8 +274,8 @@ def _inputs(
 ) -> Iterator[_Inputs]:
     """The times of each clip and the model inputs of its views, or why there are none."""
     transforms = predictor.view_transforms(views)
-    needed = temporal_frame_filter(predictor.recipe.transforms(key="video"))
-    clips = clips_in_order(video, windows, needed, first=first)
+    reading = clip_reading(predictor.recipe.transforms(key="video"))
+    clips = clips_in_order(video, windows, first=first, **reading)
     for number, clip in enumerate(clips, first):
         if isinstance(clip, VideoError):
             still = _still(video, windows[number])

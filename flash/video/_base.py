@@ -58,6 +58,8 @@ class VideoData(DataModule):
                 transform=transform,
                 decode_audio=clips.decode_audio,
                 decoder=clips.decoder,
+                time_limit_sec=clips.time_limit_sec,
+                memory_limit_bytes=clips.memory_limit_bytes,
             )
         data = cls._assemble(datasets, hooks, loading, formatter)
         data.recipe = None if transforms.trains_on_own else clips.recipe

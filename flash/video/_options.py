@@ -21,6 +21,7 @@ from flash.video._datasets import MiddleClipSampler
 from flash.video._files import StageFiles
 from flash.video.input_transform import VideoClassificationInputTransform
 from pytorchvideo._checks import expected, near_names
+from pytorchvideo.data._decode._limits import MEMORY_LIMIT_BYTES, TIME_LIMIT_SEC
 from pytorchvideo.data.clip_sampling import (
     ClipSampler,
     RandomClipSampler,
@@ -171,6 +172,8 @@ class ClipOptions(Recipe):
     video_sampler: Any = None
     decode_audio: bool = False
     decoder: str = "pyav"
+    time_limit_sec: float = TIME_LIMIT_SEC
+    memory_limit_bytes: int = MEMORY_LIMIT_BYTES
 
     def __post_init__(self) -> None:
         """Makes the recipe's clips as long as was asked for, by its rate of frames."""

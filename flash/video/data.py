@@ -62,7 +62,7 @@ class VideoClassificationData(FromTables, FromAnnotations):
             ``partial(WeightedRandomSampler, weights, num_samples)``; by default they are shuffled. The other stages
             keep the order of the files.
         decode_audio: also load the sound, as ``audio``.
-        decoder: see :class:`pytorchvideo.data.encoded_video.EncodedVideo`.
+        decoder, time_limit_sec, memory_limit_bytes: see :class:`pytorchvideo.data.encoded_video.EncodedVideo`.
         train_transform, val_transform, test_transform, predict_transform: a callable on the sample dict, a dict
             of hooks (see :mod:`flash.data.hooks`), or an :class:`flash.data.input_transform.InputTransform`:
             instance, class or ``functools.partial`` of the class; None takes the recipe's.

@@ -28,7 +28,7 @@ from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.models._rebuild import rebuild_model
 from pytorchvideo.models._weights import ClipRecipe, read_checkpoint
 from pytorchvideo.models.pretrained import PretrainedModel
-from pytorchvideo.transforms._pushdown import temporal_frame_filter
+from pytorchvideo.transforms._pushdown import clip_reading
 from pytorchvideo.transforms.functional import uniform_crop
 
 FORMAT = "pytorchvideo.classifier"
@@ -293,8 +293,8 @@ class VideoPredictor:
             FileNotFoundError, IsADirectoryError, VideoError, ValueError: see :meth:`predict`.
         """
         transforms = self.view_transforms(views)
-        # the recipe keeps few frames of a clip: only these are decoded
-        needed = temporal_frame_filter(self.recipe.transforms(key="video"))
+        # the recipe keeps few frames of a clip, and these small
+        reading = clip_reading(self.recipe.transforms(key="video"))
         found = False
         with EncodedVideo.from_path(os.fspath(path), decode_audio=False) as video:
             duration = float(video.duration)
@@ -308,7 +308,7 @@ class VideoPredictor:
             )
             for offset, end in windows:
                 start, end = first + offset, first + end
-                frames = video.get_clip(start, end, frame_filter=needed)["video"]
+                frames = video.get_clip(start, end, **reading)["video"]
                 if frames is not None:
                     found = True
                     yield (start, end), [transform(frames) for transform in transforms]

@@ -6,10 +6,19 @@ the frames that later clips want are kept on the way: not more of them than lie 
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
-from pytorchvideo.data._decode import FrameFilter, FrameIndex, VideoError, ceil_ticks, select_frames
+from pytorchvideo.data._decode import (
+    FrameFilter,
+    FrameIndex,
+    Frames,
+    FrameTransform,
+    VideoError,
+    ceil_ticks,
+    select_frames,
+)
 from pytorchvideo.data._decode._memory import clip_memory
 from pytorchvideo.data.encoded_video import EncodedVideo
 
@@ -20,6 +29,7 @@ def clips_in_order(
     video: EncodedVideo,
     windows: Sequence[tuple[float, float]],
     frame_filter: FrameFilter | None,
+    frame_transform: FrameTransform | None = None,
     *,
     first: int = 0,
 ) -> Iterator[torch.Tensor | VideoError]:
@@ -29,23 +39,28 @@ def clips_in_order(
         video: an open video, whose frames take least memory with ``dtype=torch.uint8``.
         windows: start and end of each clip in seconds; neither ever goes back.
         frame_filter: indices of a clip's frames in, indices to load out; None loads all.
+        frame_transform: what is kept of a frame, which it may get as bytes; see :meth:`EncodedVideo.get_clip`.
         first: the number of the window to begin with.
 
     Yields:
-        For each window what ``video.get_clip(start, end, frame_filter)["video"]`` is, as float32 (3, T, H, W); or the
+        For each window what ``video.get_clip`` gives for it, as float32 (3, T, H, W); or the
         VideoError which says that it cannot be read.
     """
-    kept = _Kept.of(video, windows, frame_filter)
+    kept = _Kept.of(video, windows, frame_filter, frame_transform)
     for number in range(first, len(windows)):
         clip = None if kept is None else kept.clip(number)
-        yield _clip(video, windows[number], frame_filter) if clip is None else clip
+        if clip is None:
+            reading = {"frame_filter": frame_filter, "frame_transform": frame_transform}
+            yield _clip(video, windows[number], reading)
+        else:
+            yield clip
 
 
 def _clip(
-    video: EncodedVideo, window: tuple[float, float], frame_filter: FrameFilter | None
+    video: EncodedVideo, window: tuple[float, float], reading: dict[str, Any]
 ) -> torch.Tensor | VideoError:
     try:
-        frames = video.get_clip(*window, frame_filter=frame_filter)["video"]
+        frames = video.get_clip(*window, **reading)["video"]
     except VideoError as error:
         return error
     if frames is None:
@@ -61,6 +76,7 @@ class _Kept:
         index: its frames.
         windows: start and end of each clip.
         frame_filter: which frames of a clip are wanted.
+        frame_transform: what is kept of each.
     """
 
     def __init__(
@@ -69,9 +85,10 @@ class _Kept:
         index: FrameIndex,
         windows: Sequence[tuple[float, float]],
         frame_filter: FrameFilter | None,
+        frame_transform: FrameTransform | None,
     ) -> None:
         self._video, self._index = video, index
-        self._windows, self._filter = windows, frame_filter
+        self._windows, self._filter, self._transform = windows, frame_filter, frame_transform
         self._frames: dict[int, torch.Tensor] = {}
         self._chosen: dict[int, list[int]] = {}  # of windows that were looked at
         self._read = -1  # the last frame up to which all that is wanted was decoded
@@ -82,18 +99,19 @@ class _Kept:
         video: EncodedVideo,
         windows: Sequence[tuple[float, float]],
         frame_filter: FrameFilter | None,
+        frame_transform: FrameTransform | None = None,
     ) -> "_Kept | None":
         """None where nothing is gained, where it would take much memory, or where the video has no index."""
         if len(windows) < 3 or windows[1][0] >= windows[0][1]:
             return None
         try:
             index = video.frame_index
-            frame_bytes = 0 if index is None else video[0].nbytes
+            if index is None:
+                return None
+            kept = cls(video, index, windows, frame_filter, frame_transform)
+            frame_bytes = kept._read_frames([0]).data.nbytes
         except VideoError:  # damaged; what is whole can be read clip by clip
             return None
-        if index is None:
-            return None
-        kept = cls(video, index, windows, frame_filter)
         (start, end), every = windows[0], windows[1][0] - windows[0][0]
         in_clip = kept._place(end) - kept._place(start)
         wanted = len(kept._wanted(0)) * (1 + (end - start) / every)
@@ -126,7 +144,7 @@ class _Kept:
             number += 1
         places = sorted(coming)
         try:
-            found = self._video.get_frames(indices=places)
+            found = self._read_frames(places)
         except (VideoError, ValueError):  # the latter for fewer frames than there are packets
             return False
         if found.pts_sec.tolist() != [float(self._index.time(place)) for place in places]:
@@ -134,6 +152,11 @@ class _Kept:
         self._frames.update(zip(places, found.data.unbind(dim=1), strict=True))
         self._read = last
         return True
+
+    def _read_frames(self, places: list[int]) -> Frames:
+        if self._transform is None:
+            return self._video.get_frames(indices=places)
+        return self._video.get_frames(indices=places, frame_transform=self._transform)
 
     def _forget(self, number: int) -> None:
         del self._chosen[number]

@@ -349,6 +349,7 @@ class EncodedVideo(Video):
         *,
         indices: Sequence[int] | None = None,
         timestamps_sec: Sequence[float | Fraction] | None = None,
+        frame_transform: FrameTransform | None = None,
     ) -> Frames:
         """Returns single frames, in the order asked for; exactly one of the arguments is given.
 
@@ -358,6 +359,7 @@ class EncodedVideo(Video):
             indices: places in the video in display order, as a sequence, array or tensor; negative ones count from
                 the end.
             timestamps_sec: seconds after the first frame, likewise; each gives the frame that is on show then.
+            frame_transform: see :meth:`get_clip`.
 
         Returns:
             ``data`` (3, T, H, W) in the dtype of this reader, ``pts_sec`` (T,), and ``indices`` into the video.
@@ -381,7 +383,7 @@ class EncodedVideo(Video):
             end = index.time(last + 1) if last + 1 < count else float("inf")
             chosen = [i - first for i in wanted]
             frames = self._decoder.frames(
-                index.time(first), end, lambda _: chosen, resize, self._dtype
+                index.time(first), end, lambda _: chosen, resize, self._dtype, frame_transform
             )
         if frames is None:
             raise VideoError(f"{self._name} has no frame {first}: the file is cut off.")

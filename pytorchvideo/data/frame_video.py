@@ -196,12 +196,14 @@ class FrameVideo(Video):
         *,
         indices: Sequence[int] | None = None,
         timestamps_sec: Sequence[float | Fraction] | None = None,
+        frame_transform: FrameTransform | None = None,
     ) -> Frames:
         """Returns single frames, in the order asked for; exactly one of the arguments is given.
 
         Args:
             indices: places in the video, as a sequence, array or tensor; negative ones count from the end.
             timestamps_sec: seconds, likewise; each gives the frame that is on show then.
+            frame_transform: see :meth:`get_clip`.
 
         Returns:
             ``data`` (3, T, H, W), ``pts_sec`` (T,), and ``indices`` into the video.
@@ -217,7 +219,8 @@ class FrameVideo(Video):
             indices, timestamps_sec, len(self), self._on_show_at, self.name, duration
         )
         times = torch.tensor([float(i / self._fps) for i in wanted], dtype=torch.float64)
-        return Frames(self._load(wanted, self.name), times, wanted)
+        data = self._load(wanted, self.name, frame_transform=frame_transform)
+        return Frames(data, times, wanted)
 
     def __len__(self) -> int:
         """The number of frames."""

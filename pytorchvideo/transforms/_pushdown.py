@@ -86,6 +86,20 @@ def temporal_frame_filter(transform: Any, key: str = "video") -> FrameFilter | N
     return keep
 
 
+def clip_reading(transform: Any, key: str = "video") -> dict[str, Any]:
+    """Returns arguments of ``get_clip`` with which a clip holds what a sample transform looks at, and no more.
+
+    Args:
+        transform: any sample transform; see :func:`temporal_frame_filter`.
+        key: the entry with the clip, whose frames may be bytes that are made float32 before the transform.
+    """
+    scale = frame_scale(transform, key)
+    return {
+        "frame_filter": temporal_frame_filter(transform, key),
+        "frame_transform": None if scale is None else lambda frame: scale(frame.float()),
+    }
+
+
 def frame_resize(
     transform: Any, key: str = "video", *, is_viewed_again: bool = False
 ) -> FrameResize | None:

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folders of pictures as videos."""
 
+import itertools
+import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data._decode import VideoError, _limits
 from pytorchvideo.data.frame_video import FrameVideo
 from pytorchvideo.data.video import VideoPathHandler
 
@@ -159,3 +162,94 @@ def test_frames_outside_of_the_video_are_refused(folder: Path) -> None:
         video.get_frames(indices=[0], timestamps_sec=[0])
     with pytest.raises(ValueError, match=r"Expected `dtype` to be torch\.float32 or torch\.uint8"):
         FrameVideo.from_directory(folder, dtype=torch.float16)
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """Five pictures of 800x700, each of one brightness."""
+    for k in range(5):
+        Image.fromarray(np.full((700, 800, 3), 20 * k, np.uint8)).save(tmp_path / f"{k}.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("multithreaded_io", [False, True])
+def test_pictures_are_scaled_one_by_one(large: Path, multithreaded_io: bool) -> None:
+    video = FrameVideo.from_directory(large, 5, multithreaded_io, dtype=torch.uint8)
+    seen: list[tuple[int, ...]] = []
+
+    def halved(frame: torch.Tensor) -> torch.Tensor:
+        seen.append(tuple(frame.shape))
+        return frame[..., ::2, ::2].float()
+
+    clip = video.get_clip(0, 1, frame_transform=halved)
+    assert clip is not None and clip["video"].dtype == torch.float32
+    assert seen == [(3, 1, 700, 800)] * 5
+    assert clip["video"].shape == (3, 5, 350, 400) and values(clip) == [0, 1, 2, 3, 4]
+    frames = video.get_frames(indices=[3, 3, 1], frame_transform=halved).data
+    assert (frames[0, :, 0, 0] / 20).tolist() == [3, 3, 1]
+    kept = video.get_clip(0, 1, frame_transform=lambda frame: None)
+    assert kept is not None and kept["video"].shape == (3, 5, 700, 800)
+    scaled = video.get_clip(0, 1, resize=lambda height, width: (height // 7, width // 8))
+    assert scaled is not None and scaled["video"].shape == (3, 5, 100, 100)
+    assert values(scaled) == [0, 1, 2, 3, 4]
+
+
+def test_a_resized_picture_is_the_mean_of_all_pixels(tmp_path: Path) -> None:
+    """As FFmpeg's, and unlike four pixels of a stripe."""
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::8] = 255
+    Image.fromarray(stripes).save(tmp_path / "0.png")
+    video = FrameVideo.from_directory(tmp_path, fps=1, dtype=torch.uint8)
+    clip = video.get_clip(0, 1, resize=lambda height, width: (8, 8))
+    assert clip is not None
+    assert (clip["video"][..., 1:-1].float() - 255 / 8).abs().max() < 12
+
+
+def test_pictures_are_bounded(large: Path) -> None:
+    enough = 60 * 700 * 800  # 20 pictures of 3 bytes a pixel
+    with pytest.raises(ValueError, match="Expected `memory_limit_bytes` to be > 0 bytes"):
+        FrameVideo.from_directory(large, fps=5, memory_limit_bytes=0)
+    video = FrameVideo.from_directory(large, fps=5, memory_limit_bytes=enough)
+    assert video.get_clip(0, 1) is not None
+    names = [str(path) for path in sorted(large.glob("*.png"))] * 2
+    video = FrameVideo.from_frame_paths(names, fps=5, memory_limit_bytes=enough)
+    said = r"clip \[0\.000, 2\.000\) s: reading 10 frames of 800x700 pixels as float32 may take"
+    with pytest.raises(VideoError, match=said):
+        video.get_clip(0, 2)
+    with pytest.raises(VideoError, match="10 frames of 800x700 pixels"):
+        video.get_frames(indices=range(10))
+    video = FrameVideo.from_directory(large, fps=5, memory_limit_bytes=enough - 1)
+    with pytest.raises(
+        VideoError, match=r"reading pictures of 800x700 pixels .* `memory_limit_bytes`"
+    ):
+        video.get_clip(0, 1)
+
+
+def test_a_huge_picture_takes_no_memory(make_bomb: Callable[..., Path], tmp_path: Path) -> None:
+    """Pillow refuses twice its limit itself, whatever ours is."""
+    for name, size, said in (
+        (
+            "a.png",
+            (16000, 15000),
+            r"a\.png is too large for Pillow: .*PIL\.Image\.MAX_IMAGE_PIXELS",
+        ),
+        ("b.png", (13000, 13000), "reading pictures of 13000x13000 pixels may take 10.1 GB"),
+    ):
+        folder = tmp_path / name[0]
+        folder.mkdir()
+        (folder / name).write_bytes(make_bomb(name, *size).read_bytes())
+        video = FrameVideo.from_directory(folder, fps=1)
+        with (
+            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
+            pytest.raises(VideoError, match=said),
+        ):
+            video.get_clip(0, 1)
+
+
+def test_pictures_obey_the_time_limit(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = itertools.count()
+    monkeypatch.setattr(_limits, "time", SimpleNamespace(monotonic=lambda: float(next(looks))))
+    video = FrameVideo.from_directory(large, fps=5, time_limit_sec=3)
+    assert video.get_clip(0, 0.6) is not None
+    with pytest.raises(VideoError, match="not read after 3 s, the time limit of a clip"):
+        video.get_clip(0, 1)

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How videos are read (``dtype``, ``decoder``, ``device``, ``index_cache``), through every kind of dataset."""
 
+import contextlib
 import logging
+import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader, SequentialSampler
+from torchvision.transforms import RandomCrop
 
 from pytorchvideo.data import (
     Charades,
@@ -25,6 +29,8 @@ from pytorchvideo.data.video import VideoPathHandler
 from pytorchvideo.transforms import (
     ApplyTransformToKey,
     Div255,
+    Normalize,
+    RandomShortSideScale,
     ShortSideScale,
     UniformTemporalSubsample,
 )
@@ -124,6 +130,62 @@ def test_wrong_options_are_refused_when_the_dataset_is_made(datasets: Datasets, 
         datasets[name](decoder="opencv")
     with pytest.raises(ValueError, match="Expected `device` to be 'cpu' for decoder='pyav'"):
         datasets[name](device="cuda")
+    with pytest.raises(ValueError, match="Expected `time_limit_sec` to be > 0 seconds"):
+        datasets[name](time_limit_sec=0)
+    with pytest.raises(ValueError, match="Expected `memory_limit_bytes` to be > 0 bytes"):
+        datasets[name](memory_limit_bytes=-1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_limits_hold_in_every_dataset(datasets: Datasets, name: str) -> None:
+    """A clip has 30 frames of 64x48, a picture alone may take 60 bytes a pixel."""
+    clip_bytes = 30 * 3 * 48 * 64 * 4
+    enough = datasets[name](memory_limit_bytes=clip_bytes, decode_audio=False, time_limit_sec=99)
+    assert len(list(enough)) == 4
+    little = datasets[name](memory_limit_bytes=clip_bytes - 1, decode_audio=False)
+    refused = "reading 30 frames of 64x48 pixels as float32 may take .* raise `memory_limit_bytes`"
+    with contextlib.suppress(RuntimeError), warnings.catch_warnings(action="ignore"):
+        assert list(little) == []  # or the error that no video could be read
+    assert [re.search(refused, clip.reason) is None for clip in little.skipped] == [False, False]
+
+
+@pytest.mark.parametrize("name", ["ClipDataset", "LabeledVideoDataset"])
+def test_large_frames_are_scaled_one_by_one(
+    make_video: Callable[..., Path],
+    datasets: Datasets,
+    name: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The limit is too small for the clip in full size; samples are the same as without it."""
+    for label in ("clapping", "waving"):
+        make_video(
+            "clip.mp4",
+            folder=folder / label,
+            num_frames=60,
+            height=720,
+            width=960,
+            audio_rate=16000,
+        )
+    pipeline = torch.nn.Sequential(
+        UniformTemporalSubsample(8),
+        Div255(),
+        Normalize((0.4, 0.5, 0.6), (0.2, 0.3, 0.4)),
+        RandomShortSideScale(128, 160),
+        RandomCrop(112),
+    )
+    transform = ApplyTransformToKey("video", pipeline)
+    limit = 60 * 720 * 960  # for a picture of the decoder; 8 frames take 66 MB
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        small = list(datasets[name](transform=transform, memory_limit_bytes=limit))
+        monkeypatch.setattr("pytorchvideo.data._clip_reader.frame_scale", lambda *_, **__: None)
+        torch.manual_seed(0)
+        whole = list(datasets[name](transform=transform))
+    assert len(small) == len(whole) == 4
+    for a, b in zip(small, whole, strict=True):
+        assert a["video"].shape == (3, 8, 112, 112)
+        torch.testing.assert_close(a["video"], b["video"], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)

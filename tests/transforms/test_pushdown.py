@@ -19,7 +19,12 @@ from pytorchvideo.transforms import (
     UniformCropVideo,
     UniformTemporalSubsample,
 )
-from pytorchvideo.transforms._pushdown import frame_resize, temporal_frame_filter
+from pytorchvideo.transforms._pushdown import (
+    clip_reading,
+    frame_resize,
+    frame_scale,
+    temporal_frame_filter,
+)
 from pytorchvideo.transforms.functional import uniform_temporal_subsample
 
 
@@ -143,3 +148,75 @@ def test_random_scales_are_drawn_in_advance() -> None:
             assert resize is not None
             assert min(resize(100, 200)) == scale.draw()
     assert frame_resize(on_video(scale), is_viewed_again=True) is None
+
+
+LARGE = torch.linspace(0, 255, 3 * 5 * 720 * 1280).reshape(3, 5, 720, 1280).frac() * 255
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [ShortSideScale(256)],
+        [Div255(), Normalize((0.4, 0.5, 0.6), (0.2, 0.3, 0.4)), ShortSideScale(256)],
+        [UniformTemporalSubsample(4), Div255(), ShortSideScale(300, "nearest")],
+        [ShortSideScale(200), tv.CenterCrop(180), Div255()],
+        [Div255(), RandomShortSideScale(200, 256), tv.RandomCrop(160)],
+    ],
+)
+def test_frames_scaled_one_by_one_pass_with_the_same_result(steps: list[Any]) -> None:
+    transform = on_video(tv.Compose(steps))
+    whole = LARGE.clone()
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        scale = frame_scale(transform)
+        assert scale is not None
+        scaled = torch.cat([scale(whole[:, t : t + 1].contiguous()) for t in range(5)], dim=1)
+        one_by_one = transform({"video": scaled})["video"]
+        torch.manual_seed(3)
+        wanted = transform({"video": whole})["video"]
+    assert min(scaled.shape[-2:]) < 301 and scaled.is_contiguous()
+    # of 0..255, or of 0..1 that may be normalised
+    torch.testing.assert_close(one_by_one, wanted, rtol=1e-6, atol=1e-4)
+
+
+def test_bytes_are_scaled_one_by_one_where_nothing_stands_before() -> None:
+    whole = LARGE.to(torch.uint8)
+    first = on_video(tv.Compose([UniformTemporalSubsample(4), ShortSideScale(256), Div255()]))
+    scale = frame_scale(first, dtype=torch.uint8)
+    assert scale is not None
+    scaled = torch.cat([scale(whole[:, t : t + 1]) for t in range(5)], dim=1)
+    assert torch.equal(first({"video": scaled})["video"], first({"video": whole})["video"])
+    after = on_video(tv.Compose([Div255(), ShortSideScale(256)]))
+    assert frame_scale(after, dtype=torch.uint8) is None and frame_scale(after) is not None
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        None,
+        ShortSideScale(256),
+        on_video(Div255()),
+        on_video(tv.Compose([Normalize(0.5, 0.2, inplace=True), ShortSideScale(256)])),
+        on_video(tv.Compose([lambda x: x / 255, ShortSideScale(256)])),
+        tv.Compose([lambda sample: sample, on_video(ShortSideScale(256))]),
+    ],
+)
+def test_frames_are_left_whole_where_something_else_comes_first(transform: Any) -> None:
+    assert frame_scale(transform) is None
+    assert clip_reading(transform)["frame_transform"] is None
+
+
+def test_small_frames_are_left_whole() -> None:
+    scale = frame_scale(on_video(ShortSideScale(256)))
+    assert scale is not None and scale(torch.zeros(3, 1, 500, 1000)) is None
+    bigger = scale(torch.zeros(3, 1, 501, 1000))
+    assert bigger is not None and bigger.shape == (3, 1, 256, 510)
+    again = frame_scale(on_video(RandomShortSideScale(256, 320)), is_viewed_again=True)
+    assert again is None
+
+
+def test_a_clip_is_read_with_what_its_transform_looks_at() -> None:
+    reading = clip_reading(on_video(tv.Compose([SUBSAMPLE, Div255(), ShortSideScale(256)])))
+    assert reading["frame_filter"](list(range(10))) == [0, 3, 6, 9]
+    scaled = reading["frame_transform"](LARGE[:, :1].to(torch.uint8))
+    assert scaled.dtype == torch.float32 and scaled.shape == (3, 1, 256, 455)
