@@ -2,7 +2,8 @@
 """Installs the package into fresh environments, the oldest and the newest of everything, and tries it there.
 
     python tests/matrix.py         the oldest Python with every lower bound exactly, the newest with the newest releases
-    python tests/matrix.py full    besides: every Python between, the demo, and each extra, by the tests that use it
+    python tests/matrix.py full    besides: every Python between, the demo, the slow tests, and each extra
+    python tests/matrix.py full --python 3.13 --extra hf    of these, one Python and one extra
 
 The package is built once and installed from its wheel; the tests run on a copy, so that what they import is the
 installed package. Needed are a package index and, for each environment, 8 GB in the folder for temporary files, since
@@ -32,18 +33,23 @@ REPO = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 TEST_TOOLS = ("pytest>=8", "hypothesis>=6.100")
 
-# What tries an extra, besides its installation.
-EXTRAS = {
+# The tests that try an extra, and for one that nothing uses yet the module that is imported.
+EXTRAS: dict[str, list[str]] = {
     "torchcodec": ["data/_decode", "data/test_reading_options.py"],
     "hf": [
         "models/test_huggingface.py",
+        "models/test_zero_shot.py",
         "data/test_huggingface.py",
         "flash/video/test_hugging_face.py",
+        "flash/test_hub.py",
+        "flash/test_loading.py",
     ],
     "kornia": ["transforms/test_steps.py", "flash/data/test_input_transform.py"],
-    "serve": ["flash/test_serve.py"],
+    "serve": ["flash/test_serve.py", "flash/test_serve_guard.py"],
     "deploy": ["accelerator/deployment"],
+    "scale": [],
 }
+IMPORTS = {"scale": "ray.data"}
 
 
 Command = Sequence[str | Path]
@@ -187,8 +193,8 @@ class Matrix:
         if (REPO.parent / "shared").is_dir():
             (self.folder / "shared").symlink_to(REPO.parent / "shared")
 
-    def try_pair(self, pair: Pair, full: bool) -> list[str]:
-        """Installs, tries and removes one environment; returns what failed."""
+    def try_pair(self, pair: Pair, full: bool, extras: Iterable[str] = ()) -> list[str]:
+        """Installs, tries and removes one environment, and one for each extra; returns what failed."""
         home, log = self.folder / pair.name, self.folder / f"{pair.name}.log"
         failed = []
         try:
@@ -204,7 +210,7 @@ class Matrix:
                 self.step(pair.name, what, command, log)
             except Failed as failure:
                 failed.append(str(failure))
-        for extra in EXTRAS if full else ():
+        for extra in extras:
             failed += self.try_extra(pair, extra, home)
         shutil.rmtree(home, ignore_errors=True)
         return failed
@@ -224,7 +230,10 @@ class Matrix:
                 core = lowest_pins(self.requirements, pair.version)
                 wanted += [*pins, *(pin for pin in core if pin.startswith("torch"))]
             self.install(name, python, wanted, log)
-            self.step(name, "tests", self.pytest(python, EXTRAS[extra], full=True), log)
+            if extra in IMPORTS:
+                self.step(name, "import", [python, "-c", f"import {IMPORTS[extra]}"], log)
+            if EXTRAS[extra]:
+                self.step(name, "tests", self.pytest(python, EXTRAS[extra], full=False), log)
         except Failed as failure:
             return [str(failure)]
         finally:
@@ -300,6 +309,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("form", nargs="?", choices=("short", "full"), default="short")
+    parser.add_argument("--python", choices=PYTHONS, help="try this one alone")
+    parser.add_argument("--extra", choices=EXTRAS, action="append", help="full: try these alone")
     parser.add_argument("--minutes", type=float, help="when it ends at the latest (40; full: 240)")
     arguments = parser.parse_args()
     full = arguments.form == "full"
@@ -307,6 +318,10 @@ def main() -> None:
     for version in PYTHONS:
         print(f"Python {version}: {pythons.get(version, 'not found, left out')}")
     pairs = choose_pairs(pythons, full)
+    pairs = [pair for pair in pairs if arguments.python in (None, pair.version)]
+    if not pairs:
+        parser.error(f"Python {arguments.python} is not found, or is for the full form.")
+    extras = (arguments.extra or list(EXTRAS)) if full else []
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="matrix-") as folder:
         matrix = Matrix(Path(folder), arguments.minutes or (240 if full else 40))
@@ -316,7 +331,7 @@ def main() -> None:
             sys.exit(str(failure))
         # two at a time: an installation is one thread of unpacking
         with ThreadPoolExecutor(2) as pool:
-            failed = list(pool.map(lambda pair: matrix.try_pair(pair, full), pairs))
+            failed = list(pool.map(lambda pair: matrix.try_pair(pair, full, extras), pairs))
     for reason in chain.from_iterable(failed):
         print(f"FAILED {reason}")
     bad = sum(map(bool, failed))

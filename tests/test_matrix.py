@@ -4,7 +4,7 @@
 import importlib.util
 import sys
 import zipfile
-from importlib.metadata import requires
+from importlib.metadata import metadata, requires
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,12 @@ def test_python_is_taken_for_what_it_answers(
 
 
 def test_every_bound_is_pinned(matrix: Any) -> None:
-    """Of the core and of each extra; none is stated without a lower bound, and every extra but ray's has its tests."""
+    """Of the core and of each extra; none is stated without a lower bound."""
     lines = requires("pytorchvideo") or []
     core = matrix.lowest_pins(lines, "3.10")
     assert len(core) == len([line for line in lines if ";" not in line])
     stated = [Requirement(line) for line in lines if "extra ==" in line]
-    for extra in {*matrix.EXTRAS, "scale", "dev"}:
+    for extra in {*matrix.EXTRAS, "dev"}:
         pins = [Requirement(pin).name for pin in matrix.lowest_pins(lines, "3.10", extra)]
         wanted = [
             r.name
@@ -84,7 +84,10 @@ def test_pins_follow_the_python(matrix: Any) -> None:
     assert matrix.lowest_pins(lines, "3.13") == ["a==2", "b==1.2"]
 
 
-def test_tests_of_extras_are_there(matrix: Any) -> None:
+def test_every_extra_is_tried(matrix: Any) -> None:
+    stated = set(metadata("pytorchvideo").get_all("Provides-Extra") or [])
+    assert {*matrix.EXTRAS, "all", "dev"} == stated
+    assert {extra for extra, tests in matrix.EXTRAS.items() if not tests} == set(matrix.IMPORTS)
     paths = [path for paths in matrix.EXTRAS.values() for path in paths]
     assert [path for path in paths if not (REPO / "tests" / path).exists()] == []
 

@@ -7,6 +7,9 @@ for each activation.
 """
 
 import logging
+import os
+import shutil
+import sysconfig
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -61,6 +64,7 @@ def write(lowered: Any, file: Path) -> None:
     Raises:
         ExportError: ExecuTorch cannot plan its memory, or lacks an operator.
     """
+    _point_at_flatc()
     with export_errors("executorch", "written", _ADVICE), _quiet():
         file.write_bytes(lowered.to_executorch().buffer)
 
@@ -229,6 +233,16 @@ def load_executorch(
         return cast(torch.Tensor, execute([x.contiguous() for x in inputs])[0])
 
     return run
+
+
+def _point_at_flatc() -> None:
+    """Names the compiler that executorch installs beside Python.
+
+    Early releases look for it on the PATH, where it is only while the environment is activated.
+    """
+    flatc = shutil.which("flatc") or shutil.which("flatc", path=sysconfig.get_path("scripts"))
+    if flatc:
+        os.environ.setdefault("FLATC_EXECUTABLE", flatc)
 
 
 @contextmanager

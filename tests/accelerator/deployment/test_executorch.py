@@ -2,6 +2,7 @@
 """Models through ExecuTorch's XNNPACK back end, in float32 and int8."""
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -161,3 +162,20 @@ def test_x3d(name: str, calibrated: bool, depth: float | None, tmp_path: Path) -
     tolerance = 0.1 * float(wanted.abs().max()) if calibrated else 1e-5
     got = load_executorch(tmp_path / "model.pte")(clips[0])
     torch.testing.assert_close(got, wanted, rtol=0, atol=tolerance)
+
+
+def test_its_compiler_is_found_outside_of_an_activated_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """executorch 1.1 to 1.3 call ``flatc`` by name, or what ``FLATC_EXECUTABLE`` names."""
+    flatc = tmp_path / "flatc"
+    flatc.write_text("#!/bin/sh\n")
+    flatc.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setenv("FLATC_EXECUTABLE", "mine")
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    _executorch._point_at_flatc()
+    assert os.environ["FLATC_EXECUTABLE"] == "mine"
+    monkeypatch.delenv("FLATC_EXECUTABLE")
+    _executorch._point_at_flatc()
+    assert os.environ["FLATC_EXECUTABLE"] == str(flatc)
