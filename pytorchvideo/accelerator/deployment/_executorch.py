@@ -64,7 +64,6 @@ def write(lowered: Any, file: Path) -> None:
     Raises:
         ExportError: ExecuTorch cannot plan its memory, or lacks an operator.
     """
-    _point_at_flatc()
     with export_errors("executorch", "written", _ADVICE), _quiet():
         file.write_bytes(lowered.to_executorch().buffer)
 
@@ -82,6 +81,7 @@ def lower(model: nn.Module, example: Inputs, *, calibration: Sequence[Inputs] = 
         ExportError: the model could not be exported, or executorch is not installed.
     """
     program = export_pictures(model, example, runtime="executorch", instead=_INSTEAD)
+    _point_at_flatc()
     with export_errors("executorch", "converted", _ADVICE), _quiet():
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
