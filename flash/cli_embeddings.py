@@ -63,6 +63,7 @@ def embed(
     from flash import embedding
     from flash.progress import progress_bar
     from flash.scan import videos_of
+    from pytorchvideo._locks import alone_at
 
     embedding.check_ending(out)
     asked: dict[str, Any] = {
@@ -76,21 +77,22 @@ def embed(
         "clips": clips,
         "views": views,
     }
-    predictor = _predictor(asked)
-    files = [file for source in videos for file in videos_of(source)]
-    with progress_bar(Console(stderr=True)) as bar:
-        task = bar.add_task("embed", total=len(files), note="")
-        found, skipped = embedding.embed(
-            predictor,
-            files,
-            clips=opt.clips_of(clips),
-            views=views,
-            made_by=asked,
-            on_video=lambda: bar.advance(task),
-        )
-    for path, reason in skipped:
-        say(f"skipped {path}: {reason}")
-    found.save(out)
+    with alone_at(out):
+        predictor = _predictor(asked)
+        files = [file for source in videos for file in videos_of(source)]
+        with progress_bar(Console(stderr=True)) as bar:
+            task = bar.add_task("embed", total=len(files), note="")
+            found, skipped = embedding.embed(
+                predictor,
+                files,
+                clips=opt.clips_of(clips),
+                views=views,
+                made_by=asked,
+                on_video=lambda: bar.advance(task),
+            )
+        for path, reason in skipped:
+            say(f"skipped {path}: {reason}")
+        found.save(out)
     rows, size = found.vectors.shape
     typer.echo(f"{out}: {rows} clips of {len(files) - len(skipped)} videos, {size} values each")
     if skipped:

@@ -3,6 +3,7 @@
 
 import json
 import re
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -151,6 +152,7 @@ def stream(
     """
     from flash.loading import load_predictor
     from flash.streaming import StreamPredictor
+    from pytorchvideo._locks import alone_at
     from pytorchvideo.data.drawn import DrawnVideo
 
     if seconds is not None and not seconds > 0:
@@ -171,7 +173,9 @@ def stream(
     found = streamed.answers(video, seconds=seconds)
     kept = "" if out is None else f"{out} holds what came so far; "
     going_on(lambda: f"{kept}the same command starts anew.")
-    if _follow(found, video, drawn, as_json) == 0:
+    with nullcontext() if out is None else alone_at(out):
+        count = _follow(found, video, drawn, as_json)
+    if count == 0:
         needed = "the first answer of the incremental mode" if incremental else "the first frame"
         raise ValueError(f"{video.name} ended before {needed}.")
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytorchvideo._locks import alone_in
 from pytorchvideo.data._decode._pyav.write import Encoding, Sound, has_encoder, write_video
 
 if TYPE_CHECKING:
@@ -98,18 +99,19 @@ def run_demo(out: Path, *, seed: int = 0, console: "Console") -> DemoResult:
     from flash.video.predict import VideoPredictor
 
     began = time.perf_counter()
-    _make_room(out)
-    with progress_bar(console) as bar:
-        task = bar.add_task("write videos", total=None, note="")
-        files = write_demo_videos(
-            out / "data",
-            seed=seed,
-            on_written=lambda _path, total: bar.update(task, advance=1, total=total),
-        )
-    config = RunConfig(data=str(out / "data"), seed=seed, **DEMO_RUN)
-    summary = train(config, out / "run", console=console)
-    predictor = VideoPredictor.from_file(summary.folder.model)
-    unseen = predictor.predict(files.unseen, clips=DEMO_RUN["clips"], top_k=len(MOTIONS))
+    with alone_in(out):
+        _make_room(out)
+        with progress_bar(console) as bar:
+            task = bar.add_task("write videos", total=None, note="")
+            files = write_demo_videos(
+                out / "data",
+                seed=seed,
+                on_written=lambda _path, total: bar.update(task, advance=1, total=total),
+            )
+        config = RunConfig(data=str(out / "data"), seed=seed, **DEMO_RUN)
+        summary = train(config, out / "run", console=console)
+        predictor = VideoPredictor.from_file(summary.folder.model)
+        unseen = predictor.predict(files.unseen, clips=DEMO_RUN["clips"], top_k=len(MOTIONS))
     return DemoResult(files, summary, unseen, time.perf_counter() - began)
 
 
@@ -123,7 +125,6 @@ def _make_room(out: Path) -> None:
             )
         if (out / name).exists():
             shutil.rmtree(out / name)
-    out.mkdir(parents=True, exist_ok=True)
     mark.touch()
 
 

@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from flash.scores import ClipResult, accuracy, class_scores
 from flash.sources import Labelled, Skipped, read_labelled
 from flash.video.predict import VideoPredictor
 from pytorchvideo._files import write_whole
+from pytorchvideo._locks import alone_in
 from pytorchvideo.data._decode import VideoError
 
 
@@ -142,29 +144,32 @@ def evaluate_data(
         run=run, model=model, weights=weights, labels=labels, artefact=artefact, trust=trust
     )
     files = read_labelled(data, predictor.labels)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-    videos = [(path, predictor.labels[info["label"]]) for path, info in files.items]
-    results, skipped = evaluate_videos(predictor, videos, clips=clips, views=views, console=console)
-    if not results:
-        raise VideoError(
-            f"None of the {len(videos)} videos of {data} can be read; the first: {skipped[0][1]}"
+    with nullcontext() if out is None else alone_in(out):
+        videos = [(path, predictor.labels[info["label"]]) for path, info in files.items]
+        results, skipped = evaluate_videos(
+            predictor, videos, clips=clips, views=views, console=console
         )
-    found = Evaluation(predictor.labels, results, skipped)
-    if out is not None:
-        write_predictions(out / "predictions.json", results)
-        source = run or weights or artefact or "published weights"
-        asked = {"data": data, "model": source, "clips": clips, "views": views}
-        report = Report(
-            title=f"Evaluation on {Path(data).name}",
-            subtitle=f"{model or 'The model'} of {source}.",
-            labels=[label for label in predictor.labels if any(r.label == label for r in results)]
-            if len(predictor.labels) > 100
-            else predictor.labels,
-            results=results,
-            skipped=skipped,
-            config=asked,
-            environment=environment(),
-        )
-        write_report(report, out / "report.html")
-    return found
+        if not results:
+            raise VideoError(
+                f"None of the {len(videos)} videos of {data} can be read; the first: {skipped[0][1]}"
+            )
+        found = Evaluation(predictor.labels, results, skipped)
+        if out is not None:
+            write_predictions(out / "predictions.json", results)
+            source = run or weights or artefact or "published weights"
+            asked = {"data": data, "model": source, "clips": clips, "views": views}
+            report = Report(
+                title=f"Evaluation on {Path(data).name}",
+                subtitle=f"{model or 'The model'} of {source}.",
+                labels=[
+                    label for label in predictor.labels if any(r.label == label for r in results)
+                ]
+                if len(predictor.labels) > 100
+                else predictor.labels,
+                results=results,
+                skipped=skipped,
+                config=asked,
+                environment=environment(),
+            )
+            write_report(report, out / "report.html")
+        return found

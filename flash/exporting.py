@@ -16,6 +16,7 @@ from flash.export_source import Source
 from flash.scan import videos_of
 from flash.video.predict import VideoPredictor
 from pytorchvideo._checks import expected
+from pytorchvideo._locks import alone_in
 from pytorchvideo.accelerator.deployment.artefact import (
     INFO,
     ArtefactInfo,
@@ -115,6 +116,7 @@ def export(
     Raises:
         ExportError: the runtime cannot have this model, or its artefact computes something else.
         FileExistsError: there is an artefact in ``out``.
+        BlockingIOError: another process makes one there.
         FileNotFoundError: there are no such videos.
         ValueError: the runtime has not what was asked for, or no video can be read.
     """
@@ -140,29 +142,32 @@ def export(
     calibration = [] if calibrate is None else _read(predictor, calibrate, MOST_CALIBRATED, skipped)
     checked = check or source.videos or calibrate
     clips = [] if checked is None else _read(predictor, checked, MOST_CHECKED, skipped)
-    say(f"convert {source.name} for {runtime}, {precision}")
-    info = write_artefact(predictor.model, info, out, calibration=calibration)
-    try:
-        say("compare it with the model")
-        parity = compare(predictor, Path(out), clips)
-        if precision == "fp32" and not parity.relative <= TOLERANCE:
-            raise ExportError(
-                f"The artefact of {source.name} for {runtime} computes something else: logits differ by "
-                f"{parity.max_difference:.2e}, where the largest is {parity.max_logit:.2e}. Try another runtime."
+    with alone_in(out):
+        say(f"convert {source.name} for {runtime}, {precision}")
+        info = write_artefact(predictor.model, info, out, calibration=calibration)
+        try:
+            say("compare it with the model")
+            parity = compare(predictor, Path(out), clips)
+            if precision == "fp32" and not parity.relative <= TOLERANCE:
+                raise ExportError(
+                    f"The artefact of {source.name} for {runtime} computes something else: logits differ by "
+                    f"{parity.max_difference:.2e}, where the largest is {parity.max_logit:.2e}. Try another runtime."
+                )
+            say("time it")
+            latency = time_variants(
+                predictor, Path(out), threads, compiled=compiled, seconds=seconds
             )
-        say("time it")
-        latency = time_variants(predictor, Path(out), threads, compiled=compiled, seconds=seconds)
-    except BaseException:  # also an interrupt: what is in the folder has not been checked
-        Path(out, INFO).unlink(missing_ok=True)
-        raise
-    report = {
-        "parity": {**vars(parity), "relative": parity.relative},
-        "latency": {name: vars(one) for name, one in latency.items()},
-        "versions": {name: version(name) for name in ("torch", "pytorchvideo")},
-    }
-    info = replace(info, report=report)
-    write_info(info, out)
-    return Exported(Path(out), info, parity, latency, skipped)
+            report = {
+                "parity": {**vars(parity), "relative": parity.relative},
+                "latency": {name: vars(one) for name, one in latency.items()},
+                "versions": {name: version(name) for name in ("torch", "pytorchvideo")},
+            }
+            info = replace(info, report=report)
+            write_info(info, out)
+        except BaseException:  # also an interrupt: what is in the folder has not been checked
+            Path(out, INFO).unlink(missing_ok=True)
+            raise
+        return Exported(Path(out), info, parity, latency, skipped)
 
 
 def _read(

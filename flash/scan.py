@@ -4,6 +4,7 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from rich.console import Console
 
 from flash.evaluation import write_json
 from flash.progress import progress_bar
-from pytorchvideo._files import check_writable, write_whole
+from pytorchvideo._files import write_whole
+from pytorchvideo._locks import alone_at
 from pytorchvideo.data._clip_reader import quarantine_line
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.whole import read_whole
@@ -80,28 +82,29 @@ def scan(
     Raises:
         FileNotFoundError: there is no such file or folder, or no path of a list exists.
         ValueError: there is no video in it, or a line of a list cannot be understood.
-        OSError: ``out`` or ``quarantine`` cannot be written.
+        OSError: ``out`` or ``quarantine`` cannot be written, or another process does.
     """
     paths = list(videos_of(data))
-    for file in (out, quarantine):
-        if file is not None:
-            check_writable(file)
     found: list[Checked] = []
     with (
+        ExitStack() as locks,
         progress_bar(console) as bar,
         # decoding releases Python's lock
         ThreadPoolExecutor(max_workers=jobs or os.cpu_count() or 1) as pool,
     ):
+        for file in (out, quarantine):
+            if file is not None:
+                locks.enter_context(alone_at(file))
         task = bar.add_task("check", total=len(paths), note="")
         bad = 0
         for entry in pool.map(check_video, paths):
             found.append(entry)
             bad += not entry.good
             bar.update(task, advance=1, note=f"{bad} bad" if bad else "")
-    if out is not None:
-        write_json(out, [entry.to_dict() for entry in found])
-    if quarantine is not None:
-        write_quarantine(quarantine, found)
+        if out is not None:
+            write_json(out, [entry.to_dict() for entry in found])
+        if quarantine is not None:
+            write_quarantine(quarantine, found)
     return found
 
 

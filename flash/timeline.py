@@ -32,6 +32,7 @@ from flash.timeline_rows import ClipFile, TimelineClip, kept_classes
 from flash.video._windows import SlidingWindows
 from flash.video.predict import VideoPredictor
 from pytorchvideo._checks import expected
+from pytorchvideo._locks import alone_in
 from pytorchvideo.data._decode import VideoError, check_window
 from pytorchvideo.data._empty_windows import frame_on_show, with_frames
 from pytorchvideo.data._in_order import clips_in_order
@@ -168,6 +169,7 @@ def make_timeline(
 
     Raises:
         FileExistsError: ``out`` holds a timeline, and ``resume`` is False.
+        BlockingIOError: another process writes one there.
         FileNotFoundError, IsADirectoryError: ``video`` is no file.
         ValueError: an argument is out of range, or ``out`` was begun with other settings.
         VideoError: (a RuntimeError) if no clip of the video can be read.
@@ -203,15 +205,18 @@ def make_timeline(
             "top_k": top_k,
             "batch_size": predictor.batch_size,
         }
-        file = ClipFile(folder / PROGRESS, predictor.batch_size)
-        done = _begin(file, settings, len(windows), resume)
-        timeline = Timeline(folder, settings, tuple(predictor.labels), windows, min_score)
-        inputs = _inputs(predictor, opened, windows, views, done)
-        _compute(timeline, predictor, inputs, file, done, console or Console(quiet=True))
-    if not any(clip.best for clip in timeline.clips()):
-        why = next(timeline.gaps()).reason
-        raise VideoError(f"{path}: none of its {len(windows)} clips can be read; the first: {why}")
-    write_files(timeline)
+        with alone_in(folder):
+            file = ClipFile(folder / PROGRESS, predictor.batch_size)
+            done = _begin(file, settings, len(windows), resume)
+            timeline = Timeline(folder, settings, tuple(predictor.labels), windows, min_score)
+            inputs = _inputs(predictor, opened, windows, views, done)
+            _compute(timeline, predictor, inputs, file, done, console or Console(quiet=True))
+            if not any(clip.best for clip in timeline.clips()):
+                why = next(timeline.gaps()).reason
+                raise VideoError(
+                    f"{path}: none of its {len(windows)} clips can be read; the first: {why}"
+                )
+            write_files(timeline)
     return timeline
 
 
@@ -247,7 +252,6 @@ def _begin(file: ClipFile, settings: dict[str, Any], total: int, resume: bool) -
     """Makes the file, or cuts it to where it can go on; returns how many clips are done."""
     before = file.settings()
     if before is None or not (resume or file.has_clips()):
-        file.path.parent.mkdir(parents=True, exist_ok=True)
         file.begin(settings)
         return 0
     folder = file.path.parent

@@ -10,7 +10,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ import fsspec
 
 from pytorchvideo._checks import expected
 from pytorchvideo._files import whole_file, write_whole
+from pytorchvideo._locks import alone_in
 from pytorchvideo.data.labeled_video_paths import NO_LABEL, LabeledVideoPaths
 
 INDEX = "index.json"
@@ -69,8 +70,9 @@ def write_shards(
         each video, when it is packed; one that cannot be read has a reason.
 
     Raises:
-        ValueError: the folder holds other shards, or another process writes there, a limit is not positive, or videos
-            have several classes; while it goes on: the videos are not those that it was begun with.
+        ValueError: the folder holds other shards, a limit is not positive, or videos have several classes; while it
+            goes on: the videos are not those that it was begun with.
+        BlockingIOError: another process writes there.
     """
     for name, limit in (("max_bytes", max_bytes), ("max_count", max_count)):
         if limit < 1:
@@ -119,8 +121,7 @@ def _read_record(folder: Path) -> list[dict[str, Any]]:
 def _pack(
     videos: LabeledVideoPaths, target: Path, max_bytes: int, max_count: int
 ) -> Generator[PackedVideo, None, None]:
-    target.mkdir(parents=True, exist_ok=True)
-    with _alone_in(target), _ShardWriter(target, max_bytes, max_count) as writer:
+    with alone_in(target), _ShardWriter(target, max_bytes, max_count) as writer:
         for number in range(len(videos)):
             path, info = videos[number]
             try:
@@ -251,28 +252,6 @@ class _ShardWriter:
             f"The shards in {self._folder} were begun with other videos: {what}. Give the same again, or remove the "
             f"shards and {RECORD}."
         )
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keeps other processes from writing shards into a folder, until this one is done or ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # disks that know no locks
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ValueError(
-                    f"Another process writes shards into {folder}. Wait until it has ended, or choose another folder."
-                ) from error
-        yield
-    finally:
-        os.close(handle)
 
 
 def _time_of(path: str) -> int | None:

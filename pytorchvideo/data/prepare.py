@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorchvideo._files import write_whole
+from pytorchvideo._locks import alone_in
 from pytorchvideo._processes import end, follow_parent, shielded
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.transcode import TrainingFormat, transcode
@@ -107,9 +108,7 @@ class Preparation:
         self.videos = _new_names(paths)
         earlier = self._read_log()
         self.changed = _difference(earlier, asdict(self.training_format))
-        self.finished = [
-            earlier[path] for path in self.videos if path in earlier and self._stands(earlier[path])
-        ]
+        self.finished = self._standing(earlier)
 
     def run(self, jobs: int | None = None) -> Generator[PreparedVideo, None, None]:
         """Encodes what is not finished, and yields each video as it is done; then copies the lists.
@@ -118,20 +117,22 @@ class Preparation:
             jobs: processes; by default one for each core. 1 encodes in this one.
 
         Raises:
+            BlockingIOError: another process encodes into the target.
             OSError: the target cannot be written.
             RuntimeError: a process died, for instance for want of memory; what is finished stays.
         """
-        known = {done.source for done in self.finished}
-        todo = [path for path in self.videos if path not in known]
-        self.target.mkdir(parents=True, exist_ok=True)
-        self._write_log()
-        with open(self.target / LOG, "a", encoding="utf-8") as log:
-            for done in self._encode(todo, jobs or os.cpu_count() or 1):
-                log.write(json.dumps(asdict(done)) + "\n")
-                log.flush()
-                self.finished.append(done)
-                yield done
-        self._copy_lists()
+        with alone_in(self.target):
+            self.finished = self._standing(self._read_log())  # by now, another may have done some
+            known = {done.source for done in self.finished}
+            todo = [path for path in self.videos if path not in known]
+            self._write_log()
+            with open(self.target / LOG, "a", encoding="utf-8") as log:
+                for done in self._encode(todo, jobs or os.cpu_count() or 1):
+                    log.write(json.dumps(asdict(done)) + "\n")
+                    log.flush()
+                    self.finished.append(done)
+                    yield done
+            self._copy_lists()
 
     def _encode(self, todo: list[str], jobs: int) -> Iterator[PreparedVideo]:
         tasks = [
@@ -212,6 +213,11 @@ class Preparation:
         """Leaves out what no longer holds, and half a line."""
         lines = [json.dumps(asdict(done)) + "\n" for done in self.finished]
         write_whole(self.target / LOG, "".join(lines))
+
+    def _standing(self, earlier: dict[str, PreparedVideo]) -> list[PreparedVideo]:
+        return [
+            earlier[path] for path in self.videos if path in earlier and self._stands(earlier[path])
+        ]
 
     def _stands(self, done: PreparedVideo) -> bool:
         """Whether a video and its new file are still what they were when it was written."""
