@@ -57,7 +57,7 @@ _DATA = (
     "A folder per class (or train/ and val/ of such), or a list file: `path label` lines or a csv."
 )
 Data = Annotated[str, _data(_DATA)]
-DataOrResume = Annotated[str | None, _data(f"{_DATA} Not needed with --resume.")]
+DataOrResume = Annotated[str | None, _data(f"{_DATA} With --resume, the folder of the run.")]
 CheckData = Annotated[str, _data("A folder of videos, a list file, or one video.")]
 Videos = Annotated[
     list[str], typer.Argument(metavar="VIDEO...", help="Video files.", show_default=False)
@@ -132,7 +132,13 @@ ReportOut = Annotated[
 DemoOut = Annotated[Path, _option("--out", "-o", help="Folder for the videos and the run.")]
 Seed = Annotated[int, _option("--seed", min=0, help="Of everything random.")]
 RunOut = Annotated[Path, _option("--out", "-o", help="Folder of the run.", panel=_RESULT)]
-Resume = Annotated[bool, _option("--resume", help="Go on with the run in --out.", panel=_RESULT)]
+Resume = Annotated[
+    bool, _option("--resume", help="Go on with a run, DATA or in --out.", panel=_RESULT)
+]
+MovedData = Annotated[
+    str | None,
+    _option("--data", help="With --resume: where DATA is now.", panel=_RESULT),
+]
 StartModel = Annotated[str, _option("--model", "-m", help="A model of the zoo.", panel=_FROM)]
 StartWeights = Annotated[
     Path | None, _option("--weights", "-w", help="Start from this file.", panel=_FROM)
@@ -285,3 +291,9 @@ def classes_of(text: str | None) -> list[str]:
     (['archery', 'playing chess'], [])
     """
     return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def was_given(ctx: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

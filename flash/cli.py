@@ -10,7 +10,6 @@ Commands import what they need when they run, so that ``--help`` does not wait f
 
 import json
 import os
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flash import _kept, cli_embeddings, cli_export, cli_stream, cli_timeline
+from flash import _kept, cli_embeddings, cli_export, cli_stream, cli_timeline, cli_train
 from flash import _options as opt
 from flash._errors import BAD_INPUT, Commands, UserError, named, say, user_errors
 from flash._interrupts import going_on, run
@@ -82,75 +81,7 @@ def demo(out: opt.DemoOut = Path("demo"), seed: opt.Seed = 0) -> None:
     )
 
 
-@app.command()
-def train(
-    ctx: typer.Context,
-    data: opt.DataOrResume = None,
-    out: opt.RunOut = Path("run"),
-    resume: opt.Resume = False,
-    model: opt.StartModel = "x3d_xs",
-    weights: opt.StartWeights = None,
-    pretrained: opt.Pretrained = False,
-    strategy: opt.StrategyName = None,
-    epochs: opt.Epochs = None,
-    batch_size: opt.BatchSize = 8,
-    optimizer: opt.OptimizerName = opt.Optimizer.adamw,
-    lr: opt.Rate = None,
-    weight_decay: opt.Decay = None,
-    label_smoothing: opt.LabelSmoothing = 0.0,
-    mix: opt.Mix = False,
-    layer_decay: opt.LayerDecay = 1.0,
-    ema: opt.Ema = None,
-    views: opt.TrainViews = 2,
-    workers: opt.Workers = None,
-    frames: opt.Frames = None,
-    crop: opt.Crop = None,
-    clip_duration: opt.ClipDuration = None,
-    flip: opt.Flip = True,
-    clips: opt.Clips = 2,
-    val_split: opt.ValSplit = 0.25,
-    group_by: opt.GroupBy = None,
-    groups: opt.Groups = None,
-    seed: opt.Seed = 0,
-    top_k: opt.TopK = 5,
-) -> None:
-    """Train a classifier on DATA, evaluate it on held-out videos, write a report."""
-    going_on(lambda: _kept.by_train(out))
-    from flash import runs
-    from flash.run_config import RunConfig
-
-    # the options that describe the run carry the names of its fields
-    asked = {
-        name: _plain(value)
-        for name, value in ctx.params.items()
-        if name in RunConfig.__dataclass_fields__
-    }
-    if resume:
-        given = {name: value for name, value in asked.items() if _was_given(ctx, name)}
-        runs.check_same(runs.RunFolder(out), given)
-    if data is not None:
-        config = RunConfig(**asked)
-    elif resume:
-        config = runs.RunFolder(out).read_config()
-    else:
-        raise ValueError("Expected DATA: a folder of videos per class, or a list file.")
-    summary = runs.train(config, out, resume=resume, console=_progress_console())
-    answer = _answer_console()
-    print_results(answer, summary.results, summary.labels, top_k)
-    for path, reason in summary.skipped:
-        say(f"skipped {path}: {reason}")
-    answer.print(f"report: {summary.folder.report}", soft_wrap=True)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.value
-    return str(value) if isinstance(value, Path) else value
-
-
-def _was_given(ctx: typer.Context, name: str) -> bool:
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+cli_train.add_to(app)
 
 
 @app.command()
@@ -369,7 +300,7 @@ def prepare(
     from pytorchvideo.data.prepare import TrainingFormat
 
     for name in ("short_side", "gop", "crf", "preset", "audio") if out is None else ():
-        if _was_given(ctx, name):
+        if opt.was_given(ctx, name):
             raise ValueError(f"--{name.replace('_', '-')} is of no use without --out.")
     summary = prepare_videos(
         source,

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,26 +33,21 @@ _METRICS = {
 }
 
 
-class WarmupCosine:
+def warmup_cosine(step: int, *, steps: int, warmup: int) -> float:
     """The learning rate over a run, as a share of its highest: a linear rise, then half a cosine.
 
     Args:
+        step: that is to be taken, from 0.
         steps: optimiser steps of the whole run.
         warmup: steps of the rise.
 
-    >>> rate = WarmupCosine(steps=10, warmup=2)
-    >>> [round(rate(step), 2) for step in (0, 1, 2, 6, 10)]
+    >>> [round(warmup_cosine(step, steps=10, warmup=2), 2) for step in (0, 1, 2, 6, 10)]
     [0.5, 1.0, 1.0, 0.5, 0.0]
     """
-
-    def __init__(self, steps: int, warmup: int) -> None:
-        self.steps, self.warmup = steps, warmup
-
-    def __call__(self, step: int) -> float:
-        if step < self.warmup:
-            return (step + 1) / self.warmup
-        done = (step - self.warmup) / max(self.steps - self.warmup, 1)
-        return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    if step < warmup:
+        return (step + 1) / warmup
+    done = (step - warmup) / max(steps - warmup, 1)
+    return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
 class RunRecorder(pl.Callback):
@@ -118,7 +114,9 @@ def fit(
     epochs = config.epochs or 1
     data = training_data(config, sources)
     batches = count_batches(len(sources.train), config.batch_size, config.workers or 0)
-    schedule = WarmupCosine(batches * epochs, max(1, round(_WARMUP * batches * epochs)))
+    steps = batches * epochs
+    # a partial, which a checkpoint does not hold: a run with more epochs than before follows the schedule of all
+    schedule = partial(warmup_cosine, steps=steps, warmup=max(1, round(_WARMUP * steps)))
     _follow(classifier, schedule)
     done = 0
     if checkpoint.is_file():

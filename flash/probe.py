@@ -18,6 +18,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from flash.moved import names_below
 from flash.progress import Meter, progress_bar
 from flash.sources import Labelled
 from flash.video._windows import clip_windows
@@ -40,14 +41,23 @@ class VideoViews(Dataset[dict[str, Any]]):
         views: how many of each video.
         seed: of the random views, which depend on the seed and the position in ``paths`` alone.
         flip: the share of random views to mirror.
+        names: what tells the videos apart wherever they are moved to; by default their paths.
 
     An item is ``{"index", "clips": [(C, T, H, W)...], "reason"}``; a video that cannot be read has no clips,
     and a reason.
     """
 
     def __init__(
-        self, paths: Sequence[str], recipe: ClipRecipe, *, views: int, seed: int, flip: float = 0.5
+        self,
+        paths: Sequence[str],
+        recipe: ClipRecipe,
+        *,
+        views: int,
+        seed: int,
+        flip: float = 0.5,
+        names: Sequence[str] | None = None,
     ) -> None:
+        self.names = list(paths if names is None else names)
         self.paths, self.recipe, self.views, self.seed = list(paths), recipe, views, seed
         self._still = recipe.transforms()
         self._reading = clip_reading(recipe.transforms(key="video"))
@@ -162,7 +172,7 @@ def _compute(
 def _fingerprint(model: nn.Module, dataset: VideoViews) -> str:
     """A mark of what the features depend on: the videos, the views, the recipe, the weights."""
     digest = hashlib.sha256()
-    digest.update(json.dumps([dataset.paths, dataset.recipe.to_dict()]).encode())
+    digest.update(json.dumps([dataset.names, dataset.recipe.to_dict()]).encode())
     digest.update(json.dumps([dataset.views, dataset.seed, repr(dataset._random)]).encode())
     classifier = {id(p) for p in getattr(model, "classifier", nn.Identity()).parameters()}
     for name, parameter in model.named_parameters():
@@ -267,9 +277,15 @@ def train_probe(
         The history of :func:`fit_linear`, and ``(path, reason)`` of the videos that could not be read.
     """
     parts, skipped = [], []
+    names = names_below([path for path, _ in (*train, *val)])
     for videos, count, title in ((train, views, "features"), (val, 1, "features, held out")):
         dataset = VideoViews(
-            [path for path, _ in videos], recipe, views=count, seed=seed, flip=flip
+            [path for path, _ in videos],
+            recipe,
+            views=count,
+            seed=seed,
+            flip=flip,
+            names=[names[path] for path, _ in videos],
         )
         features, unread = cached_features(
             model, dataset, folder, console=console, title=title, workers=workers

@@ -18,6 +18,8 @@ OPTIMIZERS = ("AdamW", "SGD")
 _EPOCHS = {"no_freeze": 10, "freeze": 10, "probe": 300}
 _RATES = {"AdamW": (4e-3, 3e-4), "SGD": (0.05, 0.005)}
 _PROBE_RATE, _PROBE_DECAY = 0.003, 1.0
+#: Fields that name files or folders.
+PATHS = ("data", "weights", "groups")
 # what the strategy "probe" has no use for
 _OF_TRUNKS = ("label_smoothing", "mix", "layer_decay", "ema")
 
@@ -107,7 +109,7 @@ class RunConfig:
         return cls(**values)
 
     def completed(self) -> "RunConfig":
-        """Returns the same with every None replaced that stands for a default, all values checked.
+        """Returns the same with every None replaced that stands for a default, paths absolute, all values checked.
 
         Raises:
             ValueError: for a value out of range, or an unknown name.
@@ -134,6 +136,9 @@ class RunConfig:
             lr=rate if self.lr is None else self.lr,
             workers=_default_workers() if self.workers is None else self.workers,
             weight_decay=decay if self.weight_decay is None else self.weight_decay,
+            data=absolute(self.data),
+            weights=None if self.weights is None else absolute(self.weights),
+            groups=None if self.groups is None else absolute(self.groups),
         )
         filled._check()
         return filled
@@ -173,6 +178,11 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields, for json."""
         return asdict(self)
+
+
+def absolute(path: str) -> str:
+    """Returns a path that holds in every working directory; a URL does anyway."""
+    return path if "://" in path else os.path.abspath(path)
 
 
 def sized(

@@ -4,7 +4,7 @@
 ::
 
     RUN/
-      config.json             what was asked for, written first
+      config.json             what was asked for
       split.json              which videos train, which are held out, which cannot be read
       checkpoints/last.ckpt   after every epoch
       features/               cached features of the strategy "probe"
@@ -14,14 +14,14 @@
       skipped.json            videos that could not be read, with the reason
       report.html
 
-Each file is written under another name and then renamed: it is complete, or it is not there.
+Each file is written under another name and then renamed: it is complete, or it is not there. Paths in them are
+absolute: a run goes on from any working directory. One process at a time works in the folder.
 """
 
 import json
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,15 @@ from rich.console import Console
 from flash.doctor import environment
 from flash.evaluation import evaluate_videos, write_json, write_predictions
 from flash.fitting import fit
+from flash.moved import moved_to, with_absolute_paths
 from flash.probe import train_probe
 from flash.progress import progress_bar
 from flash.report import Report, write_report
-from flash.run_config import RunConfig
+from flash.run_config import PATHS, RunConfig, absolute
 from flash.scores import ClipResult, accuracy
 from flash.sources import Skipped, Sources, read_sources
 from flash.video.model import VideoClassifier
+from pytorchvideo._locks import alone_in
 
 
 class RunFolder:
@@ -57,24 +59,6 @@ class RunFolder:
         self.predictions = self.path / "predictions.json"
         self.skipped = self.path / "skipped.json"
         self.report = self.path / "report.html"
-
-    @contextmanager
-    def made(self) -> Iterator[None]:
-        """Makes the folder, and removes what it made of it, if it is empty, when the block fails.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        missing = [p for p in (self.path, *self.path.parents) if not p.exists()]
-        self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            with tempfile.TemporaryFile(dir=self.path):
-                yield
-        except BaseException:
-            for folder in missing:
-                with suppress(OSError):
-                    folder.rmdir()
-            raise
 
     def check_free(self) -> None:
         """Raises a FileExistsError if there is a run in the folder already."""
@@ -118,18 +102,44 @@ class RunFolder:
         return self.model
 
 
-def check_same(folder: RunFolder, asked: dict[str, Any]) -> None:
-    """Raises a ValueError if a run was started with other values than those that are asked for now."""
-    if not folder.config_file.is_file():
-        return
-    before = folder.read_config().to_dict()
+#: What a run that goes on may have otherwise than when it began.
+_MAY_CHANGE = ("data", "weights", "epochs", "workers")
+
+
+def resumed(folder: RunFolder, asked: Mapping[str, Any]) -> RunConfig:
+    """Returns the configuration with which a run goes on.
+
+    Args:
+        folder: of the run.
+        asked: fields of its configuration: ``data``, and ``weights`` that are gone, where these are now; more
+            ``epochs``; any number of ``workers``; all others only as they are.
+
+    Raises:
+        ValueError: something else was asked for than when the run began.
+    """
+    before = folder.read_config()
+    changes: dict[str, Any] = {}
     for name, value in asked.items():
-        # the number of workers does not change what is learnt
-        if name != "workers" and before[name] != value:
+        known, got = getattr(before, name), absolute(value) if name in PATHS and value else value
+        if known == got:
+            continue
+        if not _may_change(name, known, got):
+            advice = "Leave the option out to go on with it, or choose another --out."
+            if name == "epochs":
+                advice = "More of them extend it; for fewer, choose another --out."
             raise ValueError(
-                f"The run in {folder.path} was started with {name.replace('_', '-')}={before[name]}, but "
-                f"got {value}. Leave the option out to go on with it, or choose another --out."
+                f"The run in {folder.path} was started with {name.replace('_', '-')}={known}, but got {got}. {advice}"
             )
+        changes[name] = got
+    return replace(before, **changes)
+
+
+def _may_change(name: str, known: Any, got: Any) -> bool:
+    if name == "epochs":
+        return known is None or got > known
+    if name == "weights":  # of another machine
+        return known is not None and not os.path.exists(known) and os.path.isfile(got)
+    return name in _MAY_CHANGE
 
 
 @dataclass(frozen=True)
@@ -162,27 +172,35 @@ def train(
     """Trains, evaluates on the held-out videos, and writes the report.
 
     Args:
-        config: what to do; of no effect where a run is resumed, which goes by its own.
+        config: what to do; where a run is resumed, which goes by its own, only what :func:`resumed` says counts.
         out: folder of the run.
         resume: go on with the run in ``out``, or start it if it had not begun.
         console: shows the progress.
 
     Raises:
         FileExistsError: ``out`` holds a run, and ``resume`` is False.
+        BlockingIOError: another process works in ``out``.
         FileNotFoundError, ValueError, VideoError: for data or options that cannot be used.
     """
     folder = RunFolder(out)
-    if resume and folder.config_file.is_file():
-        config = folder.read_config()
-    else:
-        folder.check_free()
-        config = config.completed()
-    with folder.made():
-        # nothing is written before the data and the weights have turned out to be usable
-        sources = _split(config, folder, console)
-        classifier = build_classifier(config, sources.labels)
-    write_json(folder.config_file, config.to_dict())
+    with alone_in(folder.path):
+        if resume and folder.config_file.is_file():
+            before = folder.read_config()
+            asked = {name: getattr(config, name) for name in _MAY_CHANGE}
+            config = resumed(folder, {k: v for k, v in asked.items() if v is not None})
+            sources = _known_split(folder, before, config)
+        else:
+            folder.check_free()
+            config = config.completed()
+            sources = None
+        return _train(config, sources or _split(config, console), folder, console)
+
+
+def _train(config: RunConfig, sources: Sources, folder: RunFolder, console: Console) -> RunSummary:
+    # nothing is written before the data and the weights have turned out to be usable
+    classifier = build_classifier(config, sources.labels, goes_on=folder.checkpoint.is_file())
     write_json(folder.split_file, sources.to_dict())
+    write_json(folder.config_file, config.to_dict())  # last: what makes the folder one of a run
     if config.strategy == "probe":
         history, unread = _probe(classifier, config, sources, folder, console)
     else:
@@ -200,8 +218,15 @@ def train(
     return summary
 
 
-def build_classifier(config: RunConfig, labels: Sequence[str]) -> VideoClassifier:
+def build_classifier(
+    config: RunConfig, labels: Sequence[str], *, goes_on: bool = False
+) -> VideoClassifier:
     """Builds the classifier of a run from its seed.
+
+    Args:
+        config: of the run.
+        labels: class names.
+        goes_on: whether a checkpoint has all weights, so that those to start from are not needed.
 
     Raises:
         ValueError: for weights that do not fit the model.
@@ -214,8 +239,8 @@ def build_classifier(config: RunConfig, labels: Sequence[str]) -> VideoClassifie
     classifier = VideoClassifier(
         labels=list(labels),
         backbone=config.model,
-        pretrained=config.pretrained,
-        weights=config.weights,
+        pretrained=config.pretrained and not goes_on,
+        weights=None if goes_on else config.weights,
         recipe=recipe,
         optimizer=(config.optimizer, _optimizer_arguments(config)),
         learning_rate=config.lr,
@@ -232,10 +257,17 @@ def _optimizer_arguments(config: RunConfig) -> dict[str, Any]:
     return {"weight_decay": config.weight_decay, **momentum}
 
 
-def _split(config: RunConfig, folder: RunFolder, console: Console) -> Sources:
-    """The split of the run: read if it was written before, so that a resumed run keeps it."""
-    if folder.split_file.is_file():
-        return Sources.from_dict(json.loads(folder.split_file.read_text(encoding="utf-8")))
+def _known_split(folder: RunFolder, before: RunConfig, config: RunConfig) -> Sources | None:
+    """The split of a run that goes on, at the places where its videos are now; None if it has none yet."""
+    if not folder.split_file.is_file():
+        return None
+    sources = Sources.from_dict(json.loads(folder.split_file.read_text(encoding="utf-8")))
+    if config.data == before.data:
+        return sources
+    return moved_to(sources, before.data, config.data)
+
+
+def _split(config: RunConfig, console: Console) -> Sources:
     with progress_bar(console) as bar:
         task = bar.add_task("open files", total=None, note="")
         sources = read_sources(
@@ -246,7 +278,7 @@ def _split(config: RunConfig, folder: RunFolder, console: Console) -> Sources:
             groups=config.groups,
             on_checked=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    return sources
+    return with_absolute_paths(sources)
 
 
 def _probe(

@@ -127,20 +127,8 @@ def read_sources(
     """
     if group_by is not None and groups is not None:
         raise ValueError("Expected either --group-by or --groups, but got both.")
-    root, held_out = Path(data), _split_folder(data)
-    held_out_split = _held_out_split(data)
-    is_split = root.is_dir() and (root / "train").is_dir()
-    stages = {"train": from_path(root / "train" if is_split else root, split="train")}
-    if is_split and held_out is not None:
-        stages["val"] = from_path(held_out)
-    elif held_out_split is not None:
-        stages["val"] = from_path(root, split=held_out_split)
-    for files in stages.values():
-        _check_single(data, files)
-        check_any_exists(data, files)
-    classes = format_targets(stages)
-    count = 0 if classes is None else classes.num_classes or 0
-    labels = (classes and classes.labels) or [str(index) for index in range(count)]
+    root, held_out, held_out_split = Path(data), _split_folder(data), _held_out_split(data)
+    stages, labels = _read_stages(data)
     if len({info["label"] for _, info in stages["train"].items}) < 2:
         raise ValueError(
             f"{data} has videos of one class only ({labels[-1]}). Expected at least two classes to tell apart."
@@ -171,6 +159,33 @@ def read_sources(
         how[name] = f"{len(items)} ({per_class}{', …' if len(labels) > 20 else ''})"
     how["skipped videos"] = len(skipped)
     return Sources(labels, _named(train, labels), _named(val, labels), how, skipped)
+
+
+def list_labelled(data: str) -> list[Labelled]:
+    """Returns all videos of DATA, of which none is opened, with their classes.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`read_sources`.
+    """
+    stages, labels = _read_stages(data)
+    return [pair for files in stages.values() for pair in _named(files.items, labels)]
+
+
+def _read_stages(data: str) -> tuple[dict[str, StageFiles], list[str]]:
+    """The videos of DATA, ``"train"`` and perhaps ``"val"``, and the class names."""
+    root, held_out, held_out_split = Path(data), _split_folder(data), _held_out_split(data)
+    is_split = root.is_dir() and (root / "train").is_dir()
+    stages = {"train": from_path(root / "train" if is_split else root, split="train")}
+    if is_split and held_out is not None:
+        stages["val"] = from_path(held_out)
+    elif held_out_split is not None:
+        stages["val"] = from_path(root, split=held_out_split)
+    for files in stages.values():
+        _check_single(data, files)
+        check_any_exists(data, files)
+    classes = format_targets(stages)
+    count = 0 if classes is None else classes.num_classes or 0
+    return stages, (classes and classes.labels) or [str(index) for index in range(count)]
 
 
 def check_any_exists(data: str, files: StageFiles) -> None:

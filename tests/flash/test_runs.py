@@ -3,6 +3,8 @@
 
 import itertools
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,17 +15,25 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from typer.testing import CliRunner, Result
 
 from flash import runs
+from flash.cli import app
 from flash.evaluation import evaluate_data
-from flash.fitting import WarmupCosine
+from flash.fitting import warmup_cosine
 from flash.loading import load_predictor
 from flash.probe import VideoViews, cached_features, fit_linear
 from flash.run_config import RunConfig
-from flash.runs import RunFolder, check_same
+from flash.runs import RunFolder, resumed
 from flash.schedules import count_batches
+from pytorchvideo._locks import alone_in
 from pytorchvideo.models._registry import create_model
 from pytorchvideo.models._weights import ClipRecipe
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
 
 QUIET = Console(file=StringIO())
 TINY = {"frames": 4, "crop": 32, "batch_size": 4, "clip_duration": 0.8, "clips": 1}
@@ -85,14 +95,14 @@ def test_options_out_of_range(changes: dict[str, object], match: str) -> None:
 def test_run_folder_is_not_overwritten(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     run.check_free()
-    with run.made():
-        run.config_file.write_text(json.dumps(RunConfig("data", seed=3).to_dict()))
+    run.path.mkdir()
+    run.config_file.write_text(json.dumps(RunConfig("data", seed=3).to_dict()))
     assert run.read_config() == RunConfig("data", seed=3)
     with pytest.raises(FileExistsError, match="Give --resume"):
         run.check_free()
-    check_same(run, {"seed": 3, "workers": 2})
+    assert resumed(run, {"seed": 3, "workers": 2}) == RunConfig("data", seed=3, workers=2)
     with pytest.raises(ValueError, match="was started with seed=3, but got 4"):
-        check_same(run, {"seed": 4})
+        resumed(run, {"seed": 4})
     with pytest.raises(FileNotFoundError, match="is not finished"):
         run.model_file()
     run.config_file.write_text('{"foo": 1}')
@@ -103,8 +113,7 @@ def test_run_folder_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_schedule_and_batches() -> None:
-    rate = WarmupCosine(steps=100, warmup=10)
-    values = [rate(step) for step in range(101)]
+    values = [warmup_cosine(step, steps=100, warmup=10) for step in range(101)]
     assert max(values) == values[9] == 1.0
     assert values[100] == pytest.approx(0.0)
     assert all(a >= b for a, b in itertools.pairwise(values[10:]))
@@ -209,6 +218,72 @@ def test_run_without_checkpoint_starts_again(folder: Path, tmp_path: Path) -> No
     assert (known["label_smoothing"], known["mix_video"], known["layer_decay"]) == (0.1, True, 0.8)
     assert len(checkpoint["optimizer_states"][0]["param_groups"]) == 6
     assert "averaging_state" in checkpoint
+
+
+def test_a_moved_run_goes_on_from_elsewhere_beyond_its_end(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Relative paths at the beginning, then another working directory, another place of the videos, more epochs."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    shutil.copytree(folder, tmp_path / "here" / "data")
+    monkeypatch.chdir(tmp_path / "here")
+    small = ["--frames", "4", "--crop", "32", "--clip-duration", "0.8", "--batch-size", "4"]
+    begun = invoke("train", "data", "--epochs", "1", "--clips", "1", *small)
+    assert begun.exit_code == 0, begun.output
+    run = RunFolder(tmp_path / "here" / "run")
+    assert run.read_config().data == str(tmp_path / "here" / "data")
+    before = torch.load(run.checkpoint, weights_only=True)["state_dict"]
+
+    (tmp_path / "here" / "data").rename(tmp_path / "there" / "videos")
+    monkeypatch.chdir(tmp_path / "there")
+    refused = invoke("train", "--resume", str(run.path), "--epochs", "0")
+    assert refused.exit_code == 2
+    assert "was started with epochs=1, but got 0. More of them extend it" in refused.stderr
+    held_out = json.loads(run.split_file.read_text())["val"]
+    Path(held_out[0][0].replace("here/data", "there/videos")).rename(tmp_path / "a.mp4")
+    moved = ["train", "--resume", "../here/run", "--data", "videos", "--epochs", "2"]
+    lacking = invoke(*moved)
+    assert lacking.exit_code == 2
+    assert "but 1 of 12 are not there, as that of " in lacking.stderr
+    assert json.loads(run.split_file.read_text())["val"] == held_out
+    (tmp_path / "a.mp4").rename(held_out[0][0].replace("here/data", "there/videos"))
+
+    done = invoke(*moved)
+    assert done.exit_code == 0, done.output
+    assert "epoch 1/2" not in done.stderr and "epoch 2/2" in done.stderr
+    assert [row["epoch"] for row in json.loads(run.history_file.read_text())] == [1, 2]
+    config = run.read_config()
+    assert (config.data, config.epochs) == (str(tmp_path / "there" / "videos"), 2)
+    assert [
+        path.replace("there/videos", "here/data")
+        for path, _ in json.loads(run.split_file.read_text())["val"]
+    ] == [path for path, _ in held_out]
+    # the rate rose again
+    after = torch.load(run.checkpoint, weights_only=True)["state_dict"]
+    assert not torch.equal(
+        before["backbone.blocks.5.proj.weight"], after["backbone.blocks.5.proj.weight"]
+    )
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
+    with alone_in(tmp_path / "run"):
+        result = invoke("train", str(tmp_path), "--out", str(tmp_path / "run"))
+    assert result.exit_code == 2
+    assert f"{tmp_path / 'run'} is being written by process {os.getpid()} on " in result.stderr
+
+
+def test_weights_of_another_machine(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    (tmp_path / "weights.pth").touch()
+    config = RunConfig("data", weights=str(tmp_path / "gone.pth"))
+    run.config_file.write_text(json.dumps(config.to_dict()))
+    assert resumed(run, {"weights": str(tmp_path / "weights.pth")}).weights == str(
+        tmp_path / "weights.pth"
+    )
+    (tmp_path / "gone.pth").touch()
+    with pytest.raises(ValueError, match=r"was started with weights=.*gone\.pth, but got"):
+        resumed(run, {"weights": str(tmp_path / "weights.pth")})
 
 
 # -- probe ------------------------------------------------------------------------------------------------------

@@ -97,6 +97,26 @@ def test_state_is_plain_and_resumes(tmp_path: Path) -> None:
     assert other.get_last_lr() == schedule.get_last_lr()
 
 
+def test_a_longer_run_goes_on_with_the_schedule_of_all_its_steps() -> None:
+    """As the Trainer of transformers does it: the rate, which was 0, rises to where the longer schedule is."""
+    spec = ("cosine_schedule_with_warmup", {"num_warmup_steps": 2})
+    first, second, whole = optimizer(), optimizer(), optimizer()
+    ended = scheduler_factory(spec)(first, lambda: STEPS)["scheduler"]
+    longer = scheduler_factory(spec)(second, lambda: 2 * STEPS)["scheduler"]
+    wanted = scheduler_factory(spec)(whole, lambda: 2 * STEPS)["scheduler"]
+    for _ in range(STEPS):
+        first.step()
+        ended.step()
+    assert ended.get_last_lr() == [0.0]
+    longer.load_state_dict(ended.state_dict())
+    second.step()
+    longer.step()
+    for _ in range(STEPS + 1):
+        whole.step()
+        wanted.step()
+    assert longer.get_last_lr() == wanted.get_last_lr() != [0.0]
+
+
 @pytest.mark.parametrize(
     ("spec", "error", "message"),
     [
