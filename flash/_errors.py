@@ -13,6 +13,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from flash._interrupts import Interrupted, going_on, speak
+from pytorchvideo._machine import MachineError
 
 BAD_INPUT = 2
 
@@ -86,6 +87,14 @@ def sentence_of(error: Exception) -> str | None:
         return _one_line(usage()).rstrip(".") + "."
     if isinstance(error, BrokenPipeError):
         return None
+    if isinstance(error, MachineError):
+        # of a worker: the text that PyTorch makes has a traceback before it
+        return _last_line(str(error)).removeprefix(f"{MachineError.__module__}.MachineError: ")
+    if str(error).startswith("DataLoader worker (pid"):
+        return (
+            f"{_one_line(str(error))} It may have had too little memory. Read with fewer --workers; a run goes on with "
+            "--resume."
+        )
     if isinstance(error, OSError):
         if error.strerror and error.filename:
             return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}."
@@ -93,6 +102,10 @@ def sentence_of(error: Exception) -> str | None:
     if isinstance(error, (ValueError, RuntimeError, KeyError)) and _is_ours(error.__traceback__):
         return _one_line(str(error.args[0]) if error.args else str(error))
     return None
+
+
+def _last_line(text: str) -> str:
+    return text.rstrip().rpartition("\n")[2]
 
 
 def _one_line(text: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from pytorchvideo._checks import expected
+from pytorchvideo._machine import check_machine
 from pytorchvideo._text import parse_json, read_lines
 from pytorchvideo.data._decode import FrameFilter, VideoError
 from pytorchvideo.data._decode._limits import MEMORY_LIMIT_BYTES, TIME_LIMIT_SEC
@@ -140,6 +141,7 @@ class ClipReader:
             )
             _ = video.duration
         except _BAD_FILE as error:
+            check_machine(error)
             raise self._skip(SkippedClip(str(path), _reason(error))) from error
         return video
 
@@ -252,6 +254,7 @@ class ClipReader:
         try:
             clip = video.get_clip(start, end, **options)
         except _BAD_FILE as error:
+            check_machine(error)
             clip, reason, cause = None, _reason(error), error
         if clip is not None and clip.get("video" if self._decode_video else "audio") is not None:
             return clip

@@ -6,6 +6,7 @@ from typing import Any
 
 import av
 
+from pytorchvideo._machine import check_machine
 from pytorchvideo.data._decode._limits import Budget, LimitError
 from pytorchvideo.data._decode._pyav._compat import open_input
 from pytorchvideo.data._decode._types import VideoError
@@ -79,6 +80,7 @@ def open_video(
             "it is only slow to read."
         ) from error
     except (av.error.FFmpegError, EOFError) as error:
+        check_machine(error)
         if _is_playlist(file):
             raise VideoError(
                 f"{budget.name} is no video, but a list of files or addresses, and these are not opened. Name the "

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import av
 
+from pytorchvideo._machine import check_machine
 from pytorchvideo.data._decode._limits import Budget, LimitError, Limits
 from pytorchvideo.data._decode._pyav._compat import Discard, pixel_format
 from pytorchvideo.data._decode._pyav.files import decoder_options, open_undecoded, open_video
@@ -304,6 +305,11 @@ def forget_places(context: Any) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """FFmpeg's words for an error, without numbers and file names."""
+    """FFmpeg's words for what is wrong with a file, without numbers and file names.
+
+    Raises:
+        MachineError: it is not the file that is at fault.
+    """
+    check_machine(error)
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return words[0].lower() + words[1:]
