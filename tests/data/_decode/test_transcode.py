@@ -159,3 +159,18 @@ def test_sizes_are_even_and_keep_their_shape(width: int, height: int, side: int 
 def test_wrong_formats(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f"Expected `{next(iter(wrong))}` to be"):
         TrainingFormat(**wrong)
+
+
+def test_x264_does_without_avx512(make_video: MakeVideo, tmp_path: Path) -> None:
+    """x264 says itself what it uses."""
+    path = make_video("plain.mp4", num_frames=5)
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        with av.logging.Capture() as logs:
+            transcode(path, tmp_path / "new.mp4", TrainingFormat(short_side=48))
+    finally:
+        av.logging.set_level(level)
+    (said,) = [text for _, name, text in logs if "cpu capabilities" in text and name == "libx264"]
+    assert "AVX512" not in said
+    assert ("AVX2" in said) == (torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512"))

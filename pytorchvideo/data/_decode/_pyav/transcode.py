@@ -11,6 +11,7 @@ from typing import Any
 
 import av
 import numpy as np
+import torch
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from pytorchvideo._checks import expected
@@ -25,6 +26,10 @@ from pytorchvideo.data._decode._types import VideoError, check_file
 
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+# All of a processor with AVX-512 that x264 knows, but AVX-512. With that, one file in fifty is another one on a busy
+# machine, where pictures are an odd number of macroblocks wide: the last of these gets other bits for the same input
+# (x264 core 165, one thread, not without its macroblock tree; `benchmarks/faults.py encodes`). It is no faster either.
+_STEADY = "asm=MMX2,SSE2Fast,SSSE3,SSE4.2,AVX,FMA3,BMI2,AVX2"
 _COLOURS = ("colorspace", "color_range", "color_primaries", "color_trc")
 
 
@@ -152,6 +157,12 @@ def _frames(source: Source, reader: FrameReader) -> Iterator[tuple[Fraction, Any
         )
 
 
+def _processor_options() -> dict[str, str]:
+    """Options of libx264 with which the same frames are the same bytes, whatever else the machine does."""
+    has_avx512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return {"x264-params": _STEADY} if has_avx512 else {}
+
+
 class _VideoTrack:
     """Encodes pictures of any size and format as those of the first one."""
 
@@ -171,6 +182,7 @@ class _VideoTrack:
                 "preset": training_format.preset,
                 "bf": "0",
                 "g": str(training_format.gop),
+                **_processor_options(),
             },
         )
         self._stream.codec_context.thread_count = 1  # files are encoded side by side
