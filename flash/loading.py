@@ -154,18 +154,18 @@ def read_names(file: Path) -> list[str]:
     wanted = "class names: one a line, or in json"
     if file.suffix.lower() == ".json":
         names = _names_of_json(file, read_json(file, wanted, max_bytes=SMALL))
-        places = [f"{file}, class {number}" for number in range(len(names))]
+        places = [f"class {number}" for number in range(len(names))]
     else:
         lines = [(n, line.strip()) for n, line in read_lines(file, wanted, max_bytes=SMALL)]
         names = [line for _, line in lines if line]
-        places = [f"{file}, line {n}" for n, line in lines if line]
+        places = [f"line {n}" for n, line in lines if line]
     if not names:
         raise ValueError(expected("labels", "a file with a class name a line", str(file)))
     known: dict[str, str] = {}
     for name, place in zip(names, places, strict=True):
         if name in known:
             raise ValueError(
-                f"{place}: the name {shortened(name)!r} is that of {known[name]}, too."
+                f"{file}, {place}: the name {shortened(name)!r} stands in {known[name]} already. Name each class once."
             )
         known[name] = place
     return names

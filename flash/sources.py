@@ -13,9 +13,9 @@ from typing import Any
 from flash.data.split import Item, split_items
 from flash.data.targets import SingleLabelTargetFormatter
 from flash.video._files import StageFiles, format_targets, from_path, splits_of
-from pytorchvideo._checks import expected
 from pytorchvideo._text import read_json
 from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data._tables import bad_line
 from pytorchvideo.data._video_lists import LABEL_COLUMNS, read_list
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
@@ -305,8 +305,7 @@ def _by_file(root: Path, file: Path) -> Callable[[str], str]:
     sources: dict[str, str] = {}
     for row in read_list(file, _SOURCE_COLUMNS).rows:
         if not row.label:
-            wanted = "a path and the name of its source"
-            raise ValueError(f"{file}, line {row.line}: " + expected("line", wanted, row.path))
+            raise bad_line(file, row.line, row.path, "a path and the name of its source")
         sources[Path(row.path).as_posix()] = row.label
 
     def source(path: str) -> str:

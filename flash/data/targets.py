@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pytorchvideo._checks import expected
 
-_MOST_CLASSES = 1_000_000
+MOST_CLASSES = 1_000_000
 
 
 class TargetFormatter:
@@ -50,8 +50,8 @@ class TargetFormatter:
         if all(isinstance(found, str) for found in classes):
             self.labels = sorted(classes)
             self.num_classes = len(self.labels)
-        elif max(classes) >= _MOST_CLASSES:
-            wanted = f"class numbers below {_MOST_CLASSES}, as a network has an output for each"
+        elif max(classes) >= MOST_CLASSES:
+            wanted = f"class numbers below {MOST_CLASSES}, as a network has an output for each"
             raise ValueError(expected("target", wanted, max(classes)))
         else:
             self.num_classes = 1 + max(classes)

@@ -10,6 +10,7 @@ from typing import Any
 
 from flash.data.split import Item
 from flash.data.targets import (
+    MOST_CLASSES,
     MultiNumericTargetFormatter,
     SingleLabelTargetFormatter,
     SingleNumericTargetFormatter,
@@ -74,6 +75,11 @@ def from_path(
         video = paths[index][0]
         if isinstance(target, list):
             items.append((video, {"label": target}))
+        elif target is not None and target >= MOST_CLASSES:
+            raise ValueError(
+                f"{paths.line(index)}: expected class numbers below {MOST_CLASSES}, as a network has an output for "
+                f"each, but got {target}."
+            )
         elif target is None or target < 0:
             raise ValueError(f"{paths.line(index)}: expected a label >= 0, but {video} has none.")
         else:

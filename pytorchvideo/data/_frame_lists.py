@@ -52,7 +52,7 @@ def read_frame_lists(file: str | Path, path_prefix: str = "") -> dict[str, Frame
             frames.labels.append([int(label) for label in labels.split(",") if label])
         except ValueError as error:
             line = " ".join(row.values())
-            raise bad_line(file, number, line, "one with class ids at its end") from error
+            raise bad_line(file, number, line, "class ids at the end of the line") from error
     if not videos:
         raise ValueError(f"{file} lists no frame.")
     return videos

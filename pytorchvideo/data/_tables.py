@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import IO, Any
 
-from pytorchvideo._checks import expected, shortened
+from pytorchvideo._checks import shortened
 from pytorchvideo._text import PathLike, read_lines
 
 
 def bad_line(file: PathLike, number: int, line: str, wanted: str) -> ValueError:
     """Returns the error for a line that cannot be read."""
-    return ValueError(f"{file}, line {number}: " + expected("line", wanted, line))
+    return ValueError(
+        f"{file}, line {number}: expected {wanted}, but got {shortened(repr(line), 400)}."
+    )
 
 
 def read_rows(file: PathLike, delimiter: str | None = ",") -> Iterator[tuple[int, list[str]]]:

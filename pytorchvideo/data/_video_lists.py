@@ -251,7 +251,7 @@ class _Columns:
             wanted = f"a header with a column `path`, or with {', '.join(_KINETICS)}"
             raise bad_line(file, *line, wanted)
         if separator == " " and len(names) > 2:
-            raise bad_line(file, *line, "one with commas or tabs between more than two columns")
+            raise bad_line(file, *line, "commas or tabs between more than two columns")
         return cls(
             separator,
             len(names),
@@ -271,7 +271,7 @@ class _Columns:
         except csv.Error as error:
             if "field limit" in str(error):
                 raise ValueError(f"{file}, line {number}: {too_long(error)}") from error
-            raise bad_line(file, number, line, "one whose quotes are closed") from error
+            raise bad_line(file, number, line, "quotes that are closed") from error
         while len(fields) > self.count and not fields[-1]:
             fields.pop()  # a spreadsheet's empty columns
         if len(fields) == 1 and not self.has_header and is_video(fields[0]):
@@ -279,7 +279,7 @@ class _Columns:
         if len(fields) != self.count:
             wanted = f"{self.count} columns with a path"
             if len(fields) > 2 and not self.has_header:
-                wanted = "two columns, or to be below a header `path,label`"
+                wanted = "two columns, or a header `path,label` in the first line"
             raise bad_line(file, number, line, wanted)
         path = self._clip_name(fields) if self.path is None else fields[self.path]
         if not path:
@@ -290,7 +290,7 @@ class _Columns:
         label = "" if self.label is None else fields[self.label]
         split = "" if self.split is None else split_name(fields[self.split])
         if self.split is not None and not split:
-            raise bad_line(file, number, line, "one with a split, such as train, val or test")
+            raise bad_line(file, number, line, "a split, such as train, val or test")
         return Row(number, path, label, split)
 
     def _clip_name(self, fields: list[str]) -> str:
@@ -344,7 +344,7 @@ def _space_row(file: Path, number: int, line: str) -> Row:
     if label.isdecimal() and is_video(path) and not _SIGNS.search(line):
         return Row(number, path, label)  # nearly all lines are so: this is the fast way
     if _clear_separator(line) in (",", ";"):
-        wanted = "a path and a label with a space and without a comma, as before"
+        wanted = "a space between path and label, as in the lines before"
         raise bad_line(file, number, line, wanted)
     quoted = re.match(r'"([^"]+)"(?:\s+(.*))?$', line)
     if quoted is not None:

@@ -190,7 +190,8 @@ class LabeledVideoPaths:
                 return
         source = "the list" if self._list is None else str(self._list.file)
         advice = (
-            "Check the paths, or give the folder that they are relative to as `video_path_prefix`."
+            "Check the paths: a relative one starts where the program runs, or at the list; `video_path_prefix` names "
+            "another folder."
         )
         if self._list is not None and all(
             re.search(r"\s\d+$", row.path) for row in self._list.rows
@@ -287,14 +288,13 @@ def _class_ids(file: Path, rows: Sequence[Row]) -> tuple[list[Target], list[str]
     for row in labelled:
         is_id = _numbers(row.label) is not None
         if is_id != numeric or (not is_id and _OTHER_NUMBER.fullmatch(row.label)):
-            wanted = "a class number, as before" if numeric else "a class name, as before"
+            wanted = "a class number" if numeric else "a class name"
+            wanted = f"{wanted} after the path, as in the lines before"
             if row is labelled[0]:
-                wanted = f"a class number of at most {_MOST_DIGITS} digits or a class name"
+                wanted = f"a class number of at most {_MOST_DIGITS} digits, or a class name"
             raise bad_line(file, row.line, f"{row.path} {row.label}", wanted)
         if not numeric and not row.is_sure:
-            wanted = (
-                "one with a tab or a comma before the label, since either of them may have a space"
-            )
+            wanted = "a tab or a comma before the label, since path and label may both have a space"
             raise bad_line(file, row.line, f"{row.path} {row.label}", wanted)
     if numeric or not labelled:
         return _numeric_targets(file, rows), None
@@ -309,7 +309,7 @@ def _numeric_targets(file: Path, rows: Sequence[Row]) -> list[Target]:
         return [some[0] if some else None for some in numbers]
     for row, some in zip(rows, numbers, strict=True):
         if not 0 <= min(some, default=0) <= max(some, default=0) < _MOST_CLASSES:
-            wanted = f"one with class numbers in 0..{_MOST_CLASSES - 1}, as others have several"
+            wanted = f"class numbers in 0..{_MOST_CLASSES - 1}, as others have several"
             raise bad_line(file, row.line, f"{row.path} {row.label}", wanted)
     return list(numbers)
 

@@ -260,7 +260,7 @@ def load_dataclass_dict_from_csv(
         if list_per_key:
             found.setdefault(key, []).append(made)
         elif key in found:
-            wanted = f"the only one with this {dict_key_field}"
+            wanted = f"one line for each {dict_key_field}"
             raise bad_line(input_csv_file_path, number, str(key), wanted)
         else:
             found[key] = made

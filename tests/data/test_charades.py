@@ -148,7 +148,7 @@ def test_missing_frames_are_skipped_and_listed(tmp_path: Path, frames: Path) -> 
         (HEADER, "lists no frame"),
         ('a 0 0 a/1.png ""\n', r"line 1: .*a header with the columns"),
         (HEADER + 'a 0 0 a/1.png ""\na 0 1 a/2.png\n', "line 3: .*5 fields, as the header has"),
-        (HEADER + 'a 0 0 a/1.png "1,x"\n', "line 2: .*class ids at its end"),
+        (HEADER + 'a 0 0 a/1.png "1,x"\n', "line 2: .*class ids at the end of the line"),
     ],
 )
 def test_bad_lists(tmp_path: Path, text: str, match: str) -> None:

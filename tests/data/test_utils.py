@@ -164,7 +164,7 @@ def test_keys_may_come_twice_on_request(tmp_path: Path) -> None:
     path.write_text("uid,count,name,share,is_good,words\n0,1,a,0,1,[]\n\n1,2,a,0,1,[]\n")
     rows = load_dataclass_dict_from_csv(path, Row, "name", list_per_key=True)
     assert [row.count for row in rows["a"]] == [1, 2]
-    with pytest.raises(ValueError, match=r"rows\.csv, line 4: .*the only one with this name"):
+    with pytest.raises(ValueError, match=r"rows\.csv, line 4: .*one line for each name"):
         load_dataclass_dict_from_csv(path, Row, "name")
 
 

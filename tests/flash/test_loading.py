@@ -45,7 +45,7 @@ def test_names_that_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.txt", "run\n\nwalk\nrun\n", r"a\.txt, line 4: the name 'run' is that of .*line 1, too"),
+        ("a.txt", "run\n\nwalk\nrun\n", r"a\.txt, line 4: the name 'run' stands in line 1 already"),
         ("a.json", '{"run": 0, "walk": 0}', r"the number 0 is that of 'run' and of 'walk'"),
         ("a.json", '{"run": 1, "walk": 2}', "the numbers 0 to 1 for 2 classes, but 0 is missing"),
         ("a.json", '{"0": "run", "2": "walk"}', "the numbers 0 to 1 .*, but 1 is missing"),
@@ -53,7 +53,7 @@ def test_names_that_are_none(tmp_path: Path) -> None:
         ("a.json", '{"run": 1.5}', "Expected `run` to be .*but got 1.5"),
         ("a.json", '{"run": -1}', "Expected `run` to be .*but got -1"),
         ("a.json", '["run", ["walk"]]', r"Expected `class 1` to be a name, but got \['walk'\]"),
-        ("a.json", '["run", "run"]', r"a\.json, class 1: the name 'run' is that of .*class 0, too"),
+        ("a.json", '["run", "run"]', r"a\.json, class 1: the name 'run' stands in class 0 already"),
         ("a.json", "3", "expected a list of names"),
     ],
 )

@@ -62,7 +62,9 @@ def test_bad_group_files(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="read the groups from"):
         read_sources(str(folder), groups=str(tmp_path / "none.txt"))
     (tmp_path / "g.txt").write_text("a.mp4 one\nonlyapath\n")
-    with pytest.raises(ValueError, match=r"g.txt, line 2: Expected `line`"):
+    with pytest.raises(
+        ValueError, match=r"g.txt, line 2: expected a path and the name of its source"
+    ):
         read_sources(str(folder), groups=str(tmp_path / "g.txt"))
     (tmp_path / "h.txt").write_text("a.mp4 one\n")
     with pytest.raises(ValueError, match="names no source for"):

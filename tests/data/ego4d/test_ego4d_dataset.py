@@ -151,7 +151,7 @@ def test_clips_that_cannot_be_used_are_listed(folder: Path, tmp_path: Path) -> N
     with pytest.raises(RuntimeError, match=r"a\.mp4, 1 to 2 s: a clip has 0 rows"):
         list(make(folder, on_error="raise", **options))
     (tmp_path / "a.csv").write_text("accl_x\n1\n")
-    with pytest.warns(UserWarning, match="Expected `line` to be a header with the columns"):
+    with pytest.warns(UserWarning, match="expected a header with the columns"):
         assert list(make(folder, **options)) == []
 
 
