@@ -2,6 +2,7 @@
 """``VideoPredictor``: against a full decode by hand, and the model file in plain PyTorch."""
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -279,3 +280,70 @@ def test_files_that_are_no_model_files(tmp_path: Path, saved: Path) -> None:
 
 def test_scores_of_a_clip_are_a_value() -> None:
     assert ClipScores(0, 1, torch.ones(1)).end_sec == 1
+
+
+MEMORY = """
+import json, resource, sys
+import torch
+from torch.utils.data import SequentialSampler
+
+from flash.probe import VideoViews
+from flash.service import Service
+from flash.timeline import make_timeline
+from flash.video.predict import VideoPredictor
+from pytorchvideo.data import LabeledVideoDataset, make_clip_sampler
+from pytorchvideo.models._weights import ClipRecipe
+
+torch.set_num_threads(1)
+unit = 1 if sys.platform == "darwin" else 1024  # of the peak, in bytes
+small, large, out = sys.argv[1:]
+recipe = ClipRecipe(num_frames=12, sampling_rate=1, frames_per_second=4, side_size=32, crop_size=32)
+
+class Mean(torch.nn.Module):
+    def forward(self, x):
+        return x.mean(dim=(2, 3, 4))
+
+predictor = VideoPredictor(Mean(), recipe, ["red", "green", "blue"])
+
+def use(path, name):
+    seen = [clip.scores for clip in predictor.predict_clips(path, clips=1)]
+    Service(predictor).answer(path)
+    make_timeline(predictor, path, f"{out}/{name}", every_sec=1.0)
+    VideoViews([path], recipe, views=2, seed=0)[0]
+    dataset = LabeledVideoDataset(
+        [(path, {})], make_clip_sampler("uniform", 3), SequentialSampler, recipe.transforms(key="video")
+    )
+    return [*seen, *(sample["video"] for sample in dataset)]
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+use(small, "small")
+before = peak()
+shapes = [list(made.shape) for made in use(large, "large")]
+print(json.dumps({"bytes": peak() - before, "shapes": shapes}))
+"""
+
+
+def test_large_frames_are_never_held_together(
+    make_bomb: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Twelve frames of 12 megapixels are 1.7 GB as float32; one is 180 MB so and as bytes, and some memory is kept."""
+    pytest.importorskip("resource", reason="the peak of a process is asked of Unix")
+    small, large = make_bomb("small.mov", 200, 200), make_bomb("large.mov", 4000, 3000)
+    run = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(small), str(large), str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    found = json.loads(run.stdout)
+    assert found["shapes"] == [[3], [3, 12, 32, 32]]
+    assert found["bytes"] < 500e6
+
+
+def test_a_huge_picture_is_refused_in_a_sentence(make_bomb: Callable[..., Path]) -> None:
+    with pytest.raises(
+        VideoError, match=r"^bomb\.mov: reading pictures of 16000x15000 pixels may take"
+    ):
+        predictor().predict(make_bomb("bomb.mov"))
