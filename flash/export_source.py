@@ -11,7 +11,7 @@ from flash.run_config import sized
 from flash.runs import RunFolder
 from flash.sources import Sources
 from flash.video.backbones import HUGGING_FACE
-from flash.video.predict import VideoPredictor, read_classifier, rebuild_classifier
+from flash.video.predict import VideoPredictor, load_state, read_classifier, rebuild_classifier
 from pytorchvideo.models._registry import create_model, model_entry
 from pytorchvideo.models._weights import ClipRecipe
 
@@ -96,8 +96,10 @@ def _of_run(path: Path, frames: int | None, crop: int | None) -> Source:
         kwargs |= _sizes(recipe)
     network = rebuild_classifier(saved, os.fspath(file), kwargs)
     try:
-        network.load_state_dict(saved["model_state"])
-    except RuntimeError as error:
+        load_state(network, saved, os.fspath(file))
+    except ValueError as error:
+        if frames is None and crop is None:
+            raise
         raise ValueError(
             f"{saved['model_name']} has weights for its own size of clips only: leave out --frames and --crop."
         ) from error

@@ -123,7 +123,7 @@ class VideoPredictor:
         saved = read_classifier(path)
         labels = saved["labels"]
         model = rebuild_classifier(saved, os.fspath(path))
-        model.load_state_dict(saved["model_state"])
+        load_state(model, saved, os.fspath(path))
         return cls(
             model,
             ClipRecipe.from_dict(saved["recipe"]),
@@ -435,6 +435,22 @@ def rebuild_classifier(
     )
 
 
+def load_state(model: nn.Module, saved: Mapping[str, Any], source: str) -> None:
+    """Gives a network that :func:`rebuild_classifier` built the weights of its file.
+
+    Raises:
+        ValueError: they are not those of the network.
+    """
+    try:
+        model.load_state_dict(saved["model_state"])
+    except RuntimeError as error:
+        reasons = str(error).splitlines()
+        raise ValueError(
+            f"{source} holds weights that are not those of its network, {saved['model_name']}: "
+            f"{reasons[min(1, len(reasons) - 1)].strip()[:200]}"
+        ) from error
+
+
 def read_classifier(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns the content of a model file; see :meth:`VideoPredictor.from_file` for the errors."""
     saved = read_checkpoint(path)
@@ -458,4 +474,8 @@ def read_classifier(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise ValueError(
                 f"{os.fspath(path)} is a damaged model file: its {key!r} is {type(saved.get(key)).__name__}."
             )
+    if not all(isinstance(label, str) for label in saved["labels"]):
+        raise ValueError(
+            f"{os.fspath(path)} is a damaged model file: its labels are not all texts."
+        )
     return dict(saved)

@@ -149,7 +149,7 @@ def _build(name: str, kwargs: Mapping[str, Any], num_classes: int, source: str) 
 @contextmanager
 def _at_most(state: Mapping[str, torch.Tensor], source: str) -> Iterator[None]:
     """While modules are made, refuses more parameters than a file has, of which a damaged one may promise billions."""
-    tensors, numbers = len(state), sum(tensor.numel() for tensor in state.values())
+    tensors, numbers = len(state), _numbers_in(state, source)
     count = size = 0
 
     def add(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
@@ -168,6 +168,32 @@ def _at_most(state: Mapping[str, torch.Tensor], source: str) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+def _numbers_in(state: Mapping[str, torch.Tensor], source: str) -> int:
+    """How many numbers the file of a state dict holds. A view may repeat one of them billions of times.
+
+    Raises:
+        ValueError: something in it is no tensor that has its numbers in the file, such as sparse and meta tensors.
+    """
+    held: dict[int, int] = {}
+    for name, tensor in state.items():
+        if not (isinstance(name, str) and _is_dense(tensor)):
+            kind = f"a {tensor.layout} tensor" if isinstance(tensor, torch.Tensor) else type(tensor)
+            wanted = "a plain tensor with a name"
+            raise ValueError(f"{source}: " + expected(repr(name)[:80], wanted, kind))
+        storage = tensor.untyped_storage()
+        held[storage.data_ptr()] = storage.nbytes() // tensor.itemsize
+    return sum(held.values())
+
+
+def _is_dense(value: Any) -> bool:
+    """Whether it is a tensor whose numbers are in memory as they are."""
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout == torch.strided
+        and not (value.is_meta or value.is_nested or value.is_quantized)
+    )
 
 
 def _refused(source: str, key: str, value: Any, wanted: str) -> str:

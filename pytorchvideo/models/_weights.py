@@ -214,7 +214,7 @@ def _fits(name: str, value: Any) -> bool:
             and all(isinstance(part, kinds) and math.isfinite(part) for part in value)
             and (name == "mean" or all(part > 0 for part in value))
         )
-    return isinstance(value, int) and 0 < value <= _LARGEST
+    return type(value) is int and 0 < value <= _LARGEST
 
 
 @dataclass(frozen=True)

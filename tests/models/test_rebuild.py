@@ -10,7 +10,7 @@ import torch
 
 from pytorchvideo.models import create_model
 from pytorchvideo.models._rebuild import checked_arguments, rebuild_model
-from pytorchvideo.models._weights import ClipRecipe
+from pytorchvideo.models._weights import ClipRecipe, read_checkpoint
 from pytorchvideo.models.pretrained import PretrainedModel
 
 VIDEOMAE = {
@@ -122,6 +122,42 @@ def test_a_file_cannot_ask_for_more_memory_than_its_tensors(
     sentence = "more than the 1 tensors of 3 numbers|arguments that build no"
     with pytest.raises(ValueError, match=sentence):
         rebuild_model(name, kwargs, 2, source="model.pt", state=state)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant", "ignore:Validating sparse tensor")
+@pytest.mark.parametrize("kind", ["view", "meta", "sparse"])
+def test_tensors_of_a_few_bytes_promise_no_large_network(kind: str, tmp_path: Path) -> None:
+    many = 10**9
+    tensor = {
+        "view": lambda: torch.zeros(1).expand(many),
+        "meta": lambda: torch.empty(many, device="meta"),
+        "sparse": lambda: torch.sparse_coo_tensor(size=(many,)),
+    }[kind]()
+    torch.save({f"{i}": tensor for i in range(400)}, tmp_path / "a.pt")
+    assert (tmp_path / "a.pt").stat().st_size < 10_000
+    state = read_checkpoint(tmp_path / "a.pt")
+    sentence = r"more than the 400 tensors of 1 numbers|model.pt: Expected `'0'` to be a plain tensor with a name"
+    with pytest.raises(ValueError, match=sentence):
+        rebuild_model("slow_r50", {"stem_dim_out": 256}, 2, source="model.pt", state=state)
+
+
+def test_tensors_that_share_their_numbers() -> None:
+    # the numbers that weights are views of are all in the file
+    model = create_model("x3d_xs", num_classes=2)
+    state = model.state_dict()
+    flat = torch.cat([tensor.flatten().float() for tensor in state.values()])
+    parts = flat.split([tensor.numel() for tensor in state.values()])
+    views = {
+        name: part.view(tensor.shape)
+        for (name, tensor), part in zip(state.items(), parts, strict=True)
+    }
+    rebuild_model("x3d_xs", {}, 2, source="model.pt", state=views)
+
+
+@pytest.mark.parametrize("state", [{"a": "x"}, {3: torch.zeros(1)}])
+def test_what_is_no_tensor_with_a_name(state: Any) -> None:
+    with pytest.raises(ValueError, match="to be a plain tensor with a name"):
+        rebuild_model("x3d_xs", {}, 2, source="model.pt", state=state)
 
 
 def test_pretrained_folder_that_names_a_file(tmp_path: Path) -> None:

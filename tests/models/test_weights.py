@@ -54,6 +54,7 @@ def test_recipe_arguments() -> None:
     [
         ("num_frames", 1 << 40),
         ("num_frames", "8"),
+        ("num_frames", True),
         ("num_frames", None),
         ("sampling_rate", 1.5),
         ("frames_per_second", float("nan")),

@@ -116,16 +116,19 @@ class IndexCache:
                 tensors = {name: file.get_tensor(name) for name in _TENSORS}
             if texts.pop("digest") != _digest_of(texts, tensors):
                 raise ValueError("its bytes have changed")
-            return FrameIndex(
+            index = FrameIndex(
                 **tensors,
                 time_base=Fraction(texts["time_base"]),
                 start=int(texts["start"]),
                 duration=Fraction(texts["duration"]),
                 is_trusted=texts["is_trusted"] == "True",
             )
+            if not _is_whole(index):
+                raise ValueError("it is none of a video")
+            return index
         except FileNotFoundError:
             return None
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+        except (OSError, SafetensorError, KeyError, ValueError, ZeroDivisionError) as error:
             logger.info("The frame index %s is read anew from the video: %s.", self.file, error)
             return None
 
@@ -149,6 +152,20 @@ class IndexCache:
             if not _unwritable:  # one of many, where videos lie in many
                 _unwritable.append(self.file.parent)
                 logger.warning("No frame index can be kept in %s: %s.", self.file.parent, error)
+
+
+def _is_whole(index: FrameIndex) -> bool:
+    """Whether an index, which anybody may have written, is one that :meth:`IndexCache.save` could have got."""
+    pts, *flags = index.pts, index.is_keyframe, index.is_reference
+    return (
+        pts.dtype == torch.int64
+        and pts.ndim == 1
+        and len(pts) > 0
+        and all(flag.dtype == torch.bool and flag.shape == pts.shape for flag in flags)
+        and bool((pts[1:] >= pts[:-1]).all())
+        and index.time_base > 0
+        and index.duration >= 0
+    )
 
 
 def _file_in(folder: str | os.PathLike[str], video: str) -> Path:

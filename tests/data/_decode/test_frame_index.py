@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What packets tell of frames, and the files that keep it."""
 
+import dataclasses
 import logging
 import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -187,6 +189,36 @@ def test_a_damaged_entry_is_written_anew(
     scans.clear()
     EncodedVideo.from_path(video, index_cache="beside").close()
     assert not scans
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pts": torch.zeros(60, 3, dtype=torch.int64)},
+        {"pts": torch.zeros(60)},
+        {"pts": -torch.arange(60)},
+        {"pts": torch.arange(7)},
+        {"is_keyframe": torch.ones(60)},
+        {"is_reference": torch.ones(3, dtype=torch.bool)},
+        {name: torch.zeros(0, dtype=torch.int64) for name in ("pts", "is_keyframe")},
+        {"time_base": Fraction(0)},
+        {"time_base": Fraction(-1, 1000)},
+        {"duration": Fraction(-1)},
+    ],
+)
+def test_an_entry_that_somebody_made_up_is_written_anew(
+    video: Path, change: dict[str, Any]
+) -> None:
+    with EncodedVideo.from_path(video) as reader:
+        index, times = reader.frame_index, reader.get_frames(indices=[59]).pts_sec
+    assert index is not None
+    cache = _frame_index.IndexCache.of_file("beside", video)
+    cache.save(dataclasses.replace(index, **change))
+    with EncodedVideo.from_path(video, index_cache="beside") as reader:
+        assert len(reader) == 60
+        assert torch.equal(reader.get_frames(indices=[59]).pts_sec, times)
+    kept = cache.load()
+    assert kept is not None and torch.equal(kept.pts, index.pts)
 
 
 def test_folders_that_cannot_be_written_to_are_said_once(

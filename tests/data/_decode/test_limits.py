@@ -5,6 +5,7 @@ import json
 import struct
 import subprocess
 import sys
+import wave
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -235,6 +236,26 @@ def sound(path: Path, channels: int, seconds: int, rate: int = 8000) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def test_the_filter_that_resamples_sound_is_bounded(tmp_path: Path) -> None:
+    """A header of 44 bytes asks for gigabytes of it: 1,025 phases, each as long as one rate is of the other."""
+    path = tmp_path / "fast.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 1, 100_000_007, 0, "NONE", ""))
+        file.writeframes(b"\x80" * 1000)
+    options: dict[str, Any] = {"decode_video": False, "sample_rate": 16_000}
+    limit = 100_000_000
+    with (
+        EncodedVideo.from_path(path, memory_limit_bytes=limit, **options) as video,
+        pytest.raises(VideoError, match=r"fast.wav, clip .* sound of 100,000,007 samples a second"),
+    ):
+        video.get_clip(0, 1)
+    with (
+        EncodedVideo.from_path(path, decode_video=False, sample_rate=1) as video,
+        pytest.raises(VideoError, match=r"fast.wav.* 1(00,000,007)? samples? a second"),
+    ):
+        video.get_clip(0, 1)
 
 
 def test_sound_is_bounded(tmp_path: Path) -> None:

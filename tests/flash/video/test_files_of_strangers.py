@@ -136,6 +136,31 @@ def test_model_file_without_a_part(tmp_path: Path, key: str) -> None:
             VideoPredictor.from_file(tmp_path / "model.pt")
 
 
+@pytest.mark.parametrize("change", ["shape", "missing"])
+def test_model_file_with_weights_of_another(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "model.pt"
+    VideoClassifier(labels=["a", "b"], pretrained=False).save(path)
+    content = read_classifier(path)
+    key = max(content["model_state"], key=lambda name: content["model_state"][name].numel())
+    shape = content["model_state"].pop(key).shape
+    if change == "shape":
+        content["model_state"][key] = torch.zeros(shape[::-1])
+    torch.save(content, path)
+    said = f"model.pt holds weights that are not those of its network, .*{key}"
+    with pytest.raises(ValueError, match=said):
+        VideoPredictor.from_file(path)
+
+
+def test_model_file_with_labels_that_are_no_texts(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    VideoClassifier(labels=["a", "b"], pretrained=False).save(path)
+    torch.save({**read_classifier(path), "labels": ["a", ["b"]]}, path)
+    with pytest.raises(
+        ValueError, match=r"model\.pt is a damaged .*: its labels are not all texts"
+    ):
+        VideoPredictor.from_file(path)
+
+
 def checkpoint(folder: Path, hyper: dict[str, Any]) -> Path:
     content = {
         "state_dict": {},

@@ -12,9 +12,11 @@ import torch
 from pytorchvideo.data._decode._limits import Budget
 from pytorchvideo.data._decode._pyav._compat import audio_resampler
 from pytorchvideo.data._decode._pyav.audio import hold_sound
-from pytorchvideo.data._decode._types import AudioSamples, Time, ceil_ticks
+from pytorchvideo.data._decode._pyav.source import reason
+from pytorchvideo.data._decode._types import AudioSamples, Time, VideoError, ceil_ticks
 
 _COPIES = 4  # before and after, and while the one becomes the other
+_PHASES = 1025  # of FFmpeg's filter, each of 32 samples of the lower rate
 _REACH = 64  # samples of the lower rate on each side: twice what FFmpeg's filter looks at
 
 
@@ -38,6 +40,7 @@ def resampled(
 
     Raises:
         LimitError: it takes too much memory.
+        VideoError: FFmpeg cannot convert between these rates.
     """
     tick = Fraction(1, new_rate)
     first, last = int(ceil_ticks(start_sec, tick)), ceil_ticks(end_sec, tick)
@@ -58,7 +61,13 @@ def resampled(
         return None
     channels, samples = sound.data.shape
     hold_sound(budget, channels, max(1.0, new_rate / rate) * samples, _COPIES)
-    data = _convert(sound.data, rate, new_rate)[:, first - origin : int(stop) - origin]
+    budget.hold("filter", f"sound of {rate:,} samples a second", _PHASES * reach // 2 * 4)
+    try:
+        data = _convert(sound.data, rate, new_rate)[:, first - origin : int(stop) - origin]
+    except (av.error.FFmpegError, OverflowError) as error:
+        raise VideoError(
+            f"{budget.name}: FFmpeg cannot make {new_rate:,} samples a second of {rate:,}: {reason(error)}."
+        ) from error
     return AudioSamples(data, new_rate)
 
 
