@@ -9,10 +9,10 @@ from types import TracebackType
 from typing import Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 from flash._interrupts import Interrupted, going_on, speak
+from flash._printing import Screen
 from pytorchvideo._machine import MachineError
 
 BAD_INPUT = 2
@@ -60,7 +60,7 @@ def user_errors() -> Iterator[None]:
 
 def say(sentence: str) -> None:
     """Prints a remark on standard error."""
-    Console(stderr=True).print(sentence, markup=False, highlight=False, soft_wrap=True)
+    Screen(stderr=True).print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def named(path: str, reason: str) -> str:

@@ -3,14 +3,39 @@
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+_HARMLESS = "\n\t\u200c\u200d"
 
 if TYPE_CHECKING:
     from flash.scores import ClipResult
     from pytorchvideo.models import Weights
+
+
+class Screen(Console):
+    """A console on which names are only read: what would move its cursor or set its title is shown as an escape."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Renders a text, or a cell of a table."""
+        return super().render_str(visible(text), **{**options, "emoji": False})
+
+
+def visible(text: str) -> str:
+    r"""A text in which characters that command a terminal, or turn the order of others round, are escapes.
+
+    These are the classes Cc and Cf of Unicode, but for the ends of lines, tabs, and those that join letters and emoji.
+
+    >>> visible("a\x1b[31m\u202eb")
+    'a\\x1b[31m\\u202eb'
+    """
+    return "".join(
+        repr(c)[1:-1] if category(c) in ("Cc", "Cf") and c not in _HARMLESS else c for c in text
+    )
 
 
 def print_results(

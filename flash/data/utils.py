@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fetches an archive of videos and unpacks it."""
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -11,7 +12,7 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -97,7 +98,8 @@ def download_data(
         unpack(local, folder, max_unpacked_bytes)
     except tarfile.FilterError as error:
         raise ValueError(f"Refused to unpack {local}: {error}.") from error
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError) as error:
+        # zipfile raises a RuntimeError for what is encrypted, or compressed in a way that it does not know
         reason = " ".join(str(error).split())  # those of tar have several lines
         raise ValueError(
             f"{local} is no archive, or a damaged one: {reason}. Delete the file to fetch it again."
@@ -179,6 +181,8 @@ class _Members:
             raise ValueError(
                 f"Refused to unpack {self._archive}: {name!r} is a link or a device, not a file or folder."
             )
+        if "\0" in name or size < 0:
+            raise ValueError(f"Refused to unpack {self._archive}: {name!r} has a damaged header.")
         target = (self._root / name).resolve()
         if not target.is_relative_to(self._root):
             raise ValueError(
@@ -230,8 +234,10 @@ def _unpack_zip(archive: Path, folder: Path, most_bytes: int | None) -> None:
 
 def _unpack_tar(archive: Path, folder: Path, most_bytes: int | None) -> None:
     found, missing = _Members(archive, folder, most_bytes), []
-    with tarfile.open(archive) as file:
-        for member in file:
+    with contextlib.ExitStack() as stack:
+        with _readable():
+            file = stack.enter_context(tarfile.open(archive))
+        for member in _members_of(file):
             is_plain = member.isfile() or member.isdir()
             target = found.add(member.name, member.size, is_plain=is_plain)
             if not _is_there(target, member.size):
@@ -240,3 +246,17 @@ def _unpack_tar(archive: Path, folder: Path, most_bytes: int | None) -> None:
         file.extractall(folder, members=missing, filter="data")
         total = len(file.getmembers())
     _logger.info("unpacked %d of %d members of %s", len(missing), total, archive)
+
+
+def _members_of(file: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    with _readable():
+        yield from file
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """For tarfile, which raises plain ValueErrors for the numbers of a sparse file."""
+    try:
+        yield
+    except ValueError as error:
+        raise tarfile.ReadError(str(error)) from error

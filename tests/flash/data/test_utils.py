@@ -238,6 +238,51 @@ def test_damaged_archives_are_named(tmp_path: Path, name: str, size: int) -> Non
         download_data(archive, tmp_path / "data")
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"path": "a\0b"},
+        {"GNU.sparse.map": "0,1,x"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"},
+    ],
+)
+def test_tar_with_damaged_headers(tmp_path: Path, headers: dict[str, str]) -> None:
+    member = tarfile.TarInfo("a")
+    member.size, member.pax_headers = 1, headers
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as file:
+        file.addfile(member, io.BytesIO(b"x"))
+    with pytest.raises(ValueError, match=r"a\.tar( is no archive, or a damaged one|: .* damaged)"):
+        download_data(tmp_path / "a.tar", tmp_path / "out")
+
+
+def test_tar_whose_sizes_go_back(tmp_path: Path) -> None:
+    # CVE-2025-8194: a negative size leads tarfile of Python before 3.13.6 to the same header for ever
+    header = bytearray(tarfile.TarInfo("a").tobuf())
+    header[124:136] = (-512).to_bytes(12, "big", signed=True)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "a.tar").write_bytes(bytes(header) + bytes(10240))
+    with pytest.raises(ValueError, match=r"a\.tar( is no archive, or a damaged one|: .* damaged)"):
+        download_data(tmp_path / "a.tar", tmp_path / "out")
+
+
+@pytest.mark.parametrize("field", [("method", 8, 10), ("encrypted", 6, 8)])
+def test_zip_that_cannot_be_unpacked(tmp_path: Path, field: tuple[str, int, int]) -> None:
+    # offsets in the local header and in that of the directory (PKWARE's APPNOTE, 4.3.7 and 4.3.12)
+    kind, local, central = field
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a", "b")
+    data = bytearray(path.read_bytes())
+    for place in (local, data.index(b"PK\1\2") + central):
+        data[place] = 99 if kind == "method" else data[place] | 1
+    path.write_bytes(data)
+    with pytest.raises(
+        ValueError, match=r"a\.zip is no archive, or a damaged one: .*(method|encr)"
+    ):
+        download_data(path, tmp_path / "out")
+
+
 def test_other_files_stay_where_they_are(tmp_path: Path, server: tuple[str, list[str]]) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"clip")
     assert download_data(tmp_path / "clip.mp4", tmp_path / "data") == tmp_path
