@@ -107,8 +107,8 @@ def _of_run(path: Path, frames: int | None, crop: int | None) -> Source:
         network,
         recipe,
         saved["labels"],
-        multi_label=saved.get("multi_label", False),
-        threshold=saved.get("threshold", 0.5),
+        multi_label=saved["multi_label"],
+        threshold=saved["threshold"],
     )
     return Source(saved["model_name"], predictor, () if folder is None else _held_out(folder))
 

@@ -34,7 +34,9 @@ from pytorchvideo.transforms.functional import uniform_crop
 FORMAT = "pytorchvideo.classifier"
 VERSION = 1
 # what a model file must hold
-_KINDS = {
+_KINDS: dict[str, Any] = {
+    "multi_label": bool,
+    "threshold": (int, float),
     "version": int,
     "model_name": str,
     "model_kwargs": Mapping,
@@ -129,8 +131,8 @@ class VideoPredictor:
             ClipRecipe.from_dict(saved["recipe"]),
             labels,
             batch_size=batch_size,
-            multi_label=saved.get("multi_label", False),
-            threshold=saved.get("threshold", 0.5),
+            multi_label=saved["multi_label"],
+            threshold=saved["threshold"],
         )
 
     @classmethod
@@ -453,7 +455,8 @@ def load_state(model: nn.Module, saved: Mapping[str, Any], source: str) -> None:
 
 def read_classifier(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns the content of a model file; see :meth:`VideoPredictor.from_file` for the errors."""
-    saved = read_checkpoint(path)
+    # earlier files do not say these two
+    saved: dict[str, Any] = {"multi_label": False, "threshold": 0.5, **read_checkpoint(path)}
     if saved.get("format") != FORMAT:
         is_lightning = "pytorch-lightning_version" in saved
         advice = (
@@ -478,4 +481,4 @@ def read_classifier(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(
             f"{os.fspath(path)} is a damaged model file: its labels are not all texts."
         )
-    return dict(saved)
+    return saved

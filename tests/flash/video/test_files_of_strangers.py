@@ -173,6 +173,28 @@ def checkpoint(folder: Path, hyper: dict[str, Any]) -> Path:
     return folder / "run.ckpt"
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"labels": ["a", 3]}, "its labels are not all texts"),
+        ({"model_state": {"a": 1}}, "Expected `'a'` to be a plain tensor with a name"),
+        (
+            {"model_state": {f"a{i}": torch.zeros(1 << 14) for i in range(600)}},
+            "weights that are not those of its network, x3d_xs",
+        ),
+        ({"multi_label": "no"}, "its 'multi_label' is str"),
+        ({"threshold": None}, "its 'threshold' is NoneType"),
+        ({"recipe": {"num_frames": 4}}, "Expected `recipe` to be made of"),
+    ],
+)
+def test_model_file_with_other_parts(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
+    path = tmp_path / "model.pt"
+    VideoClassifier(labels=["a", "b"], pretrained=False).save(path)
+    torch.save({**read_classifier(path), **change}, path)
+    with pytest.raises(ValueError, match=sentence):
+        VideoPredictor.from_file(path)
+
+
 def test_hyperparameters_of_old_are_not_read(tmp_path: Path) -> None:
     # Lightning takes these, too: they would go around what is checked
     path = saved(tmp_path)
