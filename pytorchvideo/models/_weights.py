@@ -22,6 +22,7 @@ __all__ = ["ClipRecipe", "Views", "Weights", "fetch", "load_checkpoint", "read_c
 
 # what a file may ask for: pixels, frames; channels, pathways
 _LARGEST, _MOST_PARTS = 1 << 16, 16
+_MOST_NUMBERS = 1 << 28  # of a clip: 1 GiB as float32, nine times 64 frames of 384x384
 
 # Range of the short side in training over the side in evaluation (arXiv 1711.07971, section 4: 256 to 320).
 _TRAIN_SIDE_RANGE = 1.25
@@ -197,7 +198,13 @@ class ClipRecipe:
         arguments: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }
-        return cls(**arguments)
+        recipe = cls(**arguments)
+        numbers = 3 * recipe.num_frames * recipe.side_size**2
+        if numbers > _MOST_NUMBERS:
+            got = f"{recipe.num_frames} of {recipe.side_size}x{recipe.side_size}"
+            wanted = f"such that a clip has at most {_MOST_NUMBERS:,} numbers, which are 1 GiB"
+            raise ValueError(expected("num_frames, side_size", wanted, got))
+        return recipe
 
 
 def _fits(name: str, value: Any) -> bool:

@@ -75,6 +75,15 @@ def test_a_recipe_of_a_file_has_sizes_that_a_machine_can_hold(name: str, value: 
         ClipRecipe.from_dict(given)
 
 
+def test_a_recipe_of_a_file_makes_no_clips_beyond_a_gibibyte() -> None:
+    # each number alone may be as large; 4 bytes for each of 3 x 64 x 1182 x 1182 are just below 2^30
+    given = {"num_frames": 64, "sampling_rate": 2, "side_size": 1182, "crop_size": 1182}
+    assert ClipRecipe.from_dict(given).side_size == 1182
+    for change in ({"side_size": 1183}, {"num_frames": 65}, {"side_size": 8192, "crop_size": None}):
+        with pytest.raises(ValueError, match=r"`num_frames, side_size` to be .* 1 GiB, but got '\d"):
+            ClipRecipe.from_dict(given | change)
+
+
 def test_evaluation_transform_is_the_closed_form() -> None:
     # A clip without detail stays flat under any resize, so the pipeline is its normalisation alone.
     levels = torch.arange(0, 250, 25, dtype=torch.float32)
