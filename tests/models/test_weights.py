@@ -80,7 +80,9 @@ def test_a_recipe_of_a_file_makes_no_clips_beyond_a_gibibyte() -> None:
     given = {"num_frames": 64, "sampling_rate": 2, "side_size": 1182, "crop_size": 1182}
     assert ClipRecipe.from_dict(given).side_size == 1182
     for change in ({"side_size": 1183}, {"num_frames": 65}, {"side_size": 8192, "crop_size": None}):
-        with pytest.raises(ValueError, match=r"`num_frames, side_size` to be .* 1 GiB, but got '\d"):
+        with pytest.raises(
+            ValueError, match=r"`num_frames, side_size` to be .* 1 GiB, but got '\d"
+        ):
             ClipRecipe.from_dict(given | change)
 
 
