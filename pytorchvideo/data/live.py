@@ -8,6 +8,7 @@ What is live goes on whether anybody keeps up with it or not. So a thread reads 
 is dropped and counted. A file waits: without ``realtime`` it is read when frames are taken, and nothing is dropped.
 """
 
+import math
 import os
 import statistics
 import threading
@@ -23,6 +24,7 @@ import torch
 
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data._decode._limits import MEMORY_LIMIT_BYTES, Limits
 from pytorchvideo.data._decode._pyav.live import (
     Decoded,
     LiveInput,
@@ -65,6 +67,7 @@ class FrameBuffer:
 
     Args:
         capacity: frames that are kept; one more drops the oldest.
+        most_bytes: that are kept; with more, the oldest are dropped down to the latest.
 
     >>> buffer = FrameBuffer(2)
     >>> for frame in "abc":
@@ -73,20 +76,27 @@ class FrameBuffer:
     (['b', 'c'], 1)
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, most_bytes: float = math.inf) -> None:
         if capacity < 1:
             raise ValueError(expected("capacity", ">= 1 frame", capacity))
-        self._frames: deque[Any] = deque(maxlen=capacity)
+        self._capacity, self._most_bytes = capacity, most_bytes
+        self._frames: deque[tuple[Any, int]] = deque()  # with their bytes
+        self._bytes = 0
         self._changed = threading.Condition()
         self._is_closed = False
         self._error: Exception | None = None
         self.dropped = 0
 
-    def put(self, frame: Any) -> None:
-        """Adds a frame."""
+    def put(self, frame: Any, num_bytes: int = 0) -> None:
+        """Adds a frame that takes so much memory."""
         with self._changed:
-            self.dropped += len(self._frames) == self._frames.maxlen
-            self._frames.append(frame)
+            self._frames.append((frame, num_bytes))
+            self._bytes += num_bytes
+            while len(self._frames) > 1 and (
+                len(self._frames) > self._capacity or self._bytes > self._most_bytes
+            ):
+                self._bytes -= self._frames.popleft()[1]
+                self.dropped += 1
             self._changed.notify()
 
     def close(self, error: Exception | None = None) -> None:
@@ -104,8 +114,9 @@ class FrameBuffer:
         with self._changed:
             while not self._frames and not self._is_closed:
                 self._changed.wait(0.5)  # without a limit, Ctrl+C would wait on some systems
-            frames = list(self._frames)
+            frames = [frame for frame, _ in self._frames]
             self._frames.clear()
+            self._bytes = 0
             if not frames and self._error is not None:
                 raise self._error
             return frames
@@ -124,6 +135,8 @@ class LiveVideo:
         buffer_sec: what is kept for who is slow, in seconds of the source.
         timeout_sec: without data from the network or a camera, after which it counts as lost.
         reconnects: attempts in a row to reach a source of the network again.
+        memory_limit_bytes: of the frames that wait to be taken, and of what a decoder may keep: see
+            :class:`~pytorchvideo.data.encoded_video.EncodedVideo`.
 
     Raises:
         FileNotFoundError, IsADirectoryError: there is no such file or camera, or it is a directory.
@@ -157,6 +170,7 @@ class LiveVideo:
         buffer_sec: float = 3.0,
         timeout_sec: float = 10.0,
         reconnects: int = 3,
+        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
     ) -> None:
         limits = {"buffer_sec": buffer_sec, "timeout_sec": timeout_sec}
         for name, value in limits.items():
@@ -164,6 +178,7 @@ class LiveVideo:
                 raise ValueError(expected(name, "> 0 seconds", value))
         if reconnects < 0:
             raise ValueError(expected("reconnects", ">= 0", reconnects))
+        self._memory = Limits(memory_limit_bytes)
         address = address_of(source if isinstance(source, int) else os.fspath(source), raw)
         self.name = address.name
         self.realtime = realtime if realtime is not None else not address.is_file
@@ -173,13 +188,14 @@ class LiveVideo:
         self.on_note: Callable[[str], None] = lambda sentence: None
         self._timeout_sec, self._reconnects = timeout_sec, reconnects
         self._transform = transform or torch.Tensor.contiguous
-        self._input = LiveInput(address, timeout_sec)
+        self._input = LiveInput(address, timeout_sec, self._memory)
         self._rate = float(self._input.rate or _DEFAULT_RATE)
         self.frame_sec = 1 / self._rate
         self._intervals: deque[float] = deque(maxlen=_INTERVALS)
         # what has a length can be played at its own speed
         self._plays = self.realtime and (address.is_file or self._input.duration_sec is not None)
-        self._buffer = FrameBuffer(min(_MOST_FRAMES, int(buffer_sec * self._rate) + 1))
+        capacity = min(_MOST_FRAMES, int(buffer_sec * self._rate) + 1)
+        self._buffer = FrameBuffer(capacity, memory_limit_bytes)
         self._skipped = 0
         self._is_damaged = False
         self._stopped = threading.Event()
@@ -217,7 +233,7 @@ class LiveVideo:
     def _fill(self) -> None:
         try:
             for frame in self._frames:
-                self._buffer.put(frame)
+                self._buffer.put(frame, frame.data.nbytes)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again where frames are taken
             self._buffer.close(error)
         else:
@@ -304,7 +320,7 @@ class LiveVideo:
             if self._stopped.wait(pause):
                 break
             try:
-                self._input = LiveInput(self._input.address, self._timeout_sec)
+                self._input = LiveInput(self._input.address, self._timeout_sec, self._memory)
             except VideoError as error:
                 why = str(error)
             else:

@@ -202,6 +202,27 @@ def test_the_buffer_keeps_the_newest_in_order(capacity: int, takes: list[bool]) 
     assert buffer.take() == []
 
 
+def test_the_buffer_keeps_no_more_than_its_bytes() -> None:
+    buffer = FrameBuffer(100, most_bytes=10)
+    for frame, num_bytes in (("a", 4), ("b", 4), ("c", 4), ("d", 2)):
+        buffer.put(frame, num_bytes)
+    assert (buffer.take(), buffer.dropped) == (["b", "c", "d"], 1)
+    buffer.put("e", 10)
+    buffer.put("f", 11)
+    assert (buffer.take(), buffer.dropped) == (["f"], 2)
+
+
+def test_large_pictures_are_refused(make_bomb: Callable[..., Path], make_video: MakeVideo) -> None:
+    with pytest.raises(VideoError, match=r"live\.mov: reading pictures of 16000x15000 pixels"):
+        LiveVideo(make_bomb("live.mov"))
+    path = make_video("plain.mp4", num_frames=20, fps=25, options={"bf": "2"})
+    enough = 60 * 48 * 64  # 20 pictures of 3 bytes a pixel
+    with pytest.raises(VideoError, match=r"plain\.mp4: reading pictures of 64x48 pixels"):
+        LiveVideo(path, memory_limit_bytes=enough - 1)
+    with LiveVideo(path, memory_limit_bytes=enough) as video:
+        assert len(all_frames(video)) == 20
+
+
 def test_the_buffer_hands_on_the_error_after_the_frames() -> None:
     buffer = FrameBuffer(2)
     buffer.put(1)
@@ -570,6 +591,7 @@ def test_the_mode_of_a_camera_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> N
         ({"buffer_sec": 0.0}, "buffer_sec"),
         ({"timeout_sec": float("nan")}, "timeout_sec"),
         ({"reconnects": -1}, "reconnects"),
+        ({"memory_limit_bytes": 0}, "memory_limit_bytes"),
     ],
 )
 def test_arguments(arguments: dict[str, Any], word: str) -> None:

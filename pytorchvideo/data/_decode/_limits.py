@@ -3,6 +3,7 @@
 
 import contextlib
 import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +11,29 @@ from dataclasses import dataclass
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode._types import VideoError
 
-MEMORY_LIMIT_BYTES = 8 << 30  # 10 s of 1080p at 30 frames a second as float32 are 7.5 GB
+VARIABLE = "PYTORCHVIDEO_MEMORY_LIMIT_BYTES"  # of the environment, for commands and what they start
+
+
+def default_memory_limit() -> int:
+    """Returns bytes: what the environment says, or 8 GiB, as 10 s of 1080p at 30 frames a second are 7.5 GB of float32.
+
+    Raises:
+        ValueError: the environment says something else than a number.
+    """
+    said = os.environ.get(VARIABLE, str(8 << 30))
+    if not said.isdecimal() or int(said) == 0:
+        raise ValueError(expected(VARIABLE, "a number of bytes > 0", said))
+    return int(said)
+
+
+MEMORY_LIMIT_BYTES = default_memory_limit()
 TIME_LIMIT_SEC = 600.0
 
 # What a decoder may keep: H.264 and HEVC refer to 16 pictures (ITU-T H.264 A.3.1, H.265 A.4.2), some wait to be shown.
 _KEPT_PICTURES = 20
+_ADVICE = (
+    f"Where the file is to be trusted, raise `memory_limit_bytes`, or {VARIABLE} for a command."
+)
 _PIXEL_BITS = 24  # of 4:2:0 with more than 8 bits a sample; some formats take more
 # 143 million pixels of 8 GiB: 16384x8704 and with it 16K, the largest pictures of any level of HEVC and AV1.
 _KEPT_BYTES_A_PIXEL = _KEPT_PICTURES * _PIXEL_BITS // 8
@@ -114,14 +133,13 @@ class Budget:
         """The error for a picture that a decoder refused without saying its size."""
         return LimitError(
             f"{self._subject}: a picture is damaged, or has more than the {self.limits.pixels:,} pixels that a limit "
-            f"of {_amount(self.limits.memory_bytes)} allows. Raise `memory_limit_bytes` if the file is to be trusted."
+            f"of {_amount(self.limits.memory_bytes)} allows. {_ADVICE}"
         )
 
     def _too_large(self, what: str, num_bytes: int) -> LimitError:
         return LimitError(
             f"{self._subject}: reading {what} may take {_amount(num_bytes)}, but the limit is "
-            f"{_amount(self.limits.memory_bytes)}. Ask for less, or raise `memory_limit_bytes` if the file is to be "
-            "trusted."
+            f"{_amount(self.limits.memory_bytes)}. {_ADVICE}"
         )
 
 

@@ -79,7 +79,7 @@ def test_huge_pictures_take_no_memory(
     found = json.loads(run.stdout)
     assert len(found["said"]) == len(bombs)
     for bomb, said in zip(bombs, found["said"], strict=True):
-        assert said.startswith(bomb.name) and "raise `memory_limit_bytes`" in said.lower()
+        assert said.startswith(bomb.name) and "raise `memory_limit_bytes`" in said
     assert all(
         "16000x15000" in said for said in found["said"][:2]
     )  # others tell no size beforehand
@@ -211,6 +211,21 @@ def test_a_limit_is_positive(make_video: Callable[..., Path]) -> None:
         ValueError, match="Expected `memory_limit_bytes` to be > 0 bytes, but got 0"
     ):
         EncodedVideo.from_path(make_video("video.mp4"), memory_limit_bytes=0)
+
+
+@pytest.mark.parametrize(("said", "limit"), [(None, 8 << 30), ("1000", 1000)])
+def test_the_environment_sets_the_default(
+    monkeypatch: pytest.MonkeyPatch, said: str | None, limit: int
+) -> None:
+    name = "PYTORCHVIDEO_MEMORY_LIMIT_BYTES"
+    monkeypatch.delenv(name, raising=False)
+    if said is not None:
+        monkeypatch.setenv(name, said)
+    assert _limits.default_memory_limit() == limit
+    for wrong in ("0", "8 GB", "-1", ""):
+        monkeypatch.setenv(name, wrong)
+        with pytest.raises(ValueError, match=f"Expected `{name}` to be a number of bytes > 0"):
+            _limits.default_memory_limit()
 
 
 def test_each_call_has_the_limit_to_itself_and_what_is_tried_again_counts_once() -> None:
