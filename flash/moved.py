@@ -4,6 +4,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from flash.run_config import absolute
 from flash.sources import Sources, list_labelled
@@ -12,6 +13,22 @@ from flash.sources import Sources, list_labelled
 def with_absolute_paths(sources: Sources) -> Sources:
     """Returns the same videos by absolute paths."""
     return _renamed(sources, {path: absolute(path) for path in _paths(sources)})
+
+
+def check_in_place(sources: Sources, data: str, run: Path) -> None:
+    """Raises a FileNotFoundError if no video of a run is where it was; URLs count as being there.
+
+    Args:
+        sources: of the run.
+        data: DATA as the run knows it.
+        run: folder of the run.
+    """
+    paths = _paths(sources)
+    if not any("://" in path or os.path.exists(path) for path in paths):
+        raise FileNotFoundError(
+            f"None of the {len(paths)} videos of the run in {run} is where it was, {data}; the first is {paths[0]}. "
+            "If they have moved, name the place where they are now with --data."
+        )
 
 
 def moved_to(sources: Sources, before: str, data: str) -> Sources:

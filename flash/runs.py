@@ -21,7 +21,7 @@ absolute: a run goes on from any working directory. One process at a time works 
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from rich.console import Console
 from flash.doctor import environment
 from flash.evaluation import evaluate_videos, write_json, write_predictions
 from flash.fitting import fit
-from flash.moved import moved_to, with_absolute_paths
+from flash.moved import check_in_place, moved_to, with_absolute_paths
 from flash.probe import train_probe
 from flash.progress import progress_bar
 from flash.report import Report, write_report
@@ -78,14 +78,7 @@ class RunFolder:
             raise FileNotFoundError(
                 f"{self.path} holds no run: there is no {self.config_file.name} in it."
             )
-        try:
-            values = json.loads(self.config_file.read_text(encoding="utf-8"))
-            return RunConfig(**values)
-        except (json.JSONDecodeError, TypeError) as error:
-            known = ", ".join(field.name for field in fields(RunConfig))
-            raise ValueError(
-                f"{self.config_file} is not the configuration of a run (expected {known})."
-            ) from error
+        return RunConfig.from_file(self.config_file)
 
     def model_file(self) -> Path:
         """Returns the file of the trained model.
@@ -263,6 +256,7 @@ def _known_split(folder: RunFolder, before: RunConfig, config: RunConfig) -> Sou
         return None
     sources = Sources.from_dict(json.loads(folder.split_file.read_text(encoding="utf-8")))
     if config.data == before.data:
+        check_in_place(sources, before.data, folder.path)
         return sources
     return moved_to(sources, before.data, config.data)
 

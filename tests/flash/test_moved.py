@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flash.moved import moved_to, names_below, with_absolute_paths
+from flash.moved import check_in_place, moved_to, names_below, with_absolute_paths
 from flash.sources import Sources
 
 NAMES = ("run/1.mp4", "run/2.mp4", "walk/1.mp4", "walk/bad.mp4")
@@ -76,6 +76,17 @@ def test_another_class_is_refused(tmp_path: Path) -> None:
 def test_what_is_not_there_at_all(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="There is no file and no folder"):
         moved_to(sources_in(tmp_path / "old"), str(tmp_path / "old"), str(tmp_path / "new"))
+
+
+def test_videos_that_are_gone_are_asked_for(tmp_path: Path) -> None:
+    sentence = (
+        f"None of the 4 videos of the run in here is where it was, {tmp_path / 'old'}; the first is "
+        f"{tmp_path / 'old/walk/1.mp4'}. If they have moved, name the place where they are now with --data."
+    )
+    with pytest.raises(FileNotFoundError, match=re.escape(sentence)):
+        check_in_place(sources_in(tmp_path / "old"), str(tmp_path / "old"), Path("here"))
+    made(tmp_path / "old", NAMES[1])  # single ones are skipped and listed, as in a run that begins
+    check_in_place(sources_in(tmp_path / "old"), str(tmp_path / "old"), Path("here"))
 
 
 def test_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

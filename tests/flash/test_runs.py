@@ -105,9 +105,14 @@ def test_run_folder_is_not_overwritten(tmp_path: Path) -> None:
         resumed(run, {"seed": 4})
     with pytest.raises(FileNotFoundError, match="is not finished"):
         run.model_file()
-    run.config_file.write_text('{"foo": 1}')
-    with pytest.raises(ValueError, match="is not the configuration of a run"):
-        run.read_config()
+    for damaged, says in (
+        ('{"foo": 1}', "is not the configuration of a run"),
+        ('{"data": 3}', "config.json: .*data.* of the type str"),
+        ("{", "config.json"),
+    ):
+        run.config_file.write_text(damaged)
+        with pytest.raises(ValueError, match=says):
+            run.read_config()
     with pytest.raises(FileNotFoundError, match="holds no run"):
         RunFolder(tmp_path).read_config()
 
@@ -240,6 +245,9 @@ def test_a_moved_run_goes_on_from_elsewhere_beyond_its_end(
     refused = invoke("train", "--resume", str(run.path), "--epochs", "0")
     assert refused.exit_code == 2
     assert "was started with epochs=1, but got 0. More of them extend it" in refused.stderr
+    forgotten = invoke("train", "--resume", str(run.path))
+    assert forgotten.exit_code == 2
+    assert "If they have moved, name the place where they are now with --data." in forgotten.stderr
     held_out = json.loads(run.split_file.read_text())["val"]
     Path(held_out[0][0].replace("here/data", "there/videos")).rename(tmp_path / "a.mp4")
     moved = ["train", "--resume", "../here/run", "--data", "videos", "--epochs", "2"]
