@@ -25,6 +25,16 @@ class Screen(Console):
         return super().render_str(visible(text), **{**options, "emoji": False})
 
 
+def answer_screen() -> Screen:
+    """What answers are printed on; brackets in a path are no markup."""
+    return Screen(highlight=False, markup=False)
+
+
+def progress_screen() -> Screen:
+    """What progress and remarks are printed on: standard error."""
+    return Screen(stderr=True)
+
+
 def visible(text: str) -> str:
     r"""A text in which characters that command a terminal, or turn the order of others round, are escapes.
 

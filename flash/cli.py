@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -23,7 +22,14 @@ from flash import _kept, cli_embeddings, cli_export, cli_stream, cli_timeline, c
 from flash import _options as opt
 from flash._errors import BAD_INPUT, Commands, UserError, named, say, user_errors
 from flash._interrupts import going_on, run
-from flash._printing import print_answer, print_results, zoo_table
+from flash._printing import (
+    answer_screen,
+    print_answer,
+    print_results,
+    progress_screen,
+    visible,
+    zoo_table,
+)
 from pytorchvideo._checks import expected
 
 if TYPE_CHECKING:
@@ -54,22 +60,14 @@ def _options() -> None:
     """Train, evaluate and use video classifiers."""
 
 
-def _progress_console() -> Console:
-    return Console(stderr=True)
-
-
-def _answer_console() -> Console:
-    return Console(highlight=False, markup=False)  # a path may have brackets
-
-
 @app.command()
 def demo(out: opt.DemoOut = Path("demo"), seed: opt.Seed = 0) -> None:
     """Write a small labelled set of videos, train on it, evaluate, predict, report."""
     from flash.demo import run_demo
 
-    answer = _answer_console()
+    answer = answer_screen()
     going_on(lambda: f"the same command starts anew what is in {out}.")
-    result = run_demo(out, seed=seed, console=_progress_console())
+    result = run_demo(out, seed=seed, console=progress_screen())
     print_results(answer, result.summary.results, result.summary.labels)
     answer.print(f"unseen clip {result.files.unseen} ({result.files.unseen_label}):")
     for label, score in result.unseen:
@@ -113,14 +111,14 @@ def evaluate(
         clips=clips,
         views=views,
         out=out,
-        console=_progress_console(),
+        console=progress_screen(),
     )
     for path, reason in found.skipped:
         say(f"skipped {path}: {reason}")
     if as_json:
         typer.echo(json.dumps(found.to_dict(top_k), indent=1))
         return
-    print_results(_answer_console(), found.results, found.labels, top_k)
+    print_results(answer_screen(), found.results, found.labels, top_k)
 
 
 @app.command()
@@ -171,7 +169,7 @@ def predict(
         answer["labels"] = [{"label": label, "score": score} for label, score in best]
         answers.append(answer | ({"timeline": rows} if timeline else {}))
         if not as_json:
-            print_answer(_answer_console(), video, best, rows)
+            print_answer(answer_screen(), video, best, rows)
     if as_json:
         typer.echo(json.dumps(answers, indent=1))
     if bad:
@@ -242,7 +240,7 @@ def models(as_json: opt.AsJson = False) -> None:
         ]
         typer.echo(json.dumps(rows, indent=1))
         return
-    _answer_console().print(zoo_table(zoo))
+    answer_screen().print(zoo_table(zoo))
 
 
 @app.command()
@@ -259,12 +257,12 @@ def check(
     """
     from flash.scan import scan
 
-    found = scan(data, jobs=jobs, console=_progress_console(), out=out, quarantine=quarantine)
+    found = scan(data, jobs=jobs, console=progress_screen(), out=out, quarantine=quarantine)
     bad = [entry for entry in found if not entry.good]
     if as_json:
         typer.echo(json.dumps([entry.to_dict() for entry in found], indent=1))
     else:
-        console = _answer_console()
+        console = answer_screen()
         for entry in bad:
             console.print(f"bad: {named(entry.path, str(entry.reason))}", soft_wrap=True)
         odd = [entry for entry in found if entry.finding is not None]
@@ -309,9 +307,11 @@ def prepare(
         TrainingFormat(short_side or None, gop, crf, preset.value, audio),
         jobs=jobs,
         limits={"max_bytes": int(max_size * 1e6), "max_count": max_count},
-        console=_progress_console(),
+        console=progress_screen(),
     )
-    typer.echo(json.dumps(summary.to_dict(), indent=1) if as_json else "\n".join(summary.lines()))
+    typer.echo(
+        json.dumps(summary.to_dict(), indent=1) if as_json else visible("\n".join(summary.lines()))
+    )
 
 
 @app.command()
@@ -328,9 +328,9 @@ def doctor(as_json: opt.AsJson = False) -> None:
             mark = "ok" if finding.works else ("BROKEN" if finding.required else "–")
             style = "green" if finding.works else ("bold red" if finding.required else "dim")
             table.add_row(Text(mark, style=style), finding.name, finding.detail)
-        _answer_console().print(table)
+        answer_screen().print(table)
         if mend := advice(findings):
-            _answer_console().print(mend, soft_wrap=True)
+            answer_screen().print(mend, soft_wrap=True)
     if any(finding.required and not finding.works for finding in findings):
         raise typer.Exit(1)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from flash import _options as opt
 from flash._errors import BAD_INPUT, say
+from flash._printing import progress_screen, visible
 
 if TYPE_CHECKING:
     from flash.video.predict import VideoPredictor
@@ -80,7 +80,7 @@ def embed(
     with alone_at(out):
         predictor = _predictor(asked)
         files = [file for source in videos for file in videos_of(source)]
-        with progress_bar(Console(stderr=True)) as bar:
+        with progress_bar(progress_screen()) as bar:
             task = bar.add_task("embed", total=len(files), note="")
             found, skipped = embedding.embed(
                 predictor,
@@ -138,7 +138,7 @@ def search(file: _File, video: _Query, top: opt.Top = 5, as_json: opt.AsJson = F
         return
     for row in answers:
         span = f"{row['start_sec']:.2f}-{row['end_sec']:.2f} s"
-        typer.echo(f"{row['score']:.3f}  {span}  {row['video']}")
+        typer.echo(visible(f"{row['score']:.3f}  {span}  {row['video']}"))
 
 
 def probe(

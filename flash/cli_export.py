@@ -13,6 +13,7 @@ from rich.table import Table
 
 from flash import _options as opt
 from flash._errors import say
+from flash._printing import answer_screen
 
 if TYPE_CHECKING:
     from flash.exporting import Exported
@@ -160,7 +161,7 @@ def export(
     if as_json:
         typer.echo(json.dumps(done.info.to_dict(), indent=1))
         return
-    _print(Console(highlight=False, markup=False), done)
+    _print(answer_screen(), done)
 
 
 def _print(console: Console, done: "Exported") -> None:

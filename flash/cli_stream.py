@@ -13,6 +13,7 @@ import typer
 from flash import _options as opt
 from flash._errors import say
 from flash._interrupts import going_on
+from flash._printing import visible
 from pytorchvideo._checks import expected
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def _follow(
             summary.add(answer)
             if drawn is not None:
                 drawn.lines = [f"{label}  {score:.0%}" for label, score in answer.labels]
-            typer.echo(json.dumps(answer.to_dict()) if as_json else _line(answer))
+            typer.echo(json.dumps(answer.to_dict()) if as_json else visible(_line(answer)))
         return summary.answers
     finally:
         video.close()

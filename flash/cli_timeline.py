@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from flash import _kept
 from flash import _options as opt
 from flash._errors import say
 from flash._interrupts import going_on
+from flash._printing import progress_screen, visible
 
 _Video = Annotated[str, typer.Argument(metavar="VIDEO", help="A video file.", show_default=False)]
 _Out = Annotated[
@@ -85,7 +85,7 @@ def timeline(
         top_k=top,
         min_score=min_score,
         resume=resume,
-        console=Console(stderr=True),
+        console=progress_screen(),
     )
     gaps = list(made.gaps())
     if gaps:
@@ -99,4 +99,4 @@ def timeline(
         return
     for segment in made.segments():
         span = f"{clock(segment.start_sec)}-{clock(segment.end_sec)}"
-        typer.echo(f"{span}  {segment.score:.3f}  {segment.label}")
+        typer.echo(visible(f"{span}  {segment.score:.3f}  {segment.label}"))

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
 
 from flash import _kept
 from flash import _options as opt
 from flash._errors import say
 from flash._interrupts import going_on
-from flash._printing import print_results
+from flash._printing import answer_screen, print_results, progress_screen
 
 
 def add_to(app: typer.Typer) -> None:
@@ -80,8 +79,8 @@ def train(
         config = RunConfig(**asked)
     else:
         raise ValueError("Expected DATA: a folder of videos per class, or a list file.")
-    summary = runs.train(config, out, resume=resume, console=Console(stderr=True))
-    answer = Console(highlight=False, markup=False)
+    summary = runs.train(config, out, resume=resume, console=progress_screen())
+    answer = answer_screen()
     print_results(answer, summary.results, summary.labels, top_k)
     for path, reason in summary.skipped:
         say(f"skipped {path}: {reason}")

@@ -6,6 +6,7 @@ by one as they are decoded, so that a clip of them is never held in full size. F
 RGB, if that is wanted, since its pixels are not the same.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,8 @@ FrameTransform = Callable[[torch.Tensor], torch.Tensor | None]
 
 # Below 720p clips take little, and are scaled as fast whole; above, single frames, which stay in the cache, are faster.
 _SMALL_PIXELS = 500_000
+# Of a scaled frame: 1.6 GB as float32. A long and thin one grows by the square of what its short side grows by.
+_MOST_PIXELS = 1 << 27
 _SAME_FOR_EVERY_PIXEL = (ConvertUint8ToFloat, Div255, Normalize, NormalizeVideo)
 
 
@@ -141,7 +144,7 @@ def frame_scale(
 
     A clip of frames that went through it passes the transform with the same result, up to the rounding of float32:
     what is divided and normalised before the scale is so after it, see ``_steps.py``, and torch sums in another order
-    for another number of planes. So small frames, which need not be scaled alone, are left as they are.
+    for another number of planes. So small frames, which need not be scaled alone, and stay small, are left as they are.
 
     Args:
         transform: any sample transform, or None; see :func:`temporal_frame_filter`.
@@ -151,7 +154,7 @@ def frame_scale(
 
     Returns:
         A function from a frame (C, 1, H, W) to the scaled one, and to None for a small one; or None where the
-        transform does something else first.
+        transform does something else first. It raises a ValueError for a frame that would be enormous.
 
     >>> scale = frame_scale(ApplyTransformToKey("video", ShortSideScale(256)))
     >>> scale(torch.zeros(3, 1, 1080, 1920)).shape, scale(torch.zeros(3, 1, 240, 320))
@@ -169,7 +172,14 @@ def frame_scale(
     step, size = found
 
     def scale(frame: torch.Tensor) -> torch.Tensor | None:
-        if frame.shape[-2] * frame.shape[-1] <= _SMALL_PIXELS:
+        height, width = frame.shape[-2:]
+        scaled = math.prod(scaled_size(height, width, size))
+        if scaled > _MOST_PIXELS:
+            raise ValueError(
+                f"Expected frames that have at most {_MOST_PIXELS:,} pixels when their short side is scaled to {size}, "
+                f"but got frames of {width}x{height}, which would have {scaled:,}. Crop or pad them before."
+            )
+        if max(height * width, scaled) <= _SMALL_PIXELS:
             return None
         return short_side_scale(frame, size, step.interpolation, step.backend)
 

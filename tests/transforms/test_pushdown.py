@@ -215,6 +215,16 @@ def test_small_frames_are_left_whole() -> None:
     assert again is None
 
 
+def test_long_thin_frames_that_become_large_are_scaled_one_by_one() -> None:
+    """Their pixels grow by the square of their short side: all of a clip took 26 GB for a few bytes of video."""
+    scale = frame_scale(ApplyTransformToKey("video", ShortSideScale(64)))
+    assert scale is not None
+    scaled = scale(torch.zeros(3, 1, 2, 400))
+    assert scaled is not None and scaled.shape == (3, 1, 64, 12_800)
+    with pytest.raises(ValueError, match="short side is scaled to 64, but got frames of 70000x2"):
+        scale(torch.zeros(1, 1, 2, 70_000))
+
+
 def test_a_clip_is_read_with_what_its_transform_looks_at() -> None:
     reading = clip_reading(on_video(tv.Compose([SUBSAMPLE, Div255(), ShortSideScale(256)])))
     assert reading["frame_filter"](list(range(10))) == [0, 3, 6, 9]
