@@ -98,7 +98,7 @@ def sentence_of(error: Exception) -> str | None:
     if isinstance(error, OSError):
         if error.strerror and error.filename:
             return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}."
-        return _one_line(str(error))
+        return _one_line(error.strerror or str(error))
     if isinstance(error, (ValueError, RuntimeError, KeyError)) and _is_ours(error.__traceback__):
         return _one_line(str(error.args[0]) if error.args else str(error))
     return None

@@ -3,15 +3,18 @@
 
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.trainer.states import TrainerFn
 
 from pytorchvideo._checks import expected
+from pytorchvideo._files import whole_file
 
 _KEY = "random_state"
 
@@ -47,6 +50,25 @@ class RandomState(pl.Callback):
         if self._loaded is not None and trainer.fit_loop.restarted_mid_epoch:
             set_random_state(self._loaded)
         self._loaded = None
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes each checkpoint in the place of the old one in one step, after all of it has reached the disk.
+
+    Lightning's own passes through the folder for temporary files, and copies from there if that is another disk.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        """Writes a file; see Lightning's ``CheckpointIO``. URLs are left to Lightning."""
+        if storage_options is not None or "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(target) as part:
+            torch.save(checkpoint, part)
 
 
 def get_random_state() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from flash.export_source import Source
 from flash.scan import videos_of
 from flash.video.predict import VideoPredictor
 from pytorchvideo._checks import expected
+from pytorchvideo._files import whole_file
 from pytorchvideo._locks import alone_in
 from pytorchvideo.accelerator.deployment.artefact import (
     INFO,
@@ -234,7 +235,8 @@ def time_variants(
     clip = list(x) if predictor.recipe.pathway_ratio is not None else x[0]
     with TemporaryDirectory() as temporary:
         file = Path(temporary, "model.pt")
-        torch.save(predictor.model, file)
+        with whole_file(file) as part:
+            torch.save(predictor.model, part)
         loaders: dict[str, Callable[[], Step]] = {"eager": partial(_eager, file, clip, False)}
         if compiled:
             loaders["compiled"] = partial(_eager, file, clip, True)

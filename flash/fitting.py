@@ -22,7 +22,6 @@ from flash.sources import Skipped, Sources
 from flash.trainer import Trainer
 from flash.video.data import VideoClassificationData
 from flash.video.model import VideoClassifier
-from pytorchvideo._files import whole_file
 
 _WARMUP = 0.15  # share of the steps
 _METRICS = {
@@ -80,11 +79,9 @@ class RunRecorder(pl.Callback):
         meter = self.progress.meter
         row["clips_per_second"], row["waiting"] = meter.clips_per_second, meter.waiting
         self.history.append(row)
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         # before saving: a checkpoint holds the state that the next epoch starts from
         seed_epoch(self.seed, trainer.current_epoch + 1)
-        with whole_file(self.checkpoint) as part:
-            trainer.save_checkpoint(part)
+        trainer.save_checkpoint(self.checkpoint)
 
 
 def seed_epoch(seed: int, epoch: int) -> None:

@@ -10,7 +10,6 @@ last digit.
 
 import itertools
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pytorchvideo._files import append, write_whole
 from pytorchvideo._text import MAX_LINE, parse_json
 
 #: With more classes than this, only the best of each clip are kept.
@@ -101,7 +101,7 @@ class ClipFile:
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Starts the file anew with what was asked for."""
-        self._write("w", json.dumps(settings) + "\n")
+        write_whole(self.path, json.dumps(settings) + "\n")
 
     def settings(self) -> dict[str, Any] | None:
         """Returns what was asked for; None where there is no file, or one without a complete first line."""
@@ -139,19 +139,13 @@ class ClipFile:
 
     def add(self, clips: Sequence[TimelineClip]) -> None:
         """Adds clips, which are on the disk when this returns."""
-        self._write("a", "".join(clip.to_line() for clip in clips))
+        append(self.path, "".join(clip.to_line() for clip in clips))
 
     def __iter__(self) -> Iterator[TimelineClip]:
         with self.path.open(encoding="utf-8") as file:
             file.readline()
             for line in file:
                 yield TimelineClip.from_line(line)
-
-    def _write(self, mode: str, text: str) -> None:
-        with self.path.open(mode, encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
 
 
 def _is_whole(line: bytes) -> bool:

@@ -4,7 +4,7 @@
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -12,8 +12,9 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from flash.callbacks import RandomState, averaging, stopping
+from flash.callbacks import RandomState, WholeCheckpoints, averaging, stopping
 from flash.finetuning import resolve_strategy
 from flash.outputs import Output, answers, resolve_output
 from flash.task import Task
@@ -65,6 +66,9 @@ class Trainer(pl.Trainer):
         if early_stopping is not None:
             callbacks.append(stopping(early_stopping))
         super().__init__(**{**kwargs, "callbacks": [RandomState(), *callbacks]})
+        with suppress(NotImplementedError):  # of strategies that write folders
+            if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
+                self.strategy.checkpoint_io = WholeCheckpoints()
 
     def fit(
         self,

@@ -4,13 +4,16 @@
 import contextlib
 import errno
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_LEAST_FREE = 1 << 16  # bytes; writers that hide the reason stop with about so much left
+_FULL = (errno.ENOSPC, errno.EDQUOT, 112)  # the last is Windows' own
+# What writers in C++ say of any failure, and the bytes that a full disk may have left when they stop.
+_SILENT = ("iostream error", "inline_container.cc", "PytorchStreamWriter")
+_LEAST_FREE = 1 << 16
 _unfinished: set[Path] = set()  # what this process is writing
 
 
@@ -43,9 +46,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         part.replace(target)
         _reach_disk(target.parent)
     except Exception as error:
-        if _is_full(error, target.parent):
-            said = f"The disk of {target.parent} is full; {target.name} was not written."
-            raise OSError(errno.ENOSPC, said) from error
+        if (said := write_error(error, target)) is not None:
+            raise said from error
         raise
     finally:
         with contextlib.suppress(OSError):
@@ -74,6 +76,29 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> Path:
     return target
 
 
+def append(path: str | os.PathLike[str], text: str) -> None:
+    """Adds text in UTF-8 to a file; it is on the disk when this returns.
+
+    Raises:
+        OSError: it cannot be written, and the file is as before; a full disk is named.
+    """
+    target = Path(path)
+    try:
+        with open(target, "ab", buffering=0) as file:
+            end, rest = file.tell(), memoryview(text.encode("utf-8", "surrogateescape"))
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
+            except BaseException:
+                file.truncate(end)
+                raise
+    except OSError as error:
+        if (said := write_error(error, target)) is not None:
+            raise said from error
+        raise
+
+
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Makes the folder of a file, and leaves what the file holds as it is.
 
@@ -94,12 +119,44 @@ def _part_of(target: Path) -> Path:
     return target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.part")
 
 
-def _is_full(error: Exception, folder: Path) -> bool:
-    """Whether a full disk is what an error is about; writers of torch and safetensors do not say so."""
+def write_error(
+    error: BaseException, target: Path, *, least_free: int = _LEAST_FREE
+) -> OSError | None:
+    """Returns the error of which a failed writing of a file should speak: of a full disk, or of a limit of sizes.
+
+    Args:
+        error: with those that it came from.
+        target: the file.
+        least_free: bytes; with fewer, the disk is full for a writer that does not say what has failed.
+
+    Returns:
+        None where something else is behind it.
+    """
+    behind: BaseException | None = error
+    while behind is not None:
+        number = _number_of(behind)
+        if number == errno.EFBIG:
+            return OSError(number, os.strerror(number), os.fspath(target))
+        if number in _FULL or (number is None and _is_full(behind, target.parent, least_free)):
+            said = f"The disk of {target.parent} is full; {target.name} was not written."
+            return OSError(errno.ENOSPC, said)
+        behind = behind.__cause__ or behind.__context__
+    return None
+
+
+def _number_of(error: BaseException) -> int | None:
+    """The number that the system gave an error, also where it stands only in the text of a writer in Rust."""
     if isinstance(error, OSError):
-        return error.errno in _FULL
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return None if found is None else int(found[1])
+
+
+def _is_full(error: BaseException, folder: Path, least_free: int) -> bool:
+    if not any(sign in str(error) for sign in _SILENT):
+        return False
     try:
-        return shutil.disk_usage(folder).free < _LEAST_FREE
+        return shutil.disk_usage(folder).free < least_free
     except OSError:
         return False
 

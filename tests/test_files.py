@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files are complete or not there, whatever happens while they are written."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -8,12 +9,16 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
 
 from pytorchvideo import _files
-from pytorchvideo._files import check_writable, whole_file, write_whole
+from pytorchvideo._files import append, check_writable, whole_file, write_whole
 
 
 def test_text_bytes_and_folders(tmp_path: Path) -> None:
@@ -43,14 +48,75 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(OSError, match=sentence), whole_file(file) as part:  # noqa: PT012
         part.write_text("n")
         raise RuntimeError("PytorchStreamWriter failed writing file")
+    # on the same disk
+    for error in (ValueError("no"), RuntimeError("shapes do not match")):
+        with pytest.raises(type(error), match=str(error)), whole_file(file):
+            raise error
     assert file.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
 
 
+@contextlib.contextmanager
+def small_files() -> Iterator[None]:
+    """Files of at most 100,000 bytes, as ``ulimit -f`` has it; see setrlimit(2)."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+
+
+def test_a_limit_of_sizes_names_the_file(tmp_path: Path) -> None:
+    file = write_whole(tmp_path / "a.txt", "old")
+    with small_files(), pytest.raises(OSError, match="File too large"):
+        write_whole(file, bytes(400_000))
+    with (
+        small_files(),
+        pytest.raises(OSError, match="File too large") as caught,
+        whole_file(file) as part,
+    ):
+        save_file({"a": torch.zeros(100_000)}, part)
+    assert caught.value.filename == str(file)
+    assert file.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_what_is_added(tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    append(file, "ä\n")
+    append(file, "b\n")
+    assert file.read_bytes() == "ä\nb\n".encode()
+    with small_files(), pytest.raises(OSError, match="File too large") as caught:
+        append(file, "c" * 400_000)
+    assert caught.value.filename == str(file)
+    assert file.read_bytes() == "ä\nb\n".encode()
+    if Path("/dev/full").exists():
+        (tmp_path / "full").symlink_to("/dev/full")
+        with pytest.raises(OSError, match=rf"The disk of {tmp_path} is full; full was not written"):
+            append(tmp_path / "full", "a")
+
+
+def with_torch(path: Path) -> None:
+    with path.open("wb") as file:
+        torch.save(torch.zeros(100_000), file)
+
+
+def with_pillow(path: Path) -> None:
+    Image.effect_noise((300, 300), 9).save(path, "png")
+
+
+def with_python(path: Path) -> None:
+    path.write_bytes(b"1")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_the_error_of_a_real_full_device(tmp_path: Path) -> None:
+@pytest.mark.parametrize("write", [with_torch, with_pillow, with_python])
+def test_the_error_of_a_real_full_device(tmp_path: Path, write: Callable[[Path], None]) -> None:
     with pytest.raises(OSError, match="is full"), whole_file(tmp_path / "a") as part:  # noqa: PT012
         part.symlink_to("/dev/full")
-        part.write_bytes(b"1")
+        write(part)
     assert os.listdir(tmp_path) == []
 
 

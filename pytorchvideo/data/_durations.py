@@ -2,6 +2,7 @@
 """How long the videos of a data set are, and how many frames they show a second: asked once and kept on request."""
 
 import json
+import logging
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,8 @@ from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.clip_sampling import exact_seconds
 
 _DURATION = re.compile(r"\d{1,40}(/0*[1-9]\d{0,39})?")
+
+logger = logging.getLogger(__name__)
 
 
 class Length(NamedTuple):
@@ -57,7 +60,10 @@ def read_lengths(
             for path, length in found.items()
             if length is not None
         }
-        write_whole(Path(cache), json.dumps(known | entries))
+        try:
+            write_whole(Path(cache), json.dumps(known | entries))
+        except OSError as error:  # the lengths are known, all the same
+            logger.warning("No durations can be kept in %s: %s.", cache, error)
     return [found[path] for path in paths]
 
 

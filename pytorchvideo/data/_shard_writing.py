@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import fsspec
 
 from pytorchvideo._checks import expected
-from pytorchvideo._files import whole_file, write_whole
+from pytorchvideo._files import append, whole_file, write_whole
 from pytorchvideo._locks import alone_in
 from pytorchvideo.data.labeled_video_paths import NO_LABEL, LabeledVideoPaths
 
@@ -226,17 +226,11 @@ class _ShardWriter:
             size = (self._folder / name).stat().st_size
             shard = {"shard": name, "bytes": size}
             shard |= {"samples": self._samples, "sources": self._sources}
-            self._note(shard)
+            append(self._folder / RECORD, json.dumps(shard) + "\n")
         elif len(shard["sources"]) != len(self._sources):
             raise self._other(f"{name} holds videos that are not among them")
         self._index[name] = {"bytes": shard["bytes"], "samples": shard["samples"]}
         self._samples, self._sources, self._bytes = [], [], 0
-
-    def _note(self, shard: dict[str, Any]) -> None:
-        with open(self._folder / RECORD, "ab") as record:
-            record.write(json.dumps(shard).encode() + b"\n")
-            record.flush()
-            os.fsync(record.fileno())
 
     def finish(self, class_names: list[str] | None) -> None:
         """Completes the last shard, and writes the index."""

@@ -17,7 +17,7 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
-from pytorchvideo._files import write_whole
+from pytorchvideo._files import append, write_whole
 from pytorchvideo._locks import alone_in
 from pytorchvideo._processes import end, follow_parent, shielded
 from pytorchvideo.data._decode import VideoError
@@ -126,12 +126,10 @@ class Preparation:
             known = {done.source for done in self.finished}
             todo = [path for path in self.videos if path not in known]
             self._write_log()
-            with open(self.target / LOG, "a", encoding="utf-8") as log:
-                for done in self._encode(todo, jobs or os.cpu_count() or 1):
-                    log.write(json.dumps(asdict(done)) + "\n")
-                    log.flush()
-                    self.finished.append(done)
-                    yield done
+            for done in self._encode(todo, jobs or os.cpu_count() or 1):
+                append(self.target / LOG, json.dumps(asdict(done)) + "\n")
+                self.finished.append(done)
+                yield done
             self._copy_lists()
 
     def _encode(self, todo: list[str], jobs: int) -> Iterator[PreparedVideo]:

@@ -303,6 +303,16 @@ def test_durations_are_kept_until_a_file_changes(
         opened()
 
 
+def test_durations_that_cannot_be_kept_are_known_all_the_same(
+    make_video: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_video("a/1.mp4", folder=tmp_path / "videos", num_frames=30)
+    (tmp_path / "file").touch()
+    cache = tmp_path / "file" / "durations.json"
+    assert len(make(tmp_path / "videos", "uniform", 0.5, durations_cache=cache)) == 2
+    assert f"No durations can be kept in {cache}: " in caplog.text
+
+
 def test_a_quarantine_list_holds_any_name(tmp_path: Path) -> None:
     names = [
         "a b.mp4",

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the trainer adds to a run: averages, stopping, resuming, layouts, precision, accumulation."""
 
+import errno
+import os
 import random
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -284,3 +287,27 @@ def test_compiled_backbone_learns_the_same() -> None:
 def test_gpus_of_old(gpus: Any, accelerator: str, devices: Any) -> None:
     found = _devices(gpus, {})
     assert found == {"accelerator": accelerator, "devices": devices}
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))  # Lightning's way leads here
+    run = trainer()
+    run.fit(Net(), fixed())
+    run.save_checkpoint(tmp_path / "run" / "last.ckpt")
+    before = (tmp_path / "run" / "last.ckpt").read_bytes()
+    save = torch.save
+
+    def half(content: Any, file: Path) -> None:
+        save(content, file)
+        os.truncate(file, 1000)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(
+        OSError, match=rf"The disk of {tmp_path / 'run'} is full; last\.ckpt was not"
+    ):
+        run.save_checkpoint(tmp_path / "run" / "last.ckpt")
+    assert os.listdir(tmp_path / "run") == ["last.ckpt"]
+    assert (tmp_path / "run" / "last.ckpt").read_bytes() == before

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """PyTorch's own artefacts: a graph that torch runs, and a library compiled ahead of time (AOTInductor)."""
 
+import io
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from pytorchvideo._files import write_whole
 from pytorchvideo.accelerator.deployment._errors import export_errors
 from pytorchvideo.accelerator.deployment._program import Inputs, make_program
 
@@ -27,7 +29,9 @@ def export_torch(
         ExportError: the model could not be exported.
     """
     program = make_program(model, example, runtime="torch-export", dynamic_batch=dynamic_batch)
-    torch.export.save(program, file)
+    content = io.BytesIO()  # torch's writer of files ends the process where the disk is full
+    torch.export.save(program, content)
+    write_whole(file, content.getvalue())
 
 
 def load_torch(

@@ -34,7 +34,7 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import check_choice, expected
-from pytorchvideo._files import write_whole
+from pytorchvideo._files import write_error, write_whole
 from pytorchvideo._text import read_object
 from pytorchvideo.accelerator.deployment.runtimes import RUNTIMES, Inputs, Positional, Precision
 from pytorchvideo.models._weights import ClipRecipe
@@ -148,14 +148,24 @@ def write_artefact(
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{_MODEL.rstrip('.')}{runtime.suffix}"
     pathways = None if info.recipe.pathway_ratio is None else len(example)
-    runtime.export(
-        Positional(model, pathways),
-        example,
-        file,
-        precision=info.precision,
-        calibration=calibration,
-        dynamic_batch=info.dynamic_batch,
-    )
+    before = set(folder.glob(f"{_MODEL}*"))
+    try:
+        runtime.export(
+            Positional(model, pathways),
+            example,
+            file,
+            precision=info.precision,
+            calibration=calibration,
+            dynamic_batch=info.dynamic_batch,
+        )
+    except BaseException as error:
+        weights = sum(p.numel() * p.element_size() for p in model.parameters())
+        said = write_error(error, file, least_free=weights)  # while the disk is as it was
+        for part in set(folder.glob(f"{_MODEL}*")) - before:
+            part.unlink()
+        if said is not None:
+            raise said from error
+        raise
     shapes = tuple(tuple(x.shape) for x in example)
     info = replace(info, file=file.name, input_shapes=shapes, sha256=_sha256(folder))
     write_info(info, folder)

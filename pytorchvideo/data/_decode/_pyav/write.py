@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames and sound into a file."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 
-from pytorchvideo._files import whole_file
+from pytorchvideo._files import whole_file, write_error
 from pytorchvideo.data._decode._pyav.files import file_address
 
 _CHUNK = 1024  # samples of a frame of sound, what AAC takes
@@ -113,9 +114,14 @@ class TimedVideo:
         # fragments: an index at the end would be kept in memory until then
         self._path = path
         options = {"flush_packets": "1"}
-        if path.suffix.lower() == ".mp4":
+        is_mp4 = path.suffix.lower() == ".mp4"
+        if is_mp4:
             options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"
-        self._container = av.open(file_address(path), "w", options=options)
+        # FFmpeg does not say whether the end of a fragmented file could be written, Python does
+        self._file = path.open("wb")
+        self._container = av.open(
+            self._file, "w", format="mp4" if is_mp4 else "matroska", options=options
+        )
         self._stream: Any = None
         self._last: int | None = None
 
@@ -138,9 +144,18 @@ class TimedVideo:
         self._mux(frame)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
-        try:
+        with self._naming():
             self._container.mux(self._stream.encode(frame))
-        except av.error.FFmpegError as error:
+            self._file.flush()
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Says of an error which file could not be written."""
+        try:
+            yield
+        except (av.error.FFmpegError, OSError) as error:
+            if (said := write_error(error, self._path)) is not None:
+                raise said from error
             raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def _open(self, height: int, width: int) -> None:
@@ -153,6 +168,7 @@ class TimedVideo:
 
     def close(self) -> None:
         """Completes the file."""
-        if self._stream is not None:
-            self._mux(None)
-        self._container.close()
+        with self._naming(), self._file:
+            if self._stream is not None:
+                self._mux(None)
+            self._container.close()
