@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flash.loading import load_predictor, read_names
+from flash.loading import load_predictor, of_zoo
 from flash.run_config import sized
 from flash.runs import RunFolder
 from flash.sources import Sources
 from flash.video.backbones import HUGGING_FACE
 from flash.video.predict import VideoPredictor, load_state, read_classifier, rebuild_classifier
-from pytorchvideo.models._registry import create_model, model_entry
+from pytorchvideo.models._registry import model_entry
 from pytorchvideo.models._weights import ClipRecipe
 
 
@@ -66,20 +66,9 @@ def load_source(
         if frames is not None or crop is not None:
             raise ValueError(f"Expected {model} without --frames and --crop: it has one size.")
         return Source(model, load_predictor(model=model, weights=weights, labels=labels))
-    entry = model_entry(model, "video classification")
-    names = list(entry.weights.labels) if labels is None else read_names(labels)
-    if weights is not None and not weights.is_file():
-        raise FileNotFoundError(f"There is no file of weights {weights}.")
-    recipe = sized(entry.weights.recipe, frames, crop)
+    recipe = sized(model_entry(model, "video classification").weights.recipe, frames, crop)
     sizes = {} if frames is crop is None else _sizes(recipe)
-    network = create_model(
-        model,
-        pretrained=weights is None and not untrained,
-        weights=weights,
-        num_classes=len(names),
-        **sizes,
-        **entry.logits_arguments,
-    )
+    network, names = of_zoo(model, weights, labels, untrained=untrained, **sizes)
     return Source(model, VideoPredictor(network, recipe, names))
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from flash.video.backbones import HUGGING_FACE
 from flash.video.predict import VideoPredictor
 from pytorchvideo._checks import expected, shortened
 from pytorchvideo._text import SMALL, read_json, read_lines
 from pytorchvideo.models._registry import create_model, model_entry
+from pytorchvideo.models._weights import load_checkpoint
 
 #: What names classes without training where no model is asked for.
 ZERO_SHOT = "openai/clip-vit-base-patch32"
@@ -79,21 +81,49 @@ def load_predictor(
             )
         predictor = _of_hugging_face(model.removeprefix(HUGGING_FACE))
     else:
-        entry = model_entry(model, "video classification")
-        published = entry.weights
-        names = list(published.labels) if labels is None else read_names(labels)
-        if weights is not None and not weights.is_file():
-            raise FileNotFoundError(f"There is no file of weights {weights}.")
-        network = create_model(
-            model,
-            pretrained=weights is None,
-            weights=weights,
-            num_classes=len(names),
-            **entry.logits_arguments,
-        )
-        predictor = VideoPredictor(network, published.recipe, names)
+        network, names = of_zoo(model, weights, labels)
+        recipe = model_entry(model, "video classification").weights.recipe
+        predictor = VideoPredictor(network, recipe, names)
     predictor.model.to(memory_format=torch.channels_last_3d)
     return predictor
+
+
+def of_zoo(
+    model: str,
+    weights: Path | None,
+    labels: Path | None,
+    *,
+    untrained: bool = False,
+    **builder_kwargs: Any,
+) -> tuple[nn.Module, list[str]]:
+    """Builds a model of the zoo with the weights that its classes are of.
+
+    Args:
+        model: its name.
+        weights: a file; None for the published ones.
+        labels: file with the names of its classes; None for the published ones.
+        untrained: leave initial weights, where ``weights`` is None.
+        builder_kwargs: other arguments of its builder.
+
+    Returns:
+        The network and the names of its classes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: for an unknown model, or weights that are not of such a model with so many classes.
+    """
+    entry = model_entry(model, "video classification")
+    names = list(entry.weights.labels)
+    pretrained = weights is None and not untrained
+    if labels is not None:
+        names = _names_for(labels, len(names)) if pretrained else read_names(labels)
+    if weights is not None and not weights.is_file():
+        raise FileNotFoundError(f"There is no file of weights {weights}.")
+    kwargs = builder_kwargs | entry.logits_arguments
+    network = create_model(model, pretrained=pretrained, num_classes=len(names), **kwargs)
+    if weights is not None:
+        load_checkpoint(network, weights, same_classes=True)
+    return network, names
 
 
 def _of_artefact(folder: Path, trust: bool) -> VideoPredictor:

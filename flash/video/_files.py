@@ -81,7 +81,9 @@ def from_path(
                 f"each, but got {target}."
             )
         elif target is None or target < 0:
-            raise ValueError(f"{paths.line(index)}: expected a label >= 0, but {video} has none.")
+            raise ValueError(
+                f"{paths.line(index)}: expected `path label`, with a label >= 0, but {video} has none."
+            )
         else:
             items.append((video, {"label": target if names is None else names[target]}))
     kind = SingleNumericTargetFormatter if names is None else SingleLabelTargetFormatter

@@ -32,6 +32,9 @@ Not among them are endings that mean sound or a picture first (.ogg, .webp), lis
 raw pictures whose size FFmpeg would have to be told (.yuv, .rgb).
 """
 
+#: For errors about folders that hold nothing else.
+OF_SHARDS = "Shards are read by pytorchvideo.data.ShardedVideos, in Python."
+
 
 def is_video(name: str) -> bool:
     """Whether a name ends like a video.
@@ -88,7 +91,8 @@ def warn_of_others(folder: str | Path, others: Counter[str]) -> None:
 def expected_endings(others: Counter[str]) -> str:
     """The sentence for a folder without a video: what was expected, and what there is instead."""
     there = f", but there is only: {_counted(others)}" if others else ""
-    return f"Expected files with the ending of a video (.mp4, .mkv, .ts and so on){there}."
+    hint = f" {OF_SHARDS}" if others[".tar"] else ""
+    return f"Expected files with the ending of a video (.mp4, .mkv, .ts and so on){there}.{hint}"
 
 
 def _counted(others: Counter[str]) -> str:

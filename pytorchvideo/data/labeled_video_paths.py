@@ -15,7 +15,7 @@ import torch
 from pytorchvideo._checks import expected
 from pytorchvideo.data._skipped import SkippedClip
 from pytorchvideo.data._tables import bad_line
-from pytorchvideo.data._video_files import expected_endings, videos_below, warn_of_others
+from pytorchvideo.data._video_files import OF_SHARDS, expected_endings, videos_below, warn_of_others
 from pytorchvideo.data._video_lists import WHOLE_NUMBER, Row, VideoList, read_list
 
 NO_LABEL = -1
@@ -148,8 +148,9 @@ class LabeledVideoPaths:
             raise NotADirectoryError(f"{root} is not a folder. Use from_csv for a list file.")
         names = sorted(d.name for d in root.iterdir() if d.is_dir() and d.name[0] != ".")
         if not names:
+            hint = f" {OF_SHARDS}" if any(root.glob("*.tar")) else ""
             raise ValueError(
-                f"The folder {root} has no subfolder. Expected one subfolder of videos per class."
+                f"The folder {root} has no subfolder. Expected one subfolder of videos per class.{hint}"
             )
         pairs: list[tuple[str, Target]] = []
         others: Counter[str] = Counter()

@@ -42,7 +42,11 @@ State = dict[str, torch.Tensor]
 
 
 def load_checkpoint(
-    model: nn.Module, file_or_state: str | PathLike[str] | Mapping[str, Any], *, strict: bool = True
+    model: nn.Module,
+    file_or_state: str | PathLike[str] | Mapping[str, Any],
+    *,
+    strict: bool = True,
+    same_classes: bool = False,
 ) -> None:
     """Loads weights into a model, in place.
 
@@ -56,6 +60,7 @@ def load_checkpoint(
             dict, or one under ``"model_state"`` or ``"state_dict"``, its keys with or without a common
             prefix such as ``"model."``. Files are read with ``weights_only=True``.
         strict: every tensor of the model must be there, and no other; otherwise what fits is loaded.
+        same_classes: refuse another number of classes: a model that is not trained any more names nothing then.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -70,6 +75,11 @@ def load_checkpoint(
     state = _without_prefix(_tensors(content, source), own)
     resized, grey = _adapt(model, state), _sum_over_colours(state, own)
     replaced = _drop_other_classifier(model, state, own)
+    if replaced and same_classes:
+        raise ValueError(
+            f"{source} has another number of classes than the model: {' and '.join(replaced)} would start untrained. "
+            "Give the names of its classes, or train the model first."
+        )
     _check_fit(state, own, replaced, source, strict=strict)
     fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
     model.load_state_dict(fitting, strict=False)

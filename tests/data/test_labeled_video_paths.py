@@ -379,3 +379,8 @@ def test_folder_without_classes(tmp_path: Path) -> None:
         LabeledVideoPaths.from_directory(tmp_path)
     with pytest.raises(NotADirectoryError, match=r"a\.mp4 is not a folder"):
         LabeledVideoPaths.from_directory(tmp_path / "a.mp4")
+    make_files(tmp_path, "shard-000000.tar", "walk/shard-000000.tar")
+    with pytest.raises(ValueError, match=r"1 x \.tar\. Shards are read by .*ShardedVideos"):
+        LabeledVideoPaths.from_directory(tmp_path)
+    with pytest.raises(ValueError, match=r"no subfolder.* Shards are read by .*ShardedVideos"):
+        LabeledVideoPaths.from_directory(tmp_path / "walk")

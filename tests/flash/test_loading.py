@@ -77,6 +77,19 @@ def test_which_model(tmp_path: Path) -> None:
     assert predictor.labels == ["run", "walk"]
 
 
+def test_a_classifier_that_would_be_untrained(tmp_path: Path) -> None:
+    weights, labels = tmp_path / "two.pth", tmp_path / "three.txt"
+    torch.save({"model_state": create_model("x3d_xs", num_classes=2).state_dict()}, weights)
+    labels.write_text("a\nb\nc\n")
+    for names in (labels, None):
+        with pytest.raises(
+            ValueError, match=r"two\.pth has another number of classes .* untrained"
+        ):
+            load_predictor(model="x3d_xs", weights=weights, labels=names)
+    with pytest.raises(ValueError, match=r"a name for each of the 400 classes .*'3 names"):
+        load_predictor(model="x3d_xs", labels=labels)
+
+
 def test_labels_beside_a_model_file(tmp_path: Path) -> None:
     recipe = ClipRecipe(4, 2, side_size=32, crop_size=32)
     model = VideoClassifier(
