@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from flash._interrupts import Interrupted, going_on, speak
 from flash._printing import Screen
-from pytorchvideo._machine import MachineError
+from pytorchvideo._machine import DEAD_WORKER, MachineError, is_of_dead_worker
 
 BAD_INPUT = 2
 
@@ -90,11 +90,8 @@ def sentence_of(error: Exception) -> str | None:
     if isinstance(error, MachineError):
         # of a worker: the text that PyTorch makes has a traceback before it
         return _last_line(str(error)).removeprefix(f"{MachineError.__module__}.MachineError: ")
-    if str(error).startswith("DataLoader worker (pid"):
-        return (
-            f"{_one_line(str(error))} It may have had too little memory. Read with fewer --workers; a run goes on with "
-            "--resume."
-        )
+    if is_of_dead_worker(error):
+        return f"{DEAD_WORKER} A run goes on with --resume."
     if isinstance(error, OSError):
         if error.strerror and error.filename:
             return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}."

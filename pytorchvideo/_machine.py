@@ -16,6 +16,12 @@ _ENOUGH_BYTES = 1 << 30
 _LEAST_BYTES = 1 << 26
 
 
+DEAD_WORKER = (
+    "A process that reads data has died, perhaps for want of memory. Read with fewer workers."
+)
+_HANDS_OVER = "torch.multiprocessing.reductions"
+
+
 class MachineError(Exception):
     """This machine has run out of something. The video that was read may be sound, so nobody passes over it."""
 
@@ -40,6 +46,21 @@ def check_machine(error: BaseException) -> None:
     is_of_memory = errno.ENOMEM in numbers or any(isinstance(e, MemoryError) for e in _chain(error))
     if not _can_have(_ENOUGH_BYTES if is_of_memory else _LEAST_BYTES):
         raise MachineError(_NO_MEMORY) from error
+
+
+def is_of_dead_worker(error: BaseException) -> bool:
+    """Whether an error of a ``DataLoader`` tells that one of its workers was killed.
+
+    PyTorch says so itself, unless the worker died while it handed over a batch.
+    """
+    if str(error).startswith("DataLoader worker (pid"):
+        return True
+    trace = error.__traceback__
+    while isinstance(error, (EOFError, OSError)) and trace is not None:
+        if trace.tb_frame.f_globals.get("__name__") == _HANDS_OVER:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

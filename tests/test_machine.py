@@ -10,10 +10,14 @@ from pathlib import Path
 
 import av
 import pytest
+import torch
+from torch.multiprocessing import reductions
+from torch.utils.data import DataLoader
 
 from flash._errors import sentence_of
 from pytorchvideo import _machine
 from pytorchvideo._machine import MachineError, check_machine
+from pytorchvideo.data import ClipDataLoader
 from pytorchvideo.data._decode import VideoError
 
 REPO = Path(__file__).resolve().parent.parent
@@ -59,8 +63,30 @@ def test_the_sentence_of_a_worker() -> None:
     text = "Caught MachineError in DataLoader worker process 0.\nOriginal Traceback:\n  File …\n"
     error = MachineError(f"{text}pytorchvideo._machine.MachineError: No memory.")
     assert sentence_of(error) == "No memory."
-    killed = RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
-    assert (sentence_of(killed) or "").startswith("DataLoader worker (pid 7) is killed by signal")
+    for text in ("(pid 7) is killed by signal: Killed. ", "(pid(s) 7) exited unexpectedly"):
+        said = sentence_of(RuntimeError(f"DataLoader worker {text}"))
+        assert said == f"{_machine.DEAD_WORKER} A run goes on with --resume."
+
+
+class Gone:
+    """Memory of a batch that nobody hands over any more."""
+
+    def detach(self) -> int:
+        raise EOFError
+
+
+def test_a_worker_that_dies_while_it_hands_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rebuild(self: object) -> None:
+        reductions.rebuild_storage_fd(torch.UntypedStorage, Gone(), 4)
+
+    loader = ClipDataLoader(range(4))
+    monkeypatch.setattr(DataLoader, "__iter__", lambda self: map(rebuild, range(4)))
+    with pytest.raises(RuntimeError, match="A process that reads data has died"):
+        next(iter(loader))
+    # an error of the user's own is left as it is
+    monkeypatch.setattr(DataLoader, "__iter__", lambda self: map(open, ["/nowhere/a"]))
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        next(iter(loader))
 
 
 READ = """

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader, DistributedSampler
 
 from pytorchvideo._checks import check_choice, expected
+from pytorchvideo._machine import DEAD_WORKER, is_of_dead_worker
 
 __all__ = ["ClipDataLoader", "ShardedSampler"]
 
@@ -168,15 +169,31 @@ class ClipDataLoader(DataLoader):
         """Yields the batches of the epoch, then moves on to the next one.
 
         An epoch that was broken off starts afresh, unless a state was loaded.
+
+        Raises:
+            RuntimeError: a worker was killed; the state goes on after the batches that were handed out.
         """
         first, self._first = self._first, 0
         start = first * (self.batch_size or 1)
         self._order.load_state_dict({"epoch": self._epoch, "position": start})
         self._passed = first
-        for batch in super().__iter__():
+        for batch in self._batches():
             self._passed += 1
             yield batch
         self._epoch, self._passed = self._epoch + 1, 0
+
+    def _batches(self) -> Iterator[Any]:
+        batches = super().__iter__()
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except (EOFError, OSError) as error:
+                if is_of_dead_worker(error):
+                    raise RuntimeError(DEAD_WORKER) from error
+                raise
+            yield batch
 
     def state_dict(self) -> dict[str, int]:
         """Returns the epoch, and how many of its batches were handed out."""
