@@ -18,7 +18,6 @@ Each file is written under another name and then renamed: it is complete, or it 
 absolute: a run goes on from any working directory. One process at a time works in the folder.
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -254,7 +253,7 @@ def _known_split(folder: RunFolder, before: RunConfig, config: RunConfig) -> Sou
     """The split of a run that goes on, at the places where its videos are now; None if it has none yet."""
     if not folder.split_file.is_file():
         return None
-    sources = Sources.from_dict(json.loads(folder.split_file.read_text(encoding="utf-8")))
+    sources = Sources.from_file(folder.split_file)
     if config.data == before.data:
         check_in_place(sources, before.data, folder.path)
         return sources

@@ -99,7 +99,7 @@ def _holder(file: Path) -> str:
     try:
         holder = json.loads(file.read_bytes())
         return f"process {holder['process']} on {holder['host']}"
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return "another process"
 
 

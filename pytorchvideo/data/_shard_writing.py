@@ -21,6 +21,7 @@ import fsspec
 from pytorchvideo._checks import expected
 from pytorchvideo._files import append, whole_file, write_whole
 from pytorchvideo._locks import alone_in
+from pytorchvideo._text import parse_json
 from pytorchvideo.data.labeled_video_paths import NO_LABEL, LabeledVideoPaths
 
 INDEX = "index.json"
@@ -108,7 +109,9 @@ def _read_record(folder: Path) -> list[dict[str, Any]]:
         return []
     try:
         # A last line without an end was being written when the call was broken off.
-        record: list[dict[str, Any]] = [json.loads(one) for one in lines if one.endswith(b"\n")]
+        record: list[dict[str, Any]] = [
+            parse_json(one.decode(), RECORD) for one in lines if one.endswith(b"\n")
+        ]
         if record and record[0]["format"] != FORMAT:
             raise ValueError("another format")
     except (ValueError, KeyError, TypeError) as error:

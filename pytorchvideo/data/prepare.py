@@ -20,6 +20,7 @@ from typing import Any
 from pytorchvideo._files import append, write_whole
 from pytorchvideo._locks import alone_in
 from pytorchvideo._processes import end, follow_parent, shielded
+from pytorchvideo._text import parse_json
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.transcode import TrainingFormat, transcode
 from pytorchvideo.data._video_files import expected_endings, videos_below, warn_of_others
@@ -195,12 +196,16 @@ class Preparation:
 
     def _read_log(self) -> dict[str, PreparedVideo]:
         try:
-            lines = (self.target / LOG).read_text(encoding="utf-8").splitlines(keepends=True)
+            lines = (self.target / LOG).read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
             return {}
         try:
             # A last line without an end was being written when the run was broken off.
-            found = [PreparedVideo(**json.loads(line)) for line in lines if line.endswith("\n")]
+            found = [
+                PreparedVideo(**parse_json(line.decode(), LOG))
+                for line in lines
+                if line.endswith(b"\n")
+            ]
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f"{self.target / LOG} is not a record of prepared videos. Choose another folder, or remove it."

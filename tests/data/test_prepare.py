@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A folder that is encoded anew: the same tree and labels, resumable, the source untouched."""
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -149,9 +148,10 @@ def test_wrong_folders(source: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"empty has no video\. Expected files with the ending"):
         Preparation(tmp_path / "empty", tmp_path / "new")
     (tmp_path / "new").mkdir()
-    (tmp_path / "new" / "prepared.jsonl").write_text(json.dumps({"what": 1}) + "\n")
-    with pytest.raises(ValueError, match="is not a record of prepared videos"):
-        Preparation(source, tmp_path / "new")
+    for content in (b'{"what": 1}\n', b"[" * 100_000 + b"\n", b"\xff\n", b"1\n"):
+        (tmp_path / "new" / "prepared.jsonl").write_bytes(content)
+        with pytest.raises(ValueError, match="is not a record of prepared videos"):
+            Preparation(source, tmp_path / "new")
 
 
 def test_names_do_not_collide() -> None:

@@ -143,9 +143,10 @@ def test_shards_of_another_call_are_left_alone(source: Path, tmp_path: Path) -> 
         pack(source, tmp_path)
     assert contents(tmp_path) == before
     (tmp_path / "shard-000000.tar").unlink()
-    (tmp_path / "unfinished.jsonl").write_text('{"a": 1}\n')
-    with pytest.raises(ValueError, match=r"unfinished.jsonl is not a record of shards"):
-        pack(source, tmp_path)
+    for content in (b'{"a": 1}\n', b"[" * 100_000 + b"\n", b"\xff\n", b"1\n"):
+        (tmp_path / "unfinished.jsonl").write_bytes(content)
+        with pytest.raises(ValueError, match=r"unfinished.jsonl is not a record of shards"):
+            pack(source, tmp_path)
 
 
 def test_the_index_of_shards_that_are_gone_is_removed_first(source: Path, tmp_path: Path) -> None:
