@@ -371,3 +371,23 @@ def test_pictures_and_sound_of_a_clip_share_its_time(long: Path, clock: list[int
         with pytest.raises(VideoError, match="the time limit of a clip"):
             video.get_clip(0, 5)
         assert video.get_clip(0, 2)["audio"] is not None
+
+
+def test_an_index_of_more_packets_than_bytes_is_no_index(
+    make_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Samples of one size need no table (ISO/IEC 14496-12, section 8.7.3), and FFmpeg looks through all of them."""
+    content = bytearray(make_video("index.mp4", num_frames=10).read_bytes())
+    count = 100_000
+    sizes, times, chunks = (content.find(name) for name in (b"stsz", b"stts", b"stsc"))
+    struct.pack_into(">II", content, sizes + 8, 1, count)  # bytes of each, and how many
+    struct.pack_into(">I", content, times + 12, count)
+    struct.pack_into(">I", content, chunks + 16, count)
+    path = tmp_path / "index.mp4"
+    path.write_bytes(content)
+    with pytest.raises(
+        VideoError, match=r"^index\.mp4 is damaged: its index has 100,000 packets, but"
+    ):
+        EncodedVideo.from_path(path)
+    with pytest.raises(VideoError, match="its index has 100,000 packets"):
+        EncodedVideo.from_bytes(bytes(content))

@@ -250,10 +250,10 @@ def test_a_frame_that_never_comes_is_an_error(
     path = make_video("never.mp4", num_frames=40, options=B_FRAMES)
     original = frame_reader.Run.frames
 
-    def without_one(*arguments: Any) -> Iterator[tuple[int, Any]]:
-        for time, frame in original(*arguments):
+    def without_one(*arguments: Any) -> Iterator[tuple[int, Any, Any]]:
+        for time, *picture in original(*arguments):
             if time != 20 * 512:
-                yield time, frame
+                yield time, *picture
 
     monkeypatch.setattr(frame_reader.Run, "frames", without_one)
     with opened(path, "pyav") as video:

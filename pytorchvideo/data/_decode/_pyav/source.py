@@ -87,6 +87,7 @@ class Source:
                 f"{self.name} has no video stream (streams found: {found}). Check that it is a video file."
             )
         context = self.video.codec_context if self.video is not None else None
+        self._check_index()
         if context is not None:
             context.options = decoder_options(self.budget)
             try:
@@ -106,6 +107,17 @@ class Source:
                 stream.discard = Discard.all
             else:
                 stream.codec_context.thread_count = 1  # data loader workers are the parallelism
+
+    def _check_index(self) -> None:
+        """Raises a VideoError for an index of more packets than the file has bytes, in which a seek takes hours."""
+        size = self.size
+        for stream in (self.video, self.audio):
+            if stream is not None and 0 < size < len(stream.index_entries):
+                count = len(stream.index_entries)
+                self.close()
+                raise VideoError(
+                    f"{self.name} is damaged: its index has {count:,} packets, but it has only {size:,} bytes."
+                )
 
     def _check_header(self) -> None:
         """Raises a LimitError for large pictures whose decoder refused to say how large they are."""
