@@ -2,6 +2,7 @@
 """The commands about embeddings: ``embed``, ``search``, ``probe``."""
 
 import json
+import os
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,16 +68,15 @@ def embed(
 
     embedding.check_ending(out)
     asked: dict[str, Any] = {
-        "run": None if run is None else str(run),
         "model": model,
-        "weights": None if weights is None else str(weights),
-        "labels": None if labels is None else str(labels),
         "frames": frames,
         "crop": crop,
         "clip_duration": clip_duration,
         "clips": clips,
         "views": views,
     }
+    for name, path in (("run", run), ("weights", weights), ("labels", labels)):
+        asked[name] = None if path is None else os.path.abspath(path)  # `search` may run elsewhere
     with alone_at(out):
         predictor = _predictor(asked)
         files = [file for source in videos for file in videos_of(source)]

@@ -208,9 +208,12 @@ def model_file(make_model_file: Callable[..., Path]) -> Path:
     return make_model_file(RECIPE, ["red", "blue"])
 
 
-def test_commands(videos: list[str], model_file: Path, tmp_path: Path) -> None:
+def test_commands(
+    videos: list[str], model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, out = Path(videos[0]).parents[1], tmp_path / "clips.safetensors"
-    result = run("embed", folder, "--weights", model_file, "--clips", 2, "--out", out)
+    monkeypatch.chdir(model_file.parent)
+    result = run("embed", folder, "--weights", model_file.name, "--clips", 2, "--out", out)
     assert result.exit_code == 0, result.output
     assert "8 clips of 4 videos, 2048 values each" in result.stdout
 
@@ -219,7 +222,8 @@ def test_commands(videos: list[str], model_file: Path, tmp_path: Path) -> None:
     assert {Path(row["video"]).parent.name for row in answers} == {"red"}
     assert answers[0]["end_sec"] - answers[0]["start_sec"] == 1.0
 
-    # a video that is not in the file is given to the same model
+    # a video that is not in the file is given to the same model, wherever that is called
+    monkeypatch.chdir(tmp_path)
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(Path(videos[0]).read_bytes())
     answers = json.loads(run("search", out, copy, "--top", 2, "--json").stdout)
