@@ -75,8 +75,10 @@ def embed(
         "clips": clips,
         "views": views,
     }
-    for name, path in (("run", run), ("weights", weights), ("labels", labels)):
-        asked[name] = None if path is None else os.path.abspath(path)  # `search` may run elsewhere
+    for name, given in (("run", run), ("weights", weights), ("labels", labels)):
+        asked[name] = (
+            None if given is None else os.path.abspath(given)
+        )  # `search` may run elsewhere
     with alone_at(out):
         predictor = _predictor(asked)
         files = [file for source in videos for file in videos_of(source)]
