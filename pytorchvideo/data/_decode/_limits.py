@@ -31,9 +31,7 @@ TIME_LIMIT_SEC = 600.0
 
 # What a decoder may keep: H.264 and HEVC refer to 16 pictures (ITU-T H.264 A.3.1, H.265 A.4.2), some wait to be shown.
 _KEPT_PICTURES = 20
-_ADVICE = (
-    f"Where the file is to be trusted, raise `memory_limit_bytes`, or {VARIABLE} for a command."
-)
+_RAISE = f"raise `memory_limit_bytes`, or {VARIABLE} for a command"
 _PIXEL_BITS = 24  # of 4:2:0 with more than 8 bits a sample; some formats take more
 # 143 million pixels of 8 GiB: 16384x8704 and with it 16K, the largest pictures of any level of HEVC and AV1.
 _KEPT_BYTES_A_PIXEL = _KEPT_PICTURES * _PIXEL_BITS // 8
@@ -116,7 +114,8 @@ class Budget:
         """Raises a LimitError unless pictures of this size may be decoded."""
         kept = width * height * _KEPT_PICTURES * max(bits_per_pixel, _PIXEL_BITS) // 8
         if kept > self.limits.memory_bytes:
-            raise self._too_large(f"pictures of {width}x{height} pixels", kept)
+            what = f"pictures of {width}x{height} pixels"
+            raise self._too_large(what, kept, f"If the file is to be trusted, {_RAISE}.")
 
     def hold(self, kind: str, what: str, num_bytes: int) -> None:
         """Counts memory for the rest of the call, instead of what was held of this kind.
@@ -126,20 +125,20 @@ class Budget:
         """
         others = sum(held for other, held in self._held.items() if other != kind)
         if others + num_bytes > self.limits.memory_bytes:
-            raise self._too_large(what, others + num_bytes)
+            raise self._too_large(what, others + num_bytes, f"Ask for less at a time, or {_RAISE}.")
         self._held[kind] = num_bytes
 
     def refused(self) -> LimitError:
         """The error for a picture that a decoder refused without saying its size."""
         return LimitError(
             f"{self._subject}: a picture is damaged, or has more than the {self.limits.pixels:,} pixels that a limit "
-            f"of {_amount(self.limits.memory_bytes)} allows. {_ADVICE}"
+            f"of {_amount(self.limits.memory_bytes)} allows. If the file is to be trusted, {_RAISE}."
         )
 
-    def _too_large(self, what: str, num_bytes: int) -> LimitError:
+    def _too_large(self, what: str, num_bytes: int, advice: str) -> LimitError:
         return LimitError(
             f"{self._subject}: reading {what} may take {_amount(num_bytes)}, but the limit is "
-            f"{_amount(self.limits.memory_bytes)}. {_ADVICE}"
+            f"{_amount(self.limits.memory_bytes)}. {advice}"
         )
 
 
