@@ -37,6 +37,7 @@ from flash.run_config import PATHS, RunConfig, absolute
 from flash.scores import ClipResult, accuracy
 from flash.sources import Skipped, Sources, read_sources
 from flash.video.model import VideoClassifier
+from pytorchvideo._files import remove_unfinished
 from pytorchvideo._locks import alone_in
 
 
@@ -176,6 +177,7 @@ def train(
     """
     folder = RunFolder(out)
     with alone_in(folder.path):
+        remove_unfinished(folder.path)
         if resume and folder.config_file.is_file():
             before = folder.read_config()
             asked = {name: getattr(config, name) for name in _MAY_CHANGE}

@@ -13,6 +13,7 @@ from pathlib import Path
 _FULL = (errno.ENOSPC, errno.EDQUOT, 112)  # the last is Windows' own
 # What writers in C++ say of any failure, and the bytes that a full disk may have left when they stop.
 _SILENT = ("iostream error", "inline_container.cc", "PytorchStreamWriter")
+_PART = re.compile(r"\..+\.\d+-\d+\.part")
 _LEAST_FREE = 1 << 16
 _unfinished: set[Path] = set()  # what this process is writing
 
@@ -97,6 +98,16 @@ def append(path: str | os.PathLike[str], text: str) -> None:
         if (said := write_error(error, target)) is not None:
             raise said from error
         raise
+
+
+def remove_unfinished(folder: str | os.PathLike[str]) -> None:
+    """Removes, at any depth, what writers that were killed have left of their files.
+
+    For who is alone in the folder, see :func:`~pytorchvideo._locks.alone_in`: others may be writing.
+    """
+    for part in Path(folder).rglob(".*.part"):
+        if _PART.fullmatch(part.name):
+            part.unlink(missing_ok=True)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from pytorchvideo import _files
-from pytorchvideo._files import append, check_writable, whole_file, write_whole
+from pytorchvideo._files import append, check_writable, remove_unfinished, whole_file, write_whole
 
 
 def test_text_bytes_and_folders(tmp_path: Path) -> None:
@@ -142,6 +142,21 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
         assert process.stdout is not None and process.stdout.readline() == b"writing\n"
         process.send_signal(signal.SIGKILL)
     assert file.read_text() == "old"
+
+
+def test_what_killed_writers_have_left_is_removed(tmp_path: Path) -> None:
+    names = [".a.mp4.12-34.part", "below/.index.json.5-6.part", ".mine.part", "b.12-34.part", "c"]
+    for name in names:
+        write_whole(tmp_path / name, "1")
+    remove_unfinished(tmp_path)
+    left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert left == set(names[2:])
+    # the names are those that a writer takes
+    with pytest.raises(KeyError), whole_file(tmp_path / "d.json") as part:  # noqa: PT012
+        part.write_text("half")
+        remove_unfinished(tmp_path)
+        assert not part.exists()
+        raise KeyError
 
 
 def test_what_can_be_written(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import fsspec
 
 from pytorchvideo._checks import expected
-from pytorchvideo._files import append, whole_file, write_whole
+from pytorchvideo._files import append, remove_unfinished, whole_file, write_whole
 from pytorchvideo._locks import alone_in
 from pytorchvideo._text import parse_json
 from pytorchvideo.data.labeled_video_paths import NO_LABEL, LabeledVideoPaths
@@ -171,8 +171,7 @@ class _ShardWriter:
                 self._standing[shard["shard"]] = shard
         if not begun:
             (self._folder / INDEX).unlink(missing_ok=True)  # of shards that are gone
-        for part in self._folder.glob(".shard-*.part"):
-            part.unlink()
+        remove_unfinished(self._folder)
         lines = [{"format": FORMAT, **self._limits}, *self._standing.values()]
         write_whole(self._folder / RECORD, "".join(json.dumps(line) + "\n" for line in lines))
         return self

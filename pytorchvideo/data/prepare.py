@@ -17,7 +17,7 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
-from pytorchvideo._files import append, write_whole
+from pytorchvideo._files import append, remove_unfinished, write_whole
 from pytorchvideo._locks import alone_in
 from pytorchvideo._processes import end, follow_parent, shielded
 from pytorchvideo._text import parse_json
@@ -123,6 +123,7 @@ class Preparation:
             RuntimeError: a process died, for instance for want of memory; what is finished stays.
         """
         with alone_in(self.target):
+            remove_unfinished(self.target)
             self.finished = self._standing(self._read_log())  # by now, another may have done some
             known = {done.source for done in self.finished}
             todo = [path for path in self.videos if path not in known]
