@@ -197,7 +197,6 @@ def serve(
     max_seconds: opt.MaxSeconds = 600.0,
 ) -> None:
     """Show a page that names what happens in an uploaded or recorded video."""
-    going_on(lambda: "the server has ended; the same command starts it again.")
     from flash.loading import load_predictor
     from flash.serve import build_app, run_app
     from flash.serve_guard import Guard, bind
@@ -211,6 +210,7 @@ def serve(
     title = run.name if run is not None else model or str(weights)
     app = build_app(Service(predictor, limits, top), title)
     port = listening.getsockname()[1]
+    going_on(lambda: "the server has ended; the same command starts it again.")
     say(f"http://{host}:{port}  (Ctrl+C ends it)")
     run_app(Guard(app, host=host, allowed_hosts=allow_host or (), token=token), listening)
 

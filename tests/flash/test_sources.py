@@ -117,7 +117,8 @@ def test_lists_that_commands_cannot_use(folder: Path, tmp_path: Path) -> None:
         read_sources(str(file))
     file.write_text(f"{video} 0\n\n{video}\n")
     with pytest.raises(
-        ValueError, match=r"list.csv, line 3: expected a label >= 0, but .* has none"
+        ValueError,
+        match=r"list.csv, line 3: expected `path label`, with a label >= 0, but .* has none",
     ):
         read_sources(str(file))
 
