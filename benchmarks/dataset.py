@@ -63,7 +63,8 @@ def ours(path: Path, dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
         decode_audio=False,
         dtype=dtype,
     )
-    with warnings.catch_warnings(action="ignore"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         return [sample["video"] for sample in dataset]
 
 

@@ -41,7 +41,8 @@ def read(path: Path) -> int:
         ApplyTransformToKey("video", TRANSFORM),
         decode_audio=False,
     )
-    with warnings.catch_warnings(action="ignore"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         return sum(1 for _ in dataset)
 
 
