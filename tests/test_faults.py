@@ -34,10 +34,8 @@ def rows_of(*cases: str) -> list[dict[str, Any]]:
     ("cases", "least"),
     [
         (("shards", "prepare", "caches"), {"write_shards": 3, "prepare": 1, "index cache": 1}),
-        pytest.param(("loaders", "workers"), {"worker killed": 2}, marks=pytest.mark.slow),
+        pytest.param(("loaders",), {}, marks=pytest.mark.slow),
         pytest.param(("limits", "read_only"), {}, marks=pytest.mark.slow),
-        pytest.param(("train", "reports"), {"train": 1, "check": 1}, marks=pytest.mark.slow),
-        pytest.param(("clock",), {}, marks=pytest.mark.slow),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )
