@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """No file takes more memory or time than it may."""
 
+import gc
 import json
 import struct
 import subprocess
@@ -391,3 +392,20 @@ def test_an_index_of_more_packets_than_bytes_is_no_index(
         EncodedVideo.from_path(path)
     with pytest.raises(VideoError, match="its index has 100,000 packets"):
         EncodedVideo.from_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("options", [{"g": "1"}, {"g": "30", "bf": "2"}])
+def test_no_frame_of_the_decoder_outlives_the_call(
+    make_video: Callable[..., Path], options: dict[str, str]
+) -> None:
+    """Also before garbage is collected, which may be hundreds of frames later."""
+    path = make_video("alive.mp4", num_frames=60, options=options)
+    with EncodedVideo.from_path(path, decode_audio=False) as video:
+        gc.collect()
+        gc.disable()
+        try:
+            assert video.get_clip(0, 2, lambda indices: indices[::7])["video"] is not None
+            alive = sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
+        finally:
+            gc.enable()
+    assert alive <= 2  # what FFmpeg's scaler or the run may hold

@@ -7,9 +7,10 @@ from typing import Any
 
 import av
 from av.audio.resampler import AudioResampler
+from av.sidedata.sidedata import SideDataContainer
 from av.stream import Discard
 
-__all__ = ["Discard", "audio_resampler", "open_input", "pixel_format"]
+__all__ = ["Discard", "audio_resampler", "open_input", "pixel_format", "side_data"]
 
 
 def open_input(file: Any, **options: Any) -> Any:
@@ -58,3 +59,13 @@ def pixel_format(context: Any) -> str | None:
     ``context.pix_fmt`` says the same, but ends the process in version 17 where nothing is known.
     """
     return context.format.name if context.format is not None else None
+
+
+def side_data(frame: Any) -> Any:
+    """What a decoder tells of a frame besides its pixels, by name.
+
+    ``frame.side_data`` is the same, but in versions before 19 the two keep each other alive until garbage is collected:
+    so do the pixels, for which a decoder then takes new memory every time.
+    """
+    container: Any = SideDataContainer  # whose types are those of one version
+    return container(frame)

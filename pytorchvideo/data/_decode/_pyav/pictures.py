@@ -9,6 +9,7 @@ import torch
 from av.video.reformatter import VideoReformatter
 
 from pytorchvideo.data._decode._clip_tensor import ClipTensor
+from pytorchvideo.data._decode._pyav._compat import side_data
 from pytorchvideo.data._decode._types import FrameResize, Orientation, VideoError
 
 
@@ -72,7 +73,7 @@ class Orientations:
 
     def of(self, frame: Any) -> Orientation:
         """How the next frame is shown."""
-        if frame.key_frame or "DISPLAYMATRIX" in frame.side_data:
+        if frame.key_frame or "DISPLAYMATRIX" in side_data(frame):
             self._last = orientation_of(frame)
         return self._last
 
@@ -82,7 +83,7 @@ def orientation_of(frame: Any) -> Orientation:
 
     The matrix takes (x, y) to (ax + cy, bx + dy), y downwards; FFmpeg turns its pictures in this way.
     """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix = side_data(frame).get("DISPLAYMATRIX")
     if matrix is None:
         return Orientation()
     a, b, _, c, d, *_ = struct.unpack("9i", bytes(matrix))
