@@ -142,6 +142,14 @@ def _end_children() -> None:
         from pytorchvideo._processes import end
 
         end(active_children(), patience_sec=0.3)
+    if "multiprocessing.synchronize" in sys.modules:
+        from multiprocessing import util
+
+        # semaphores that are left make Python's tracker of them warn after the last word; the lock that this takes of
+        # a queue may be held by the thread that is interrupted
+        freeing = threading.Thread(target=util._run_finalizers, args=(0,), daemon=True)  # type: ignore[attr-defined]
+        freeing.start()
+        freeing.join(timeout=0.2)
     if "pytorchvideo._files" in sys.modules:
         from pytorchvideo._files import discard_unfinished
 

@@ -286,3 +286,26 @@ run(main)
         return process.stderr is not None and process.stderr.readline() == "here\n"
 
     assert interrupted(["-W", "ignore", "-c", program], waits)[:2] == (130, f"{NOTHING}\n")
+
+
+def test_semaphores_are_freed_where_the_main_thread_is_not_heard() -> None:
+    program = """
+import multiprocessing, sys, time
+from flash._interrupts import run
+
+def main():
+    locks = multiprocessing.get_context("spawn").Queue()
+    print("here", file=sys.stderr, flush=True)
+    try:
+        time.sleep(60)
+    finally:
+        time.sleep(60)
+
+run(main)
+"""
+
+    def waits(process: subprocess.Popen[str]) -> bool:
+        return process.stderr is not None and process.stderr.readline() == "here\n"
+
+    # Python's tracker of them writes to the same stderr, which ends with the tracker
+    assert interrupted(["-c", program], waits)[:2] == (130, f"{NOTHING}\n")
