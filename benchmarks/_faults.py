@@ -173,7 +173,7 @@ def compared(got: Iterable[Any], wanted: Iterable[Any]) -> tuple[int, int]:
 
 def command(*arguments: object) -> int:
     """Runs the command line in this process; returns its status."""
-    from flash.cli import app
+    from flash.cli.main import app
 
     try:
         app([str(argument) for argument in arguments])

@@ -33,7 +33,7 @@ from _faults import (
 from pytorchvideo.data import LabeledVideoPaths, ShardedVideos, TrainingFormat, write_shards
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.transcode import transcode
-from pytorchvideo.data.prepare import Preparation
+from pytorchvideo.data.preparing.encode import Preparation
 
 SMALL = TrainingFormat(short_side=32, preset="ultrafast")
 _TINY = ("--frames", 4, "--crop", 32, "--clip-duration", 0.8)
@@ -165,8 +165,11 @@ def train(folder: Path, scratch: Path, *, short: bool) -> Iterator[Row]:
     write_videos(videos, 8)
     for strategy in ("train",) if short else ("train", "probe"):
         work = partial(_train, videos)
-        options = () if strategy == "train" else ("--strategy", "probe")
+        trained = scratch / "train-whole" / "model.pt"
+        options = () if strategy == "train" else ("--strategy", "probe", "--weights", trained)
         whole = in_a_process(partial(work, scratch / f"{strategy}-whole", *options))
+        if whole.value is None:
+            raise RuntimeError(f"The work fails without a kill: {whole.error or whole.stderr}")
         total, lost, repeated, same, runs = 0, 0, 0, 0, 1 if short else 5
         for number in range(runs):
             kills, outcome = killed_on_the_way(

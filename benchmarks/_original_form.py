@@ -13,7 +13,7 @@ from unittest.mock import patch
 import torch
 from torch import nn
 
-from pytorchvideo.layers import _chain
+from pytorchvideo.layers import _cpu_fast_path as _chain
 from pytorchvideo.layers.swish import Swish
 
 

@@ -38,8 +38,8 @@ from _report import alternate, geometric_mean, write
 from decode import CLIPS, FRAMES, SECONDS, eight, windows
 
 from pytorchvideo.data import ConstantClipsPerVideoSampler, LabeledVideoDataset
+from pytorchvideo.data._annotations.video_files import VIDEO_SUFFIXES
 from pytorchvideo.data._decode import VideoError
-from pytorchvideo.data._video_files import VIDEO_SUFFIXES
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.transforms import ApplyTransformToKey, UniformTemporalSubsample
 

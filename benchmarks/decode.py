@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from _report import alternate, geometric_mean, write
 
+from pytorchvideo.data._annotations.video_files import VIDEO_SUFFIXES
 from pytorchvideo.data._decode import VideoError
-from pytorchvideo.data._video_files import VIDEO_SUFFIXES
 from pytorchvideo.data.encoded_video import EncodedVideo
 
 CLIPS, SECONDS, FRAMES = 3, 2, 8

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from _report import alternate, geometric_mean, write
 
+from pytorchvideo.data._annotations.video_files import VIDEO_SUFFIXES
 from pytorchvideo.data._decode import VideoError
-from pytorchvideo.data._video_files import VIDEO_SUFFIXES
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.transforms import ApplyTransformToKey, ShortSideScale
 from pytorchvideo.transforms._pushdown import frame_resize

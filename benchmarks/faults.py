@@ -48,10 +48,6 @@ def cases() -> dict[str, Callable[..., Iterator[Any]]]:
     import _faults_writing
     import torch
 
-    import flash.embedding
-    import flash.runs
-    import flash.scan  # noqa: F401
-
     torch.set_num_threads(1)
     both = vars(_faults_reading) | vars(_faults_writing)
     return {name: both[name] for name in NAMES}
@@ -74,7 +70,7 @@ def encode(paths: list[Path], times: int, jobs: int) -> Iterator[Any]:
     """The row of encoding the same videos again and again."""
     from _faults_writing import encodes
 
-    from pytorchvideo.data._video_files import find_videos
+    from pytorchvideo.data._annotations.video_files import find_videos
 
     files = [Path(f) for path in paths for f in (find_videos(path) if path.is_dir() else [path])]
     yield encodes(files, times, jobs)

@@ -23,8 +23,8 @@ import av
 import torch
 from _report import alternate, geometric_mean, write
 
+from pytorchvideo.data._annotations.video_files import VIDEO_SUFFIXES
 from pytorchvideo.data._decode import VideoError
-from pytorchvideo.data._video_files import VIDEO_SUFFIXES
 from pytorchvideo.data.encoded_video import EncodedVideo
 
 TASKS: dict[str, tuple[str, Callable[[EncodedVideo], object]]] = {

@@ -29,9 +29,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from flash.demo import MOTIONS, motion_frames
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.synthetic import MOTIONS, motion_frames
 from pytorchvideo.models import ClipRecipe, IncrementalModel, create_model, create_x3d, model_entry
 
 MODELS = ("x3d_xs", "x3d_s", "x3d_m", "slow_r50")

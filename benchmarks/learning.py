@@ -28,8 +28,8 @@ import pytorch_lightning as pl
 import torch
 
 import flash
-from flash.demo import write_demo_videos
 from flash.video import VideoClassificationData, VideoClassifier
+from pytorchvideo.data.synthetic import write_demo_videos
 from pytorchvideo.models import ClipRecipe
 
 SEEDS = (0, 1, 2)

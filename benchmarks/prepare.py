@@ -23,9 +23,9 @@ from decode import CLIPS, FRAMES, SECONDS, eight, windows
 from torchvision.transforms import Compose
 
 from pytorchvideo.data import ConstantClipsPerVideoSampler, LabeledVideoDataset, TrainingFormat
+from pytorchvideo.data._annotations.video_files import VIDEO_SUFFIXES
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.transcode import transcode
-from pytorchvideo.data._video_files import VIDEO_SUFFIXES
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.transforms import ApplyTransformToKey, ShortSideScale, UniformTemporalSubsample
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from _report import write
 
-from flash.embedding import Embeddings, embed
-from flash.loading import load_predictor
-from flash.probe_embeddings import KINDS, labels_by_folder, probe
-from flash.run_config import sized
-from flash.scan import videos_of
+from flash.runs.config import sized
+from pytorchvideo.data.preparing.check import videos_of
+from pytorchvideo.evaluation.probe import KINDS, labels_by_folder, probe
+from pytorchvideo.inference.embeddings import Embeddings, embed
+from pytorchvideo.inference.loading import load_predictor
 
 MODEL, FRAMES = "i3d_inception", 32
 

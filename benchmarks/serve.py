@@ -29,8 +29,8 @@ import numpy as np
 import torch
 from _report import write
 
-from flash.video.predict import save_classifier
 from pytorchvideo.data._decode._pyav.write import Encoding, write_video
+from pytorchvideo.inference.predictor import save_classifier
 from pytorchvideo.models._registry import create_model, model_entry
 
 HOST = "127.0.0.1"
@@ -94,7 +94,16 @@ class Server:
 @contextlib.contextmanager
 def serving(weights: Path, timeout_sec: float) -> Iterator[Server]:
     """Starts the server on a free port and ends it."""
-    command = [sys.executable, "-m", "flash.cli", "serve", "--weights", str(weights), "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "flash.cli.main",
+        "serve",
+        "--weights",
+        str(weights),
+        "--port",
+        "0",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         try:

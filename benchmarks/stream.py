@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from _report import write
 
-from flash.streaming import StreamPredictor, percentile
-from flash.video.predict import VideoPredictor
 from pytorchvideo.data._decode._pyav.write import Encoding, write_video
+from pytorchvideo.inference.predictor import VideoPredictor
+from pytorchvideo.inference.stream.predictor import StreamPredictor, percentile
 from pytorchvideo.models._registry import create_model, model_entry
 
 RATE = 30

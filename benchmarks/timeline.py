@@ -26,11 +26,11 @@ import torch
 from _report import alternate, write
 from torch import Tensor, nn
 
-from flash.timeline import make_timeline
-from flash.video._windows import SlidingWindows
-from flash.video.predict import VideoPredictor
-from pytorchvideo.data._in_order import clips_in_order
+from pytorchvideo.data._reading.in_order import clips_in_order
 from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.windows import SlidingWindows
+from pytorchvideo.inference.predictor import VideoPredictor
+from pytorchvideo.inference.timeline.make import make_timeline
 from pytorchvideo.models import create_model, get_weights
 from pytorchvideo.transforms._pushdown import temporal_frame_filter
 

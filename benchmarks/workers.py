@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, SequentialSampler, get_worker_info
 from torchvision.transforms import Compose
 
 from pytorchvideo.data import ConstantClipsPerVideoSampler, LabeledVideoDataset
-from pytorchvideo.data._video_files import VIDEO_SUFFIXES
+from pytorchvideo.data._annotations.video_files import VIDEO_SUFFIXES
 from pytorchvideo.transforms import (
     ApplyTransformToKey,
     CenterCropVideo,

@@ -11,8 +11,8 @@ from pathlib import Path
 from torch.utils.data import DataLoader
 from torchvision.transforms import CenterCrop, Compose
 
-from flash.demo import write_demo_videos
 from pytorchvideo.data import LabeledVideoPaths, labeled_video_dataset, make_clip_sampler
+from pytorchvideo.data.synthetic import write_demo_videos
 from pytorchvideo.transforms import (
     ApplyTransformToKey,
     Div255,

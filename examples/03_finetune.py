@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 
 import flash
-from flash.demo import write_demo_videos
 from flash.video import VideoClassificationData, VideoClassifier
-from flash.video.predict import VideoPredictor
+from pytorchvideo.data.synthetic import write_demo_videos
+from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.models import ClipRecipe
 
 

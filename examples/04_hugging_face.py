@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, Trainer, TrainingArguments, VideoMAEImageProcessor, pipeline
 
-from flash.demo import write_demo_videos
 from pytorchvideo.data import LabeledVideoPaths, Ucf101, make_clip_sampler
+from pytorchvideo.data.synthetic import write_demo_videos
 from pytorchvideo.data.visualize import contact_sheet
 from pytorchvideo.models import HuggingFaceModel, create_hugging_face
 

@@ -15,14 +15,14 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "DataKeys": "flash.data.keys",
-    "DataModule": "flash.data_module",
-    "InputTransform": "flash.data.input_transform",
-    "Output": "flash.outputs",
+    "DataKeys": "flash.core.data.io.input",
+    "DataModule": "flash.core.data.data_module",
+    "InputTransform": "flash.core.data.io.input_transform",
+    "Output": "flash.core.data.io.output",
     "RunningStage": "flash.core.utilities.stages",
     "Serializer": "flash.core.data.process",
-    "Task": "flash.task",
-    "Trainer": "flash.trainer",
+    "Task": "flash.core.model",
+    "Trainer": "flash.core.trainer",
 }
 # classes of Flash that have no counterpart, and what does their job
 _GONE = {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Entry point of the command line: hears of signals before it imports what takes its time."""
 
-from flash._interrupts import run
+from flash.cli.interrupts import run
 
 
 def main() -> None:
@@ -10,7 +10,7 @@ def main() -> None:
 
 
 def _command() -> None:
-    from flash.cli import app
+    from flash.cli.main import app
 
     app(prog_name="pytorchvideo")
 

@@ -1,43 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an exception to the one sentence that the command line prints for it."""
+"""From an exception to the one sentence that a user gets for it."""
 
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
-from flash._interrupts import Interrupted, going_on, speak
-from flash._printing import Screen
 from pytorchvideo._machine import DEAD_WORKER, MachineError, is_of_dead_worker
 
 BAD_INPUT = 2
-
-
-class Commands(TyperGroup):
-    """A group of commands that answers bad input in one sentence on standard error, with status 2.
-
-    What a user can get wrong: usage, paths, files that are no videos, options out of range, folders that
-    cannot be written. Anything else is a defect of this library, and keeps its traceback.
-    """
-
-    def invoke(self, ctx: Any) -> Any:
-        """Runs the chosen command."""
-        going_on()
-        try:
-            with user_errors():
-                return super().invoke(ctx)
-        except UserError as error:
-            say(str(error))
-            raise typer.Exit(BAD_INPUT) from error
-        except (Interrupted, KeyboardInterrupt) as stop:
-            number = stop.number if isinstance(stop, Interrupted) else signal.SIGINT
-            speak(number)
-            raise typer.Exit(128 + number) from None
 
 
 class UserError(Exception):
@@ -56,20 +29,6 @@ def user_errors() -> Iterator[None]:
         if sentence is None:
             raise
         raise UserError(sentence) from error
-
-
-def say(sentence: str) -> None:
-    """Prints a remark on standard error."""
-    Screen(stderr=True).print(sentence, markup=False, highlight=False, soft_wrap=True)
-
-
-def named(path: str, reason: str) -> str:
-    """Returns a reason with the path before it, unless it names it.
-
-    >>> named("a.mp4", "a.mp4 is empty."), named("a.mp4", "it is empty.")
-    ('a.mp4 is empty.', 'a.mp4: it is empty.')
-    """
-    return reason if path in reason else f"{path}: {reason}"
 
 
 def sentence_of(error: Exception) -> str | None:

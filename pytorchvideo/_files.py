@@ -3,12 +3,14 @@
 
 import contextlib
 import errno
+import json
 import os
 import re
 import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, 112)  # the last is Windows' own
 # What writers in C++ say of any failure, and the bytes that a full disk may have left when they stop.
@@ -75,6 +77,11 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> Path:
             content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
         )
     return target
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Writes a json file that is complete or not there."""
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def append(path: str | os.PathLike[str], text: str) -> None:

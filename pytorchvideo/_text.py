@@ -271,3 +271,12 @@ def _check_values(content: Any, finite: bool) -> None:
 def _kind(content: Any) -> str:
     names = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
     return names.get(type(content), "a number")
+
+
+def named(path: str, reason: str) -> str:
+    """Returns a reason with the path before it, unless it names it.
+
+    >>> named("a.mp4", "a.mp4 is empty."), named("a.mp4", "it is empty.")
+    ('a.mp4 is empty.', 'a.mp4: it is empty.')
+    """
+    return reason if path in reason else f"{path}: {reason}"

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,11 @@ import av
 import numpy as np
 import pytest
 import torch
+
+from pytorchvideo.data.synthetic import MOTIONS, write_motion_video
+from pytorchvideo.inference.predictor import save_classifier
+from pytorchvideo.models._registry import create_model
+from pytorchvideo.models._weights.weights import ClipRecipe
 
 REPO = Path(__file__).resolve().parent.parent
 SHARED = REPO.parent / "shared"
@@ -183,6 +188,42 @@ def make_video(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         if not path.exists() or written.get(path) != repr(kwargs):
             write_video(path, **kwargs)  # type: ignore[arg-type]
             written[path] = repr(kwargs)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six videos of each of two motions, three sources of each."""
+    root = tmp_path_factory.mktemp("data")
+    for number, label in enumerate(MOTIONS[:2]):
+        (root / label).mkdir()
+        for i in range(6):
+            path = root / label / f"source{i // 2}_{i}.mp4"
+            generator = np.random.default_rng([number, i])
+            write_motion_video(path, label, generator, size=(8, 64, 48), seconds=1.0)
+    return root
+
+
+@pytest.fixture(scope="session")
+def make_model_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``make_model_file(recipe, labels, **kwargs)``: a small X3D with random weights, as a run writes it."""
+
+    def make(recipe: ClipRecipe, labels: Sequence[str] = ("run", "walk"), **kwargs: Any) -> Path:
+        path = tmp_path_factory.mktemp("model") / "model.pt"
+        arguments = {"num_frames": recipe.num_frames, "crop_size": recipe.crop_size, **kwargs}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = create_model("x3d_xs", num_classes=len(labels), **arguments)
+        save_classifier(
+            path,
+            model=model,
+            model_name="x3d_xs",
+            model_kwargs=arguments,
+            labels=labels,
+            recipe=recipe,
+        )
         return path
 
     return make

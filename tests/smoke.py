@@ -54,8 +54,8 @@ def videos(folder: Path) -> None:
     """Six videos of two classes are written; one is read, with sound, from a file and from memory."""
     import numpy as np
 
-    from flash.demo import MOTIONS, write_motion_video
     from pytorchvideo.data.encoded_video import EncodedVideo
+    from pytorchvideo.data.synthetic import MOTIONS, write_motion_video
 
     for number, label in enumerate(MOTIONS[:2]):
         (folder / "data" / label).mkdir(parents=True)
@@ -111,7 +111,7 @@ def model(folder: Path) -> None:
     import torch
 
     from flash.video import VideoClassifier
-    from flash.video.predict import VideoPredictor
+    from pytorchvideo.inference.predictor import VideoPredictor
     from pytorchvideo.models import create_model
 
     clips = torch.rand(1, 3, 4, 160, 160)

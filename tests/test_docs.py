@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from flash.demo import write_demo_videos
+from pytorchvideo.data.synthetic import write_demo_videos
 from pytorchvideo.models import create_model
 
 REPO = Path(__file__).resolve().parent.parent

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from flash.finetuning import resolve_strategy
-from flash.outputs import OUTPUT_NAMES
+from flash.core.data.io.output import OUTPUT_NAMES
+from flash.core.finetuning import resolve_strategy
 from flash.video import VideoClassificationData, VideoClassifier
-from pytorchvideo.models._weights import ClipRecipe
+from pytorchvideo.models._weights.weights import ClipRecipe
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs/flash.md").read_text(encoding="utf-8")

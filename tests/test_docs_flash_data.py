@@ -13,10 +13,10 @@ import pandas
 import pytest
 import torch
 
-from flash.data.hooks import HOOK_NAMES
-from flash.data.targets import infer_formatter
+from flash.core.data.io.hooks import HOOK_NAMES
+from flash.core.data.utilities.classification import infer_formatter
 from flash.video import VideoClassificationData
-from pytorchvideo.data._video_files import VIDEO_SUFFIXES
+from pytorchvideo.data._annotations.video_files import VIDEO_SUFFIXES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE = (DOCS / "flash_data.md").read_text(encoding="utf-8")

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from flash.data.utils import _SMALL_BYTES, MOST_MEMBERS, MOST_TIMES
-from flash.serve_guard import Guard
-from flash.service import Limits as ServerLimits
+from flash.core.data.utils import _SMALL_BYTES, MOST_MEMBERS, MOST_TIMES
+from flash.serve.guard import Guard
+from flash.serve.service import Limits as ServerLimits
 from pytorchvideo import _text
 from pytorchvideo.accelerator.deployment.runtimes import RUNTIMES
 from pytorchvideo.data._decode._limits import Limits
 from pytorchvideo.data.epic_kitchen.epic_kitchen_dataset import _MOST_CHARACTERS
 from pytorchvideo.data.labeled_video_paths import _MOST_CLASSES
-from pytorchvideo.models._rebuild import _HF_FAMILIES
+from pytorchvideo.models._weights.rebuild import _HF_FAMILIES
 
 PAGE = " ".join((Path(__file__).parents[1] / "docs" / "security.md").read_text("utf-8").split())
 

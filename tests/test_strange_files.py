@@ -18,20 +18,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from flash.embedding import Embeddings
-from flash.hub import _scores
-from flash.loading import read_names
-from flash.run_config import RunConfig
-from flash.runs import RunFolder
-from flash.sources import Sources, _by_file
-from flash.timeline_rows import ClipFile
-from flash.video._annotations import labelled_tasks, tasks_to_predict
-from flash.video._tables import rows_of_csv, rows_of_json
+from flash.runs.config import RunConfig
+from flash.runs.folder import RunFolder
+from flash.runs.share import _scores
+from flash.runs.sources import Sources, _by_file
+from flash.video.sources.annotations import labelled_tasks, tasks_to_predict
+from flash.video.sources.tables import rows_of_csv, rows_of_json
 from pytorchvideo.accelerator.deployment.artefact import read_info
 from pytorchvideo.data import LabeledVideoPaths, make_clip_sampler
-from pytorchvideo.data._clip_reader import read_quarantine
-from pytorchvideo.data._durations import _read_cache
-from pytorchvideo.data._frame_lists import read_frame_lists
+from pytorchvideo.data._annotations.frame_lists import read_frame_lists
+from pytorchvideo.data._reading.clip_reader import read_quarantine
+from pytorchvideo.data._reading.durations import _read_cache
 from pytorchvideo.data.ava import AvaLabeledVideoFramePaths
 from pytorchvideo.data.dataset_manifest_utils import (
     EncodedVideoInfo,
@@ -47,6 +44,9 @@ from pytorchvideo.data.hmdb51 import Hmdb51LabeledVideoPaths
 from pytorchvideo.data.json_dataset import clip_recognition_dataset, video_only_dataset
 from pytorchvideo.data.ssv2 import _read_labels
 from pytorchvideo.data.utils import load_dataclass_dict_from_csv
+from pytorchvideo.inference.embeddings import Embeddings
+from pytorchvideo.inference.loading import read_names
+from pytorchvideo.inference.timeline.clips import ClipFile
 from pytorchvideo.models.pretrained import _read_config
 
 SAMPLER = make_clip_sampler("random", 1)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Old import paths of Flash; each module here re-exports from its new home."""
+"""What every task of Flash shares: the task, the trainer, fine-tuning, optimisers and data."""

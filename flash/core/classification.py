@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Old import path; the home is :mod:`flash.outputs`."""
+"""Old import path; the home is :mod:`flash.core.data.io.output`."""
 
-from flash.outputs import (
+from flash.core.data.io.output import (
     ClassesOutput,
     FiftyOneLabelsOutput,
     LabelsOutput,
@@ -9,11 +9,11 @@ from flash.outputs import (
     PredsOutput,
     ProbabilitiesOutput,
 )
-from flash.outputs import ClassesOutput as Classes
-from flash.outputs import FiftyOneLabelsOutput as FiftyOneLabels
-from flash.outputs import LabelsOutput as Labels
-from flash.outputs import LogitsOutput as Logits
-from flash.outputs import ProbabilitiesOutput as Probabilities
+from flash.core.data.io.output import ClassesOutput as Classes
+from flash.core.data.io.output import FiftyOneLabelsOutput as FiftyOneLabels
+from flash.core.data.io.output import LabelsOutput as Labels
+from flash.core.data.io.output import LogitsOutput as Logits
+from flash.core.data.io.output import ProbabilitiesOutput as Probabilities
 
 __all__ = [
     "Classes",

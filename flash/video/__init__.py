@@ -5,10 +5,10 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "VideoClassificationData": "flash.video.data",
-    "VideoClassificationInputTransform": "flash.video.input_transform",
-    "VideoClassifier": "flash.video.model",
-    "VideoPredictor": "flash.video.predict",
+    "VideoClassificationData": "flash.video.classification.data",
+    "VideoClassificationInputTransform": "flash.video.classification.input_transform",
+    "VideoClassifier": "flash.video.classification.model",
+    "VideoPredictor": "pytorchvideo.inference.predictor",
 }
 
 __all__ = [

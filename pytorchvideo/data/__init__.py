@@ -32,8 +32,8 @@ from pytorchvideo.data.labeled_video_dataset import (
 )
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
 from pytorchvideo.data.live import LiveVideo, RawFormat
-from pytorchvideo.data.prepare import Preparation, TrainingFormat
-from pytorchvideo.data.shards import ShardedVideos, write_shards
+from pytorchvideo.data.preparing.encode import Preparation, TrainingFormat
+from pytorchvideo.data.preparing.shards import ShardedVideos, write_shards
 from pytorchvideo.data.ssv2 import SSv2
 from pytorchvideo.data.ucf101 import Ucf101
 from pytorchvideo.data.video import Video, VideoPathHandler

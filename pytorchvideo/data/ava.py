@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 from torch.utils.data import RandomSampler, Sampler
 
 from pytorchvideo._text import SMALL, read_text
-from pytorchvideo.data._clip_reader import Transform
-from pytorchvideo.data._frame_lists import read_frame_lists
-from pytorchvideo.data._left_out import warn_of_left_out
-from pytorchvideo.data._skipped import SkippedClip
-from pytorchvideo.data._tables import bad_line, read_rows
+from pytorchvideo.data._annotations.frame_lists import read_frame_lists
+from pytorchvideo.data._annotations.left_out import warn_of_left_out
+from pytorchvideo.data._annotations.tables import bad_line, read_rows
+from pytorchvideo.data._reading.clip_reader import Transform
+from pytorchvideo.data._reading.skipped import SkippedClip
 from pytorchvideo.data.clip_sampling import ClipInfo, ClipSampler, Seconds, exact_seconds
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
 

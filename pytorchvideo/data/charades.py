@@ -10,8 +10,8 @@ from typing import Any
 from torch.utils.data import RandomSampler, Sampler
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data._clip_reader import Transform
-from pytorchvideo.data._frame_lists import FrameListHandler, read_frame_lists
+from pytorchvideo.data._annotations.frame_lists import FrameListHandler, read_frame_lists
+from pytorchvideo.data._reading.clip_reader import Transform
 from pytorchvideo.data.clip_sampling import ClipInfo, ClipInfoList, ClipSampler, Seconds
 from pytorchvideo.data.frame_video import frame_range
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset

@@ -12,12 +12,12 @@ import torch
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data._clip_reader import ClipReader, LabeledVideos, Transform, copy_clip
 from pytorchvideo.data._decode import VideoError
-from pytorchvideo.data._durations import Length, read_lengths
-from pytorchvideo.data._empty_windows import EmptyWindowError, may_be_empty, with_frames
-from pytorchvideo.data._randomness import seeded
-from pytorchvideo.data._skipped import SkippedClip
+from pytorchvideo.data._reading.clip_reader import ClipReader, LabeledVideos, Transform, copy_clip
+from pytorchvideo.data._reading.durations import Length, read_lengths
+from pytorchvideo.data._reading.empty_windows import EmptyWindowError, may_be_empty, with_frames
+from pytorchvideo.data._reading.randomness import seeded
+from pytorchvideo.data._reading.skipped import SkippedClip
 from pytorchvideo.data.clip_sampling import ClipSampler
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
 from pytorchvideo.data.video import Video

@@ -18,7 +18,7 @@ import torch
 
 from pytorchvideo._checks import expected, near_names
 from pytorchvideo.data._decode import as_time
-from pytorchvideo.data._randomness import current_worker
+from pytorchvideo.data._reading.randomness import current_worker
 
 Seconds: TypeAlias = int | float | Fraction
 

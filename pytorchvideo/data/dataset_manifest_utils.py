@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from pytorchvideo._checks import expected
+from pytorchvideo.data._annotations.left_out import warn_of_left_out
 from pytorchvideo.data._decode import FrameFilter, FrameResize, FrameTransform
-from pytorchvideo.data._left_out import warn_of_left_out
-from pytorchvideo.data._skipped import SkippedClip
+from pytorchvideo.data._reading.skipped import SkippedClip
 from pytorchvideo.data.clip_sampling import exact_seconds
 from pytorchvideo.data.encoded_video import EncodedVideo, check_reading
 from pytorchvideo.data.frame_video import FRAME_OPTIONS, FrameVideo

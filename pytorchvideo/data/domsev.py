@@ -12,8 +12,8 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from pytorchvideo._checks import expected
+from pytorchvideo.data._annotations.map_style import read_clip
 from pytorchvideo.data._decode import FrameFilter
-from pytorchvideo.data._map_style import read_clip
 from pytorchvideo.data.clip_sampling import exact_seconds
 from pytorchvideo.data.dataset_manifest_utils import (
     ImageDataset,

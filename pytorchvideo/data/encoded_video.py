@@ -35,7 +35,7 @@ from pytorchvideo.data._decode._pyav.files import file_address
 from pytorchvideo.data._decode._pyav.resample import resampled
 from pytorchvideo.data._decode._remote import open_remote, shared
 from pytorchvideo.data._decode._torchcodec import TorchCodecDecoder
-from pytorchvideo.data._reading import (
+from pytorchvideo.data._reading.readers import (
     DECODERS,
     Turns,
     cache_of,
@@ -45,10 +45,19 @@ from pytorchvideo.data._reading import (
     name_of,
     reopened,
 )
+from pytorchvideo.data._video import Video
 from pytorchvideo.data.decoder import DecoderType
-from pytorchvideo.data.video import Video
 
-__all__ = ["DECODERS", "DECORD_RATE", "EncodedVideo", "check_reading", "select_video_class"]
+__all__ = [
+    "DECODERS",
+    "DECORD_RATE",
+    "EncodedVideo",
+    "EncodedVideoDecord",
+    "EncodedVideoPyAV",
+    "EncodedVideoTorchVision",
+    "check_reading",
+    "select_video_class",
+]
 
 DECORD_RATE = 44100  # of sound, where decord is asked for and no rate
 
@@ -451,16 +460,107 @@ class EncodedVideo(Video):
         )
 
 
+# -- the readers of PyTorchVideo, by decoder ----------------------------------------------------------------------
+
+
+class EncodedVideoPyAV(EncodedVideo):
+    """An :class:`EncodedVideo`, whose other arguments go by name.
+
+    Args:
+        file: a path, or a seekable binary file.
+        video_name: the name of the video; by default that of the file.
+        decode_video: False gives clips whose ``"video"`` is None.
+        decode_audio: False gives clips whose ``"audio"`` is None.
+        perform_seek: False reads every clip from the start of the file.
+        options: other arguments of ``EncodedVideo``.
+    """
+
+    def __init__(
+        self,
+        file: str | Path | BinaryIO,
+        video_name: str | None = None,
+        decode_video: bool = True,
+        decode_audio: bool = True,
+        perform_seek: bool = True,
+        **options: Any,
+    ) -> None:
+        options = {"perform_seek": perform_seek, **options}
+        super().__init__(file, video_name, decode_video, decode_audio, **options)
+
+
+class EncodedVideoTorchVision(EncodedVideo):
+    """An :class:`EncodedVideo`, whose other arguments go by name.
+
+    Args:
+        file: a path, or a seekable binary file.
+        video_name: the name of the video; by default that of the file.
+        decode_video: False gives clips whose ``"video"`` is None.
+        decode_audio: False gives clips whose ``"audio"`` is None.
+        options: other arguments of ``EncodedVideo``.
+    """
+
+    def __init__(
+        self,
+        file: str | Path | BinaryIO,
+        video_name: str | None = None,
+        decode_video: bool = True,
+        decode_audio: bool = True,
+        **options: Any,
+    ) -> None:
+        options = {"decoder": "torchvision", **options}
+        super().__init__(file, video_name, decode_video, decode_audio, **options)
+
+
+class EncodedVideoDecord(EncodedVideo):
+    """An :class:`EncodedVideo` with the arguments and defaults of decord's reader.
+
+    Args:
+        file: a path, or a seekable binary file.
+        video_name: the name of the video; by default that of the file.
+        decode_video: False gives clips whose ``"video"`` is None.
+        decode_audio: False gives clips whose ``"audio"`` is None.
+        sample_rate: of the sound, samples per second.
+        mono: whether sound is (S,), the mean of its channels, or (channels, S).
+        width: of the frames; -1 keeps it.
+        height: of the frames; -1 keeps it.
+        num_threads: no longer matters.
+        fault_tol: no longer matters.
+        options: other arguments of ``EncodedVideo``.
+    """
+
+    def __init__(
+        self,
+        file: str | Path | BinaryIO,
+        video_name: str | None = None,
+        decode_video: bool = True,
+        decode_audio: bool = True,
+        sample_rate: int = DECORD_RATE,
+        mono: bool = True,
+        width: int = -1,
+        height: int = -1,
+        num_threads: int = 0,
+        fault_tol: int = -1,
+        **options: Any,
+    ) -> None:
+        options = {
+            "decoder": "decord",
+            "sample_rate": sample_rate,
+            "mono": mono,
+            "width": width,
+            "height": height,
+            "num_threads": num_threads,
+            "fault_tol": fault_tol,
+            **options,
+        }
+        super().__init__(file, video_name, decode_video, decode_audio, **options)
+
+
 def select_video_class(decoder: str | DecoderType) -> type[EncodedVideo]:
     """Returns the reader of a decoder of PyTorchVideo, to be called with a file and its name.
 
     Raises:
         ValueError: there is no such decoder.
     """
-    from pytorchvideo.data.encoded_video_decord import EncodedVideoDecord
-    from pytorchvideo.data.encoded_video_pyav import EncodedVideoPyAV
-    from pytorchvideo.data.encoded_video_torchvision import EncodedVideoTorchVision
-
     classes: dict[DecoderType, type[EncodedVideo]] = {
         DecoderType.PYAV: EncodedVideoPyAV,
         DecoderType.TORCHVISION: EncodedVideoTorchVision,

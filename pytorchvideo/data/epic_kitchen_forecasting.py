@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from pytorchvideo._checks import expected
+from pytorchvideo.data._annotations.map_style import every_nth
 from pytorchvideo.data._decode import VideoError
-from pytorchvideo.data._map_style import every_nth
 from pytorchvideo.data.dataset_manifest_utils import VideoClipInfo, VideoDatasetType
 from pytorchvideo.data.epic_kitchen.epic_kitchen_dataset import ActionData, EpicKitchenDataset
 from pytorchvideo.data.video import Video

@@ -30,7 +30,7 @@ from pytorchvideo.data._decode._limits import (
     Budget,
     Limits,
 )
-from pytorchvideo.data.video import Video
+from pytorchvideo.data._video import Video
 
 FRAME_OPTIONS = ("dtype", "time_limit_sec", "memory_limit_bytes")  # that other readers have, too
 _IO_THREADS = 8

@@ -14,8 +14,8 @@ from torch.utils.data import RandomSampler, Sampler
 
 from pytorchvideo._checks import check_choice, expected, shortened
 from pytorchvideo._text import read_lines
-from pytorchvideo.data._clip_reader import Transform
-from pytorchvideo.data._tables import bad_line
+from pytorchvideo.data._annotations.tables import bad_line
+from pytorchvideo.data._reading.clip_reader import Transform
 from pytorchvideo.data.clip_sampling import ClipSampler
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytorchvideo._checks import expected, near_names
-from pytorchvideo.data._clip_reader import LabeledVideos
+from pytorchvideo.data._reading.clip_reader import LabeledVideos
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.labeled_video_paths import NO_LABEL
 from pytorchvideo.data.video import Video, VideoPathHandler

@@ -10,7 +10,7 @@ from torch.utils.data import RandomSampler, Sampler
 
 from pytorchvideo._checks import near_names
 from pytorchvideo._text import read_json, seconds
-from pytorchvideo.data._clip_reader import Transform
+from pytorchvideo.data._reading.clip_reader import Transform
 from pytorchvideo.data.clip_sampling import (
     ClipInfo,
     ClipInfoList,

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, RandomSampler, Sampler
 
-from pytorchvideo.data._clip_reader import (
+from pytorchvideo.data._decode import FrameFilter, VideoError
+from pytorchvideo.data._decode._limits import MEMORY_LIMIT_BYTES, TIME_LIMIT_SEC
+from pytorchvideo.data._reading.clip_reader import (
     ClipReader,
     Describe,
     LabeledVideos,
@@ -18,11 +20,9 @@ from pytorchvideo.data._clip_reader import (
     Transform,
     copy_clip,
 )
-from pytorchvideo.data._decode import FrameFilter, VideoError
-from pytorchvideo.data._decode._limits import MEMORY_LIMIT_BYTES, TIME_LIMIT_SEC
-from pytorchvideo.data._randomness import current_worker, seeded
-from pytorchvideo.data._samplers import sampler_of
-from pytorchvideo.data._skipped import OnError, SkippedClip
+from pytorchvideo.data._reading.randomness import current_worker, seeded
+from pytorchvideo.data._reading.samplers import sampler_of
+from pytorchvideo.data._reading.skipped import OnError, SkippedClip
 from pytorchvideo.data.clip_sampling import ClipSampler
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
 

@@ -13,10 +13,15 @@ from typing import Any
 import torch
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data._skipped import SkippedClip
-from pytorchvideo.data._tables import bad_line
-from pytorchvideo.data._video_files import OF_SHARDS, expected_endings, videos_below, warn_of_others
-from pytorchvideo.data._video_lists import WHOLE_NUMBER, Row, VideoList, read_list
+from pytorchvideo.data._annotations.tables import bad_line
+from pytorchvideo.data._annotations.video_files import (
+    OF_SHARDS,
+    expected_endings,
+    videos_below,
+    warn_of_others,
+)
+from pytorchvideo.data._annotations.video_lists import WHOLE_NUMBER, Row, VideoList, read_list
+from pytorchvideo.data._reading.skipped import SkippedClip
 
 NO_LABEL = -1
 """The label of a video whose line has none."""

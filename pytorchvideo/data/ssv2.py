@@ -15,10 +15,10 @@ from torch.utils.data import RandomSampler, Sampler
 
 from pytorchvideo._checks import expected
 from pytorchvideo._text import SMALL, read_json
-from pytorchvideo.data._clip_reader import Transform
-from pytorchvideo.data._frame_lists import FrameListHandler, read_frame_lists
-from pytorchvideo.data._left_out import warn_of_left_out
-from pytorchvideo.data._skipped import SkippedClip
+from pytorchvideo.data._annotations.frame_lists import FrameListHandler, read_frame_lists
+from pytorchvideo.data._annotations.left_out import warn_of_left_out
+from pytorchvideo.data._reading.clip_reader import Transform
+from pytorchvideo.data._reading.skipped import SkippedClip
 from pytorchvideo.data.clip_sampling import (
     ClipInfo,
     ClipInfoList,

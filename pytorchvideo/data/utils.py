@@ -16,8 +16,8 @@ import torch
 from torch.utils.data import Sampler
 
 from pytorchvideo._checks import check_choice, expected, shortened
-from pytorchvideo.data._randomness import current_worker, seeded
-from pytorchvideo.data._tables import bad_line, csv_text, read_table, write_rows
+from pytorchvideo.data._annotations.tables import bad_line, csv_text, read_table, write_rows
+from pytorchvideo.data._reading.randomness import current_worker, seeded
 
 Row = TypeVar("Row")
 

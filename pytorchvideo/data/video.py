@@ -1,38 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every video reader offers, and the handler that chooses one for a path."""
+"""The handler that chooses a reader for a path."""
 
-from abc import ABC, abstractmethod
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from pytorchvideo.data._video import Video
+from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.frame_video import FRAME_OPTIONS, FrameVideo
 
-class Video(ABC):
-    """A video that clips can be cut out of."""
-
-    def __init__(  # noqa: B027 - a reader of one's own may have other arguments, or none
-        self, file: Any = None, video_name: str | None = None, decode_audio: bool = True
-    ) -> None:
-        """Takes the arguments of PyTorchVideo's readers; a reader keeps what it needs of them itself."""
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """The name of the video."""
-
-    @property
-    @abstractmethod
-    def duration(self) -> float | Fraction:
-        """Its length in seconds."""
-
-    @abstractmethod
-    def get_clip(
-        self, start_sec: float | Fraction, end_sec: float | Fraction
-    ) -> dict[str, Any] | None:
-        """Returns the clip ``[start_sec, end_sec)`` as a dict with ``"video"`` float32 (3, T, H, W) and ``"audio"``."""
-
-    def close(self) -> None:  # noqa: B027 - readers without an open file need not close anything
-        """Gives back what the reader holds."""
+__all__ = ["Video", "VideoPathHandler"]
 
 
 class VideoPathHandler:
@@ -70,9 +46,6 @@ class VideoPathHandler:
             FileNotFoundError: if there is neither a file nor a directory.
             VideoError: (a RuntimeError) if the file cannot be read as a video.
         """
-        from pytorchvideo.data.encoded_video import EncodedVideo
-        from pytorchvideo.data.frame_video import FRAME_OPTIONS, FrameVideo
-
         if Path(filepath).is_dir():
             rate = self._fps if fps is None else fps
             known = {name: options[name] for name in FRAME_OPTIONS if name in options}

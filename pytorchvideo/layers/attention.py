@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pytorchvideo._checks import check_choice, expected
-from pytorchvideo.layers._build import ModuleFactory, size3
+from pytorchvideo.layers._factories import ModuleFactory, size3
 from pytorchvideo.layers.drop_path import DropPath
 
 _POOLS: dict[str, ModuleFactory] = {"avg": nn.AvgPool3d, "max": nn.MaxPool3d}

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from pytorchvideo.layers import attention
-from pytorchvideo.layers._build import ModuleFactory
+from pytorchvideo.layers._factories import ModuleFactory
 from pytorchvideo.layers.attention import Mlp, MultiScaleBlock
 
 __all__ = ["Mlp", "MultiScaleAttention", "ScriptableMultiScaleBlock"]

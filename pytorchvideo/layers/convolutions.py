@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import check_choice, expected
-from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm, size3
-from pytorchvideo.layers._chain import Chain
+from pytorchvideo.layers._cpu_fast_path import Chain
+from pytorchvideo.layers._factories import ModuleFactory, Size3, build_activation, build_norm, size3
 
 REDUCTIONS = ("sum", "cat")
 

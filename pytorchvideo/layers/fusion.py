@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import check_choice, expected
-from pytorchvideo.layers._build import whole_numbers
+from pytorchvideo.layers._factories import whole_numbers
 
 
 def _max(stacked: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from torch import nn
 
 from pytorchvideo._checks import expected
-from pytorchvideo.layers._build import ModuleFactory, whole_numbers
+from pytorchvideo.layers._factories import ModuleFactory, whole_numbers
 
 
 def make_multilayer_perceptron(

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pytorchvideo._checks import check_choice
-from pytorchvideo.layers._build import ModuleFactory, Size3, build_norm, size3
+from pytorchvideo.layers._factories import ModuleFactory, Size3, build_norm, size3
 
 
 class NonLocal(nn.Module):

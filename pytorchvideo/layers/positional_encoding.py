@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pytorchvideo._checks import expected
-from pytorchvideo.layers._build import size3
+from pytorchvideo.layers._factories import size3
 
 _LONGEST_WAVE = 10_000.0
 

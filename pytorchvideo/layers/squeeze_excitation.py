@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import expected
-from pytorchvideo.layers._build import ModuleFactory, build_activation, build_norm
-from pytorchvideo.layers._residual import BranchFusion, ResBlock, add_branches
+from pytorchvideo.layers._factories import ModuleFactory, build_activation, build_norm
+from pytorchvideo.layers._residual_block import BranchFusion, ResBlock, add_branches
 
 
 class SqueezeExcitation(nn.Module):

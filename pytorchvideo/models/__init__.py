@@ -8,7 +8,7 @@ from pytorchvideo.models._registry import (
     list_models,
     model_entry,
 )
-from pytorchvideo.models._weights import ClipRecipe, Weights, load_checkpoint
+from pytorchvideo.models._weights.weights import ClipRecipe, Weights, load_checkpoint
 from pytorchvideo.models.audio_visual_slowfast import create_audio_visual_slowfast
 from pytorchvideo.models.byol import BYOL
 from pytorchvideo.models.csn import create_csn

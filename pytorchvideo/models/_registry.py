@@ -12,9 +12,9 @@ from torch import nn
 
 from pytorchvideo._checks import check_choice, near_names
 from pytorchvideo.models import csn, i3d, r2plus1d, resnet, slowfast, vision_transformers, x3d
-from pytorchvideo.models._head_parts import check_num_classes
-from pytorchvideo.models._weights import Weights, load_checkpoint
-from pytorchvideo.models._zoo import WEIGHTS
+from pytorchvideo.models._parts.head_parts import check_num_classes
+from pytorchvideo.models._weights.records import WEIGHTS
+from pytorchvideo.models._weights.weights import Weights, load_checkpoint
 from pytorchvideo.models.accelerator.mobile_cpu import efficient_x3d
 
 Task = Literal["detection", "image classification", "video classification"]

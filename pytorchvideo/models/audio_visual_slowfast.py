@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import expected
-from pytorchvideo.layers._build import (
+from pytorchvideo.layers._factories import (
     ModuleFactory,
     Size3,
     build_activation,
@@ -34,7 +34,7 @@ from pytorchvideo.layers._build import (
     same_padding,
     size3,
 )
-from pytorchvideo.models._pathways import NoFusion, check_same_frames
+from pytorchvideo.models._parts.pathways import NoFusion, check_same_frames
 from pytorchvideo.models.net import Net
 from pytorchvideo.models.resnet import create_acoustic_bottleneck_block, create_bottleneck_block
 from pytorchvideo.models.slowfast import create_slowfast, temporal_size

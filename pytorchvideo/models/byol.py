@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import expected
-from pytorchvideo.layers._build import ModuleFactory
+from pytorchvideo.layers._factories import ModuleFactory
 from pytorchvideo.layers.batch_norm import NaiveSyncBatchNorm1d
-from pytorchvideo.models._unit_vectors import unit_vectors
+from pytorchvideo.models._parts.unit_vectors import unit_vectors
 
 
 class BYOL(nn.Module):

@@ -20,9 +20,9 @@ from typing import Any
 from torch import nn
 
 from pytorchvideo._checks import expected
-from pytorchvideo.layers._build import ModuleFactory, Size3, same_padding
-from pytorchvideo.models._head_parts import check_num_classes
-from pytorchvideo.models._residual import create_bottleneck_block, create_res_stage
+from pytorchvideo.layers._factories import ModuleFactory, Size3, same_padding
+from pytorchvideo.models._parts.head_parts import check_num_classes
+from pytorchvideo.models._parts.residual_stages import create_bottleneck_block, create_res_stage
 from pytorchvideo.models.head import create_res_basic_head
 from pytorchvideo.models.net import Net
 from pytorchvideo.models.resnet import STAGE_DEPTHS

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import check_choice, expected
-from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation
-from pytorchvideo.models._head_parts import (
+from pytorchvideo.layers._factories import ModuleFactory, Size3, build_activation
+from pytorchvideo.models._parts.head_parts import (
     ClassificationHead,
     PoolAndProject,
     ReplaceableClassifier,
@@ -18,7 +18,7 @@ from pytorchvideo.models._head_parts import (
     check_pool_fits,
     make_pool,
 )
-from pytorchvideo.models._roi_head import ResNetRoIHead, create_res_roi_pooling_head
+from pytorchvideo.models._parts.roi_head import ResNetRoIHead, create_res_roi_pooling_head
 
 __all__ = [
     "ClassificationHead",

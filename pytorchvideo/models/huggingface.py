@@ -29,15 +29,8 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import expected
-from pytorchvideo.models._frame_encoder import FrameEncoder
-from pytorchvideo.models._hugging_face_files import (
-    HUB_OPTIONS,
-    TRUST,
-    loading,
-    read_config,
-    transformers_module,
-)
-from pytorchvideo.models._hugging_face_sizes import (
+from pytorchvideo.models._parts.frame_encoder import FrameEncoder
+from pytorchvideo.models._parts.hugging_face_sizes import (
     check_size,
     frames_of,
     frames_of_a_token,
@@ -46,7 +39,14 @@ from pytorchvideo.models._hugging_face_sizes import (
     set_sizes,
     side_of,
 )
-from pytorchvideo.models._weights import ClipRecipe
+from pytorchvideo.models._weights.hugging_face_files import (
+    HUB_OPTIONS,
+    TRUST,
+    loading,
+    read_config,
+    transformers_module,
+)
+from pytorchvideo.models._weights.weights import ClipRecipe
 from pytorchvideo.models.net import check_clip_batch
 
 if TYPE_CHECKING:

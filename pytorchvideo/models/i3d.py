@@ -22,9 +22,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pytorchvideo.layers._build import Size3, size3
-from pytorchvideo.layers._chain import run_chain
-from pytorchvideo.models._head_parts import apply_pool, check_num_classes
+from pytorchvideo.layers._cpu_fast_path import run_chain
+from pytorchvideo.layers._factories import Size3, size3
+from pytorchvideo.models._parts.head_parts import apply_pool, check_num_classes
 from pytorchvideo.models.head import ClassificationHead
 from pytorchvideo.models.net import ClassificationModel
 from pytorchvideo.models.weight_init import init_linear, init_net_weights

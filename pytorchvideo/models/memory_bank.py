@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from pytorchvideo._checks import expected
 from pytorchvideo.layers.distributed import cat_all_gather
-from pytorchvideo.models._unit_vectors import unit_vectors
+from pytorchvideo.models._parts.unit_vectors import unit_vectors
 
 _logger = logging.getLogger(__name__)
 _LARGE_BYTES = 2**30

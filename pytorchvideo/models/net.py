@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import expected
-from pytorchvideo.layers._chain import is_recorded
-from pytorchvideo.models._head_parts import NoClassifierError
+from pytorchvideo.layers._cpu_fast_path import is_recorded
+from pytorchvideo.models._parts.head_parts import NoClassifierError
 from pytorchvideo.models.head import ClassificationHead, ReplaceableClassifier, ResNetRoIHead
 
 

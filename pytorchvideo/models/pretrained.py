@@ -26,11 +26,11 @@ from torch import nn
 from pytorchvideo._checks import expected
 from pytorchvideo._files import whole_file, write_whole
 from pytorchvideo._text import read_object
-from pytorchvideo.models._hub_files import download, upload
-from pytorchvideo.models._model_card import model_card
-from pytorchvideo.models._rebuild import rebuild_model
 from pytorchvideo.models._registry import create_model, get_weights, model_entry
-from pytorchvideo.models._weights import ClipRecipe, load_checkpoint, read_checkpoint
+from pytorchvideo.models._weights.hub_files import download, upload
+from pytorchvideo.models._weights.model_card import model_card
+from pytorchvideo.models._weights.rebuild import rebuild_model
+from pytorchvideo.models._weights.weights import ClipRecipe, load_checkpoint, read_checkpoint
 
 __all__ = ["PretrainedModel"]
 

@@ -23,9 +23,9 @@ from torch import nn
 
 from pytorchvideo._checks import expected
 from pytorchvideo.layers import create_conv_2plus1d
-from pytorchvideo.layers._build import ModuleFactory, Size3, same_padding
-from pytorchvideo.models._head_parts import check_num_classes
-from pytorchvideo.models._residual import (
+from pytorchvideo.layers._factories import ModuleFactory, Size3, same_padding
+from pytorchvideo.models._parts.head_parts import check_num_classes
+from pytorchvideo.models._parts.residual_stages import (
     BottleneckBlock,
     create_bottleneck_block,
     create_res_stage,

@@ -23,10 +23,10 @@ from typing import Any
 from torch import nn
 
 from pytorchvideo._checks import expected
-from pytorchvideo.layers._build import ModuleFactory, Size3, same_padding
-from pytorchvideo.layers._residual import ResBlock
-from pytorchvideo.models._head_parts import check_num_classes
-from pytorchvideo.models._residual import (
+from pytorchvideo.layers._factories import ModuleFactory, Size3, same_padding
+from pytorchvideo.layers._residual_block import ResBlock
+from pytorchvideo.models._parts.head_parts import check_num_classes
+from pytorchvideo.models._parts.residual_stages import (
     BottleneckBlock,
     ResStage,
     SeparableBottleneckBlock,

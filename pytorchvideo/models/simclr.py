@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from pytorchvideo._checks import expected
 from pytorchvideo.layers.distributed import all_gather_with_grad, get_world_size
-from pytorchvideo.models._unit_vectors import unit_vectors
+from pytorchvideo.models._parts.unit_vectors import unit_vectors
 
 
 class SimCLR(nn.Module):

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytorchvideo.layers._build import (
+from pytorchvideo.layers._factories import (
     ModuleFactory,
     Size3,
     build_activation,
@@ -32,8 +32,8 @@ from pytorchvideo.layers._build import (
     same_padding,
     size3,
 )
-from pytorchvideo.models._head_parts import check_num_classes
-from pytorchvideo.models._pathways import (
+from pytorchvideo.models._parts.head_parts import check_num_classes
+from pytorchvideo.models._parts.pathways import (
     NoFusion,
     PoolConcatPathway,
     build_stages,
@@ -41,7 +41,7 @@ from pytorchvideo.models._pathways import (
     create_pool_concat,
     pathways_of,
 )
-from pytorchvideo.models._residual import create_bottleneck_block
+from pytorchvideo.models._parts.residual_stages import create_bottleneck_block
 from pytorchvideo.models.head import create_res_basic_head, create_res_roi_pooling_head
 from pytorchvideo.models.net import DetectionBBoxNetwork, Net
 from pytorchvideo.models.stem import create_res_basic_stem

@@ -26,11 +26,11 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import expected
-from pytorchvideo.layers._build import ModuleFactory
+from pytorchvideo.layers._factories import ModuleFactory
 from pytorchvideo.layers.attention import MultiScaleBlock
 from pytorchvideo.layers.positional_encoding import SpatioTemporalClsPositionalEncoding
-from pytorchvideo.models._block_shapes import block_shapes, input_sizes, patch_grid
-from pytorchvideo.models._fold_norms import fold_after_linear, fold_before_linear, fold_norms
+from pytorchvideo.models._parts.block_shapes import block_shapes, input_sizes, patch_grid
+from pytorchvideo.models._parts.fold_norms import fold_after_linear, fold_before_linear, fold_norms
 from pytorchvideo.models.head import ClassificationHead, create_vit_basic_head
 from pytorchvideo.models.net import ClassificationModel, check_clip_batch
 from pytorchvideo.models.stem import create_conv_patch_embed

@@ -23,15 +23,15 @@ from typing import Any
 from torch import nn
 
 from pytorchvideo._checks import expected
-from pytorchvideo.layers._build import ModuleFactory, Size3, build_activation, build_norm, size3
-from pytorchvideo.layers._chain import Chain
-from pytorchvideo.layers._residual import ResBlock
+from pytorchvideo.layers._cpu_fast_path import Chain
+from pytorchvideo.layers._factories import ModuleFactory, Size3, build_activation, build_norm, size3
+from pytorchvideo.layers._residual_block import ResBlock
 from pytorchvideo.layers.convolutions import Conv2plus1d
 from pytorchvideo.layers.squeeze_excitation import SqueezeExcitation
 from pytorchvideo.layers.swish import Swish
 from pytorchvideo.layers.utils import round_repeats, round_width
-from pytorchvideo.models._head_parts import check_num_classes
-from pytorchvideo.models._residual import BottleneckBlock, ResStage
+from pytorchvideo.models._parts.head_parts import check_num_classes
+from pytorchvideo.models._parts.residual_stages import BottleneckBlock, ResStage
 from pytorchvideo.models.head import ResNetBasicHead
 from pytorchvideo.models.net import Net
 from pytorchvideo.models.stem import ResNetBasicStem

@@ -17,14 +17,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from pytorchvideo._checks import expected
-from pytorchvideo.models._hugging_face_files import (
+from pytorchvideo.models._parts.hugging_face_sizes import check_size
+from pytorchvideo.models._weights.hugging_face_files import (
     TRUST,
     loading,
     read_config,
     transformers_module,
 )
-from pytorchvideo.models._hugging_face_sizes import check_size
-from pytorchvideo.models._weights import ClipRecipe
+from pytorchvideo.models._weights.weights import ClipRecipe
 from pytorchvideo.models.huggingface import recipe_of
 from pytorchvideo.models.net import check_clip_batch
 

@@ -20,9 +20,9 @@ from pytorchvideo.transforms._clip import (
     ShortSideScale,
     UniformTemporalSubsample,
 )
+from pytorchvideo.transforms._pipeline import steps
 from pytorchvideo.transforms._sample import ApplyTransformToKey, RemoveKey
 from pytorchvideo.transforms._scale import BILINEAR, scaled_size, short_side_scale
-from pytorchvideo.transforms._steps import steps
 from pytorchvideo.transforms._video import NormalizeVideo
 from pytorchvideo.transforms.functional import temporal_subsample_indices
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from pytorchvideo.transforms import functional
-from pytorchvideo.transforms._steps import run
+from pytorchvideo.transforms._pipeline import run
 
 
 class ApplyTransformToKey:

@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import SequentialSampler
 
 import flash
-from flash.data.utils import download_data
+from flash.core.data.utils import download_data
 from flash.video import VideoClassificationData, VideoClassifier
 import kornia.augmentation as K
 from pytorchvideo.transforms import ApplyTransformToKey, RandomShortSideScale, UniformTemporalSubsample

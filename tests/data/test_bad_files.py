@@ -21,7 +21,7 @@ from torchvision.transforms import Compose
 from pytorchvideo.data import ClipDataset, LabeledVideoDataset, LabeledVideoPaths, make_clip_sampler
 from pytorchvideo.data._decode import VideoError, _limits
 from pytorchvideo.data._decode._pyav.whole import read_whole
-from pytorchvideo.data._skipped import SkipLog, SkippedClip
+from pytorchvideo.data._reading.skipped import SkipLog, SkippedClip
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.transforms import ApplyTransformToKey, Div255, UniformTemporalSubsample
 

@@ -14,7 +14,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, SequentialSampler
 
 from pytorchvideo.data import Charades, make_clip_sampler
-from pytorchvideo.data._frame_lists import read_frame_lists
+from pytorchvideo.data._annotations.frame_lists import read_frame_lists
 from pytorchvideo.transforms import ApplyTransformToKey, UniformTemporalSubsample
 
 HEADER = "original_vido_id video_id frame_id path labels\n"

@@ -21,8 +21,8 @@ from pytorchvideo.data import (
     LabeledVideoPaths,
     make_clip_sampler,
 )
-from pytorchvideo.data._clip_reader import quarantine_line, read_quarantine
 from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data._reading.clip_reader import quarantine_line, read_quarantine
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 

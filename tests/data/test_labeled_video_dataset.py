@@ -490,7 +490,7 @@ def test_sparse_decoding_changes_no_sample(
         return list(labeled_video_dataset(folder, clips, SequentialSampler, TRANSFORM))
 
     sparse = epoch()
-    module = importlib.import_module("pytorchvideo.data._clip_reader")
+    module = importlib.import_module("pytorchvideo.data._reading.clip_reader")
     monkeypatch.setattr(module, "temporal_frame_filter", lambda transform: None)
     full = epoch()
     assert len(sparse) == len(full) > 0

@@ -180,7 +180,9 @@ def test_large_frames_are_scaled_one_by_one(
     with torch.random.fork_rng():
         torch.manual_seed(0)
         small = list(datasets[name](transform=transform, memory_limit_bytes=limit))
-        monkeypatch.setattr("pytorchvideo.data._clip_reader.frame_scale", lambda *_, **__: None)
+        monkeypatch.setattr(
+            "pytorchvideo.data._reading.clip_reader.frame_scale", lambda *_, **__: None
+        )
         torch.manual_seed(0)
         whole = list(datasets[name](transform=transform))
     assert len(small) == len(whole) == 4
@@ -203,7 +205,7 @@ def test_torchcodec_gives_the_same_samples(datasets: Datasets, name: str) -> Non
 def test_decoders_that_no_longer_exist_are_said_once(
     datasets: Datasets, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pytorchvideo.data._reading._said", set())
+    monkeypatch.setattr("pytorchvideo.data._reading.readers._said", set())
     with caplog.at_level(logging.WARNING, "pytorchvideo"):
         for decoder in ("decord", "torchvision"):
             assert len(list(datasets["Kinetics"](decoder=decoder))) == 4

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flash.probe import VideoViews
-from flash.service import Service
-from flash.timeline import make_timeline
-from flash.video.predict import VideoPredictor
-from pytorchvideo.models._weights import ClipRecipe
+from flash.runs.fit_head import VideoViews
+from flash.serve.service import Service
+from pytorchvideo.inference.predictor import VideoPredictor
+from pytorchvideo.inference.timeline.make import make_timeline
+from pytorchvideo.models._weights.weights import ClipRecipe
 
 RECIPE = ClipRecipe(
     num_frames=4, sampling_rate=5, frames_per_second=10, side_size=16, crop_size=16

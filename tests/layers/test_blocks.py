@@ -14,7 +14,7 @@ from pytorchvideo.layers import (
     Swish,
     create_conv_2plus1d,
 )
-from pytorchvideo.layers._build import build_activation, build_norm, size3
+from pytorchvideo.layers._factories import build_activation, build_norm, size3
 from pytorchvideo.layers.drop_path import drop_path
 from pytorchvideo.layers.swish import SwishFunction
 from pytorchvideo.layers.utils import round_repeats, round_width, set_attributes

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Old import path; the home is :mod:`flash.outputs`, where a serializer is called an output."""
+"""Old import path; the home is :mod:`flash.core.data.io.output`, where a serializer is called an output."""
 
-from flash.outputs import Output as Serializer
+from flash.core.data.io.output import Output as Serializer
 
 __all__ = ["Serializer"]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Old import paths of Flash's links to other tools."""
+"""Links to other tools."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Old import path; the home is :mod:`flash.video._datasets`."""
+"""Old import path; the home is :mod:`flash.video.sources.datasets`."""
 
-from flash.video._datasets import LabeledVideoTensorDataset
+from flash.video.sources.datasets import LabeledVideoTensorDataset
 
 __all__ = ["LabeledVideoTensorDataset"]

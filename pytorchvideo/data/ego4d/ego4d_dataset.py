@@ -9,10 +9,10 @@ from torch.utils.data import Sampler, SequentialSampler
 from torchvision.transforms import CenterCrop, Compose, RandomCrop, RandomHorizontalFlip
 
 from pytorchvideo._checks import check_choice
-from pytorchvideo.data._clip_reader import Transform
+from pytorchvideo.data._annotations.left_out import warn_of_left_out
 from pytorchvideo.data._decode import VideoError
-from pytorchvideo.data._left_out import warn_of_left_out
-from pytorchvideo.data._skipped import SkippedClip
+from pytorchvideo.data._reading.clip_reader import Transform
+from pytorchvideo.data._reading.skipped import SkippedClip
 from pytorchvideo.data.clip_sampling import ClipInfo, ClipInfoList, ClipSampler
 from pytorchvideo.data.ego4d._annotations import read_moments
 from pytorchvideo.data.ego4d.imu import Ego4dImuData

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from pytorchvideo.data._tables import read_table
+from pytorchvideo.data._annotations.tables import read_table
 from pytorchvideo.data.ego4d.utils import Ego4dImuDataBase
 
 __all__ = ["Ego4dImuData"]

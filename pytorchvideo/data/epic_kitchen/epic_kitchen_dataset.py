@@ -8,8 +8,8 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from pytorchvideo.data._annotations.map_style import read_clip
 from pytorchvideo.data._decode import FrameFilter
-from pytorchvideo.data._map_style import read_clip
 from pytorchvideo.data.dataset_manifest_utils import (
     VideoClipInfo,
     VideoDataset,

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from pytorchvideo.data._video_files import is_video
+from pytorchvideo.data._annotations.video_files import is_video
 from pytorchvideo.data.dataset_manifest_utils import EncodedVideoInfo, VideoFrameInfo
 from pytorchvideo.data.utils import optional_threaded_foreach
 

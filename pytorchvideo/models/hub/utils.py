@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pytorchvideo.models._registry import get_weights
-from pytorchvideo.models._weights import fetch, load_checkpoint
+from pytorchvideo.models._weights.weights import fetch, load_checkpoint
 
 # Where the published weights are; the data sets are folders in it.
 MODEL_ZOO_ROOT_DIR = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo"

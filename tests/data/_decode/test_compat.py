@@ -80,7 +80,7 @@ def test_forked_worker_frees_what_its_parent_read_and_wrote(tmp_path: Path) -> N
 import gc, os, signal, sys
 from pathlib import Path
 import numpy as np
-from flash.demo import write_motion_video
+from pytorchvideo.data.synthetic import write_motion_video
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data._decode._pyav.transcode import TrainingFormat, transcode
 gc.disable()  # so that all of it is left to the worker

@@ -171,7 +171,7 @@ def test_devices_that_cannot_decode_are_refused(
 ) -> None:
     path = make_video("base.mp4", num_frames=48, options=B_FRAMES)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr("pytorchvideo.data._reading.video_decoder", lambda: None)
+    monkeypatch.setattr("pytorchvideo.data._reading.readers.video_decoder", lambda: None)
     with pytest.raises(RuntimeError, match=r"device='cuda' needs an NVIDIA GPU.*none here"):
         EncodedVideo.from_path(path, decoder="torchcodec", device="cuda")
     with pytest.raises(ValueError, match=r"`device` to be 'cpu' for decoder='pyav'.*'cuda:1'"):
@@ -200,8 +200,10 @@ def test_a_device_reaches_torchcodec_and_frames_stay_there(
 
     meta = torch.device("meta")
     monkeypatch.setattr(_torchcodec, "video_decoder", lambda: OnDevice)
-    monkeypatch.setattr("pytorchvideo.data._reading.video_decoder", lambda: OnDevice)
-    monkeypatch.setattr("pytorchvideo.data._reading.check_device", lambda device, decoder: meta)
+    monkeypatch.setattr("pytorchvideo.data._reading.readers.video_decoder", lambda: OnDevice)
+    monkeypatch.setattr(
+        "pytorchvideo.data._reading.readers.check_device", lambda device, decoder: meta
+    )
     with EncodedVideo.from_path(path, decoder="torchcodec", device="cuda") as video:
         clip = video.get_clip(0, 1)["video"]
         scaled = video.get_clip(0, 1, resize=lambda height, width: (24, 32))["video"]

@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.core.saving import save_hparams_to_tags_csv, save_hparams_to_yaml
 
 from flash.video import VideoClassifier, VideoPredictor
-from flash.video.predict import read_classifier
+from pytorchvideo.inference.predictor import read_classifier
 
 CONFIG = {
     "model_type": "videomae",

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import IterableDataset
 
 import flash
-from flash.data_module import DataModule
+from flash.core.data.data_module import DataModule
 from flash.video import VideoClassifier, VideoPredictor
 from pytorchvideo.models import ClipRecipe
 
@@ -155,7 +155,7 @@ def test_unfit_models(tmp_path: Path, saved: Path) -> None:
 def test_the_extra_is_named_where_it_lacks() -> None:
     code = (
         "import sys; sys.modules['transformers'] = None\n"
-        "from flash.video.backbones import build_backbone\n"
+        "from flash.video.classification.backbones import build_backbone\n"
         "for pretrained in (True, False):\n"
         "    try:\n"
         "        build_backbone('hf:x', {}, 2, pretrained=pretrained, weights=None, recipe=None, has_head=False)\n"

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Old import paths of Flash's data layer."""
+"""Inputs and outputs of a task: names of entries, transform hooks, forms of predictions."""

@@ -8,7 +8,7 @@ from torch import nn
 
 from pytorchvideo._checks import check_choice
 from pytorchvideo.layers import swish
-from pytorchvideo.layers._chain import Activation
+from pytorchvideo.layers._cpu_fast_path import Activation
 from pytorchvideo.layers.accelerator._arithmetic import QuantizableSwish
 from pytorchvideo.layers.accelerator.efficient_block import EfficientBlockBase
 

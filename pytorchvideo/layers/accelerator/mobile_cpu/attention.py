@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pytorchvideo.layers import squeeze_excitation
-from pytorchvideo.layers._build import ModuleFactory
+from pytorchvideo.layers._factories import ModuleFactory
 from pytorchvideo.layers.accelerator._arithmetic import make_arithmetic
 from pytorchvideo.layers.accelerator.efficient_block import EfficientBlockBase, check_blob_size
 

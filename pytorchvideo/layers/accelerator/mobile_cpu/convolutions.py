@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from pytorchvideo.layers._chain import Wrapper
+from pytorchvideo.layers._cpu_fast_path import Wrapper
 from pytorchvideo.layers.accelerator._conv2d import as_conv2d
 from pytorchvideo.layers.accelerator.efficient_block import EfficientBlockBase, check_blob_size
 from pytorchvideo.layers.accelerator.mobile_cpu.activation_functions import make_activation

@@ -20,7 +20,7 @@ from pytorchvideo.layers.accelerator.mobile_cpu.convolutions import (
 from pytorchvideo.layers.accelerator.mobile_cpu.fully_connected import FullyConnected
 from pytorchvideo.layers.accelerator.mobile_cpu.pool import AdaptiveAvgPool3dOutSize1
 from pytorchvideo.layers.utils import round_repeats
-from pytorchvideo.models._head_parts import check_num_classes
+from pytorchvideo.models._parts.head_parts import check_num_classes
 from pytorchvideo.models.accelerator.mobile_cpu.residual_blocks import X3dBottleneckBlock
 from pytorchvideo.models.head import ClassificationHead
 from pytorchvideo.models.net import ClassificationModel, check_input

@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from pytorchvideo.layers._chain import run_chain
+from pytorchvideo.layers._cpu_fast_path import run_chain
 from pytorchvideo.layers.accelerator._arithmetic import Arithmetic, make_arithmetic
 from pytorchvideo.layers.accelerator.efficient_block import EfficientBlockBase, check_blob_size
 from pytorchvideo.layers.accelerator.mobile_cpu.activation_functions import make_activation

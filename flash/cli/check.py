@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``check``."""
+
+import json
+
+import typer
+
+from flash.cli import options as opt
+from flash.cli.printing import answer_screen, progress_screen
+from pytorchvideo._text import named
+
+
+def check(
+    data: opt.CheckData,
+    out: opt.ChecksOut = None,
+    quarantine: opt.QuarantineOut = None,
+    jobs: opt.Jobs = None,
+    as_json: opt.AsJson = False,
+) -> None:
+    """Read every video from its first frame to its last; say which are bad or odd, and why.
+
+    Status 0: all are good. 1: some are bad. 2: nothing could be checked.
+    """
+    from flash.runs.progress import showing
+    from pytorchvideo.data.preparing.check import scan
+
+    with showing(progress_screen(), "check") as bar:
+        found = scan(data, jobs=jobs, progress=bar, out=out, quarantine=quarantine)
+    bad = [entry for entry in found if not entry.good]
+    if as_json:
+        typer.echo(json.dumps([entry.to_dict() for entry in found], indent=1))
+    else:
+        console = answer_screen()
+        for entry in bad:
+            console.print(f"bad: {named(entry.path, str(entry.reason))}", soft_wrap=True)
+        odd = [entry for entry in found if entry.finding is not None]
+        for entry in odd:
+            console.print(f"odd: {named(entry.path, str(entry.finding))}", soft_wrap=True)
+        console.print(f"{len(found)} videos, {len(bad)} bad" + (f", {len(odd)} odd" if odd else ""))
+    if bad:
+        raise typer.Exit(1)

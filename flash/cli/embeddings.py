@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands about embeddings: ``embed``, ``search``, ``probe``."""
+
+import json
+import os
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flash._errors import BAD_INPUT
+from flash.cli import options as opt
+from flash.cli.printing import progress_screen, say, visible
+
+if TYPE_CHECKING:
+    from pytorchvideo.inference.predictor import VideoPredictor
+
+
+class Kind(str, Enum):
+    """The names of :data:`pytorchvideo.evaluation.probe.KINDS`."""
+
+    linear = "linear"
+    attentive = "attentive"
+
+
+_Sources = Annotated[
+    list[str],
+    typer.Argument(metavar="VIDEO...", help="Videos, folders of videos, or list files."),
+]
+_OutFile = Annotated[
+    Path, typer.Option("--out", "-o", help="File to write: .safetensors or .parquet.")
+]
+_File = Annotated[Path, typer.Argument(metavar="FILE", help="What `embed` wrote.")]
+_Query = Annotated[str, typer.Argument(metavar="VIDEO", help="What to look for.")]
+_Data = Annotated[
+    str | None,
+    typer.Option("--data", help="List file with the classes; otherwise the folder of each video."),
+]
+_KindName = Annotated[Kind, typer.Option("--kind", help="What is trained on the embeddings.")]
+_Splits = Annotated[int, typer.Option("--splits", min=1, help="How often.")]
+
+
+def embed(
+    videos: _Sources,
+    out: _OutFile,
+    run: opt.Run = None,
+    model: opt.Model = None,
+    weights: opt.Weights = None,
+    labels: opt.Labels = None,
+    clips: opt.Protocol = "4",
+    views: opt.Views = 1,
+    frames: opt.Frames = None,
+    crop: opt.Crop = None,
+    clip_duration: opt.ClipDuration = None,
+) -> None:
+    """Write what a model makes of clips of videos, with their times, to a file."""
+    from flash.runs.progress import progress_bar
+    from pytorchvideo._locks import alone_at
+    from pytorchvideo.data.preparing.check import videos_of
+    from pytorchvideo.inference import embeddings as embedding
+
+    embedding.check_ending(out)
+    asked: dict[str, Any] = {
+        "model": model,
+        "frames": frames,
+        "crop": crop,
+        "clip_duration": clip_duration,
+        "clips": clips,
+        "views": views,
+    }
+    for name, given in (("run", run), ("weights", weights), ("labels", labels)):
+        asked[name] = (
+            None if given is None else os.path.abspath(given)
+        )  # `search` may run elsewhere
+    with alone_at(out):
+        predictor = _predictor(asked)
+        files = [file for source in videos for file in videos_of(source)]
+        with progress_bar(progress_screen()) as bar:
+            task = bar.add_task("embed", total=len(files), note="")
+            found, skipped = embedding.embed(
+                predictor,
+                files,
+                clips=opt.clips_of(clips),
+                views=views,
+                made_by=asked,
+                on_video=lambda: bar.advance(task),
+            )
+        for path, reason in skipped:
+            say(f"skipped {path}: {reason}")
+        found.save(out)
+    rows, size = found.vectors.shape
+    typer.echo(f"{out}: {rows} clips of {len(files) - len(skipped)} videos, {size} values each")
+    if skipped:
+        raise typer.Exit(BAD_INPUT)
+
+
+def search(file: _File, video: _Query, top: opt.Top = 5, as_json: opt.AsJson = False) -> None:
+    """Name the clips of FILE that are most like a video: by the angle between their vectors."""
+    from pytorchvideo.inference.embeddings import Embeddings
+    from pytorchvideo.inference.embeddings import embed as embed_videos
+
+    known = Embeddings.load(file)
+    if video in known.videos:
+        of_query = known
+    else:
+        asked = _asked(file, known.made_by)
+        of_query, _ = embed_videos(
+            _predictor(asked), [video], clips=opt.clips_of(asked["clips"]), views=asked["views"]
+        )
+    rows = of_query.rows_of_videos()[video]
+    query = of_query.vectors[rows].mean(dim=0)
+    # its own clips are no news
+    others = [i for i, name in enumerate(known.videos) if name != video]
+    if not others:
+        raise ValueError(f"{file} has no other video than {video}.")
+    rest = Embeddings(
+        known.vectors[others],
+        [known.videos[i] for i in others],
+        [known.times[i] for i in others],
+        known.made_by,
+    )
+    answers = [
+        {
+            "video": rest.videos[i],
+            "start_sec": rest.times[i][0],
+            "end_sec": rest.times[i][1],
+            "score": score,
+        }
+        for i, score in rest.nearest(query, top)
+    ]
+    if as_json:
+        typer.echo(json.dumps(answers, indent=1))
+        return
+    for row in answers:
+        span = f"{row['start_sec']:.2f}-{row['end_sec']:.2f} s"
+        typer.echo(visible(f"{row['score']:.3f}  {span}  {row['video']}"))
+
+
+def probe(
+    file: _File,
+    data: _Data = None,
+    kind: _KindName = Kind.linear,
+    splits: _Splits = 10,
+    val_split: opt.ValSplit = 0.25,
+    seed: opt.Seed = 0,
+    as_json: opt.AsJson = False,
+) -> None:
+    """Say how well classes can be told apart by embeddings: the accuracy of a small classifier trained on them."""
+    from flash.video.sources.files import from_path
+    from pytorchvideo.evaluation.probe import labels_by_folder
+    from pytorchvideo.evaluation.probe import probe as run_probe
+    from pytorchvideo.inference.embeddings import Embeddings
+
+    known = Embeddings.load(file)
+    if data is None:
+        classes = labels_by_folder(known.videos)
+    else:
+        classes = {path: str(info["label"]) for path, info in from_path(data, split="all").items}
+    result = run_probe(
+        known, classes, kind=kind.value, splits=splits, val_split=val_split, seed=seed
+    )
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), indent=1))
+        return
+    typer.echo(
+        f"{result.kind} probe: {result.mean:.1%} of the held-out videos "
+        f"(standard deviation {result.deviation:.1%} over {splits} splits; {result.videos} videos, "
+        f"{len(result.labels)} classes)"
+    )
+
+
+# what `embed` was asked for
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("run", "model", "weights", "labels"), (str, type(None))),
+    **dict.fromkeys(("frames", "crop"), (int, type(None))),
+    "clip_duration": (int, float, type(None)),
+    "clips": (str,),
+    "views": (int,),
+}
+
+
+def _asked(file: Path, made_by: dict[str, Any]) -> dict[str, Any]:
+    """What a file of embeddings says of the model that made it."""
+    for name, kinds in _KINDS.items():
+        if name not in made_by or not isinstance(made_by[name], kinds):
+            raise ValueError(
+                f"{file} does not say which model made it (`{name}`). Write it anew with `pytorchvideo embed`."
+            )
+    return made_by
+
+
+def _predictor(asked: dict[str, Any]) -> "VideoPredictor":
+    """The model that was asked for, with the clips that were."""
+    from flash.runs.config import sized
+    from pytorchvideo.inference.loading import load_predictor
+
+    run, weights, labels = (
+        None if asked[name] is None else Path(asked[name]) for name in ("run", "weights", "labels")
+    )
+    predictor = load_predictor(run=run, model=asked["model"], weights=weights, labels=labels)
+    predictor.recipe = sized(
+        predictor.recipe, asked["frames"], asked["crop"], asked["clip_duration"]
+    )
+    return predictor

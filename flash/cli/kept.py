@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What interrupted commands have kept, and how to go on, by a look at their folders; see :mod:`flash.cli.interrupts`.
+
+Apart from the code that writes these folders: that takes seconds to import, in which a command can be interrupted.
+"""
+
+import shlex
+from pathlib import Path
+
+#: What a command says that keeps nothing.
+NOTHING = "nothing is kept; the same command starts from the beginning."
+
+
+def by_train(out: Path) -> str:
+    """Returns how to go on with the run in a folder."""
+    if not (out / "config.json").is_file():
+        return NOTHING
+    command = shlex.join(["pytorchvideo", "train", "--resume", "--out", str(out)])
+    return f"`{command}` goes on with what is in {out}."
+
+
+def by_timeline(out: Path) -> str:
+    """Returns how to go on with the timeline in a folder."""
+    if not (out / "progress.jsonl").is_file():
+        return NOTHING
+    return f"the same command with --resume goes on with what is in {out}."
+
+
+def by_prepare(out: Path | None, shards: Path | None) -> str:
+    """Returns how to go on with a preparation."""
+    begun = out is not None and (out / "prepared.jsonl").is_file()
+    kept = [str(out)] if begun else []
+    if shards is not None and (shards / "unfinished.jsonl").is_file():
+        kept.append(str(shards))
+    return f"the same command goes on with what is in {' and '.join(kept)}." if kept else NOTHING

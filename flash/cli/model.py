@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is exported: a run, a model file, a model of the zoo, or one of Hugging Face."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from flash.runs.config import sized
+from flash.runs.folder import RunFolder
+from flash.runs.sources import Sources
+from pytorchvideo.inference.export import Source
+from pytorchvideo.inference.loading import load_predictor, of_zoo
+from pytorchvideo.inference.predictor import (
+    VideoPredictor,
+    load_state,
+    read_classifier,
+    rebuild_classifier,
+)
+from pytorchvideo.models._registry import model_entry
+from pytorchvideo.models._weights.rebuild import HUGGING_FACE
+from pytorchvideo.models._weights.weights import ClipRecipe
+
+
+def load_source(
+    model: str,
+    *,
+    weights: Path | None = None,
+    labels: Path | None = None,
+    frames: int | None = None,
+    crop: int | None = None,
+    untrained: bool = False,
+) -> Source:
+    """Loads what is to be exported.
+
+    Args:
+        model: folder of a run, a model file that a run wrote, a name of the zoo, or ``hf:NAME``.
+        weights: for a name of the zoo, a file of weights; None takes the published ones.
+        labels: class names of these weights.
+        frames: of a clip, in the place of the model's own.
+        crop: side of a clip in pixels, likewise.
+        untrained: take initial weights, to measure a network before it is trained.
+
+    Raises:
+        ConnectionError: the published weights could not be downloaded.
+        FileNotFoundError: there is no such file, or the run is not finished.
+        ValueError: for an unknown model, or sizes and weights that do not fit it.
+    """
+    path = Path(model)
+    if path.is_dir() or path.is_file():
+        if weights is not None or labels is not None or untrained:
+            raise ValueError(
+                f"Expected {model} alone: a run has its own weights and labels, but got more."
+            )
+        return _of_run(path, frames, crop)
+    if model.startswith(HUGGING_FACE):
+        if frames is not None or crop is not None:
+            raise ValueError(f"Expected {model} without --frames and --crop: it has one size.")
+        return Source(model, load_predictor(model=model, weights=weights, labels=labels))
+    recipe = sized(model_entry(model, "video classification").weights.recipe, frames, crop)
+    sizes = {} if frames is crop is None else _sizes(recipe)
+    network, names = of_zoo(model, weights, labels, untrained=untrained, **sizes)
+    return Source(model, VideoPredictor(network, recipe, names))
+
+
+def _of_run(path: Path, frames: int | None, crop: int | None) -> Source:
+    folder = RunFolder(path) if path.is_dir() else None
+    file = path if folder is None else folder.model_file()
+    saved = read_classifier(file)
+    recipe = ClipRecipe.from_dict(saved["recipe"])
+    kwargs = dict(saved["model_kwargs"])
+    if frames is not None or crop is not None:
+        recipe = sized(recipe, frames, crop)
+        if saved["model_name"].startswith(HUGGING_FACE):
+            raise ValueError(f"Expected {path} without --frames and --crop: it has one size.")
+        kwargs |= _sizes(recipe)
+    network = rebuild_classifier(saved, os.fspath(file), kwargs)
+    try:
+        load_state(network, saved, os.fspath(file))
+    except ValueError as error:
+        if frames is None and crop is None:
+            raise
+        raise ValueError(
+            f"{saved['model_name']} has weights for its own size of clips only: leave out --frames and --crop."
+        ) from error
+    predictor = VideoPredictor(
+        network,
+        recipe,
+        saved["labels"],
+        multi_label=saved["multi_label"],
+        threshold=saved["threshold"],
+    )
+    return Source(saved["model_name"], predictor, () if folder is None else _held_out(folder))
+
+
+def _sizes(recipe: ClipRecipe) -> dict[str, Any]:
+    return {"num_frames": recipe.num_frames, "crop_size": recipe.crop_size}
+
+
+def _held_out(folder: RunFolder) -> tuple[str, ...]:
+    """Videos of a run that it did not train on, where they still are."""
+    if not folder.split_file.is_file():
+        return ()
+    sources = Sources.from_file(folder.split_file)
+    return tuple(path for path, _label in sources.val if os.path.isfile(path))

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of the command line: type, name and help of each, apart from what the commands do."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_FROM = "Where the model comes from"
+_CLIPS = "Clips"
+_TRAINING = "Training"
+_SPLIT = "Split"
+_RESULT = "Result"
+_ENCODING = "Encoding, with --out"
+_SHARDS = "Shards, with --shards"
+
+
+class Strategy(str, Enum):
+    """What is trained; the names of :data:`flash.runs.config.STRATEGIES`."""
+
+    no_freeze = "no_freeze"
+    freeze = "freeze"
+    probe = "probe"
+
+
+class Optimizer(str, Enum):
+    """The names of :data:`flash.runs.config.OPTIMIZERS`."""
+
+    adamw = "AdamW"
+    sgd = "SGD"
+
+
+class X264Preset(str, Enum):
+    """The names of x264."""
+
+    ultrafast = "ultrafast"
+    superfast = "superfast"
+    veryfast = "veryfast"
+    faster = "faster"
+    fast = "fast"
+    medium = "medium"
+    slow = "slow"
+    slower = "slower"
+    veryslow = "veryslow"
+
+
+def _option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel, **more)
+
+
+def _data(help: str) -> Any:
+    return typer.Argument(metavar="DATA", help=help, show_default=False)
+
+
+_DATA = (
+    "A folder per class (or train/ and val/ of such), or a list file: `path label` lines or a csv."
+)
+Data = Annotated[str, _data(_DATA)]
+DataOrResume = Annotated[str | None, _data(f"{_DATA} With --resume, the folder of the run.")]
+CheckData = Annotated[str, _data("A folder of videos, a list file, or one video.")]
+Videos = Annotated[
+    list[str], typer.Argument(metavar="VIDEO...", help="Video files.", show_default=False)
+]
+
+# evaluate, predict
+Run = Annotated[Path | None, _option("--run", help="Folder of a finished run.", panel=_FROM)]
+Model = Annotated[
+    str | None, _option("--model", "-m", help="A model of the zoo, or hf:NAME.", panel=_FROM)
+]
+Weights = Annotated[
+    Path | None,
+    _option("--weights", "-w", help="File of weights; without it the published ones.", panel=_FROM),
+]
+Labels = Annotated[
+    Path | None,
+    _option("--labels", help="Class names of the weights: a line each, or json.", panel=_FROM),
+]
+Artefact = Annotated[
+    Path | None, _option("--artefact", help="Folder that `export` wrote.", panel=_FROM)
+]
+Trust = Annotated[
+    bool,
+    _option(
+        "--trust",
+        help="Load an artefact whose file can run code: of torch-export or aoti.",
+        panel=_FROM,
+    ),
+]
+Clips = Annotated[
+    int, _option("--clips", min=1, help="Clips of each video, spread evenly.", panel=_CLIPS)
+]
+Views = Annotated[
+    int, _option("--views", help="Crops of each clip: 1, or 3 for both sides too.", panel=_CLIPS)
+]
+Protocol = Annotated[
+    str,
+    _option(
+        "--clips",
+        help='Clips of each video, spread evenly; "uniform" covers all of it; "10x3" is 10 clips with 3 crops.',
+        panel=_CLIPS,
+    ),
+]
+Timeline = Annotated[
+    bool, _option("--timeline", help="Also name what happens in each clip.", panel=_RESULT)
+]
+ZeroShot = Annotated[
+    str | None,
+    _option(
+        "--zero-shot",
+        metavar="'LABEL, LABEL...'",
+        help="Choose among these, without training: by a CLIP or SigLIP model of Hugging Face (--model).",
+        panel=_FROM,
+    ),
+]
+Start = Annotated[
+    float, _option("--start", help="Look at the video from this second on.", panel=_CLIPS)
+]
+End = Annotated[float | None, _option("--end", help="Look at it up to this second.", panel=_CLIPS)]
+Top = Annotated[int, _option("--top", "-k", min=1, help="Labels of each video.", panel=_RESULT)]
+TopK = Annotated[
+    int,
+    _option("--top-k", min=1, help="Also count the true class among the K first.", panel=_RESULT),
+]
+AsJson = Annotated[bool, _option("--json", help="Print json and nothing else.")]
+ReportOut = Annotated[
+    Path | None,
+    _option("--out", "-o", help="Folder for predictions.json and report.html.", panel=_RESULT),
+]
+
+# train, demo
+DemoOut = Annotated[Path, _option("--out", "-o", help="Folder for the videos and the run.")]
+Seed = Annotated[int, _option("--seed", min=0, help="Of everything random.")]
+RunOut = Annotated[Path, _option("--out", "-o", help="Folder of the run.", panel=_RESULT)]
+Resume = Annotated[
+    bool, _option("--resume", help="Go on with a run, DATA or in --out.", panel=_RESULT)
+]
+MovedData = Annotated[
+    str | None,
+    _option("--data", help="With --resume: where DATA is now.", panel=_RESULT),
+]
+StartModel = Annotated[str, _option("--model", "-m", help="A model of the zoo.", panel=_FROM)]
+StartWeights = Annotated[
+    Path | None, _option("--weights", "-w", help="Start from this file.", panel=_FROM)
+]
+Pretrained = Annotated[
+    bool, _option("--pretrained", help="Start from the published weights.", panel=_FROM)
+]
+StrategyName = Annotated[
+    Strategy | None,
+    _option(
+        "--strategy",
+        help="Train everything; the classifier and BatchNorm; or the classifier on cached features, which is what "
+        "is done with trained weights where there is no GPU.",
+        panel=_TRAINING,
+    ),
+]
+Epochs = Annotated[int | None, _option("--epochs", help="Passes over the videos.", panel=_TRAINING)]
+BatchSize = Annotated[int, _option("--batch-size", help="Clips in a batch.", panel=_TRAINING)]
+OptimizerName = Annotated[Optimizer, _option("--optimizer", help="Optimiser.", panel=_TRAINING)]
+Rate = Annotated[float | None, _option("--lr", help="Highest learning rate.", panel=_TRAINING)]
+Decay = Annotated[float | None, _option("--weight-decay", help="Weight decay.", panel=_TRAINING)]
+LabelSmoothing = Annotated[
+    float,
+    _option("--label-smoothing", help="Share of a label that all classes get.", panel=_TRAINING),
+]
+Mix = Annotated[
+    bool, _option("--mix/--no-mix", help="Mix clips with CutMix or MixUp.", panel=_TRAINING)
+]
+LayerDecay = Annotated[
+    float,
+    _option(
+        "--layer-decay",
+        help="Share of the learning rate that a layer passes on to the one before it.",
+        panel=_TRAINING,
+    ),
+]
+Ema = Annotated[
+    float | None,
+    _option("--ema", help="Decay of a moving average of the weights.", panel=_TRAINING),
+]
+TrainViews = Annotated[
+    int, _option("--train-views", help="Cached views of a video, for probe.", panel=_TRAINING)
+]
+Workers = Annotated[
+    int | None,
+    _option(
+        "--workers",
+        help="Processes that decode; 0 decodes in the main one, the default on a CPU.",
+        panel=_TRAINING,
+    ),
+]
+Frames = Annotated[int | None, _option("--frames", help="Frames of a clip.", panel=_CLIPS)]
+Crop = Annotated[int | None, _option("--crop", help="Side of a clip in pixels.", panel=_CLIPS)]
+ClipDuration = Annotated[
+    float | None, _option("--clip-duration", help="Seconds of a clip.", panel=_CLIPS)
+]
+Flip = Annotated[bool, _option("--flip/--no-flip", help="Mirror clips at random.", panel=_CLIPS)]
+ValSplit = Annotated[
+    float, _option("--val-split", help="Share to hold out, if DATA is not split.", panel=_SPLIT)
+]
+GroupBy = Annotated[
+    str | None,
+    _option(
+        "--group-by",
+        help="Regular expression; what it matches in a path names its source.",
+        panel=_SPLIT,
+    ),
+]
+Groups = Annotated[
+    Path | None, _option("--groups", help="File of `path source` lines.", panel=_SPLIT)
+]
+
+# check
+ChecksOut = Annotated[
+    Path | None, _option("--out", "-o", help="Write what was found to this json.")
+]
+QuarantineOut = Annotated[
+    Path | None,
+    _option("--quarantine", help="Write the paths of the bad ones here, for the datasets."),
+]
+Jobs = Annotated[
+    int | None, _option("--jobs", min=1, help="Files at a time; by default one for each core.")
+]
+
+# prepare
+PrepareSource = Annotated[
+    str,
+    typer.Argument(
+        metavar="SRC",
+        help="A folder of videos; for --shards alone also a list file.",
+        show_default=False,
+    ),
+]
+PreparedOut = Annotated[
+    Path | None, _option("--out", "-o", help="Encode the videos into this folder.", panel=_RESULT)
+]
+Shards = Annotated[
+    Path | None,
+    _option("--shards", help="Pack the videos into tar files in this folder.", panel=_RESULT),
+]
+ShortSide = Annotated[
+    int,
+    _option("--short-side", min=0, help="Of pictures, in pixels; 0 keeps it.", panel=_ENCODING),
+]
+Gop = Annotated[int, _option("--gop", min=1, help="Frames to the next key frame.", panel=_ENCODING)]
+Crf = Annotated[
+    int, _option("--crf", min=0, max=51, help="Quality: less is better.", panel=_ENCODING)
+]
+Preset = Annotated[X264Preset, _option("--preset", help="Of x264: time for size.", panel=_ENCODING)]
+Audio = Annotated[bool, _option("--audio/--no-audio", help="Keep the sound.", panel=_ENCODING)]
+ShardMegabytes = Annotated[
+    float, _option("--max-size", min=0.001, help="MB of a shard.", panel=_SHARDS)
+]
+ShardCount = Annotated[int, _option("--max-count", min=1, help="Videos of a shard.", panel=_SHARDS)]
+
+# serve
+Host = Annotated[
+    str, _option("--host", help="Address to listen on; the default is reached from here only.")
+]
+Port = Annotated[
+    int, _option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+]
+AllowHost = Annotated[
+    list[str] | None,
+    _option("--allow-host", help="Another name by which the server may be called; repeat it."),
+]
+Token = Annotated[
+    str | None,
+    _option("--token", help="What requests must show.", envvar="PYTORCHVIDEO_TOKEN"),
+]
+MaxMegabytes = Annotated[float, _option("--max-size", help="Largest file, in MB.", panel=_CLIPS)]
+MaxSeconds = Annotated[
+    float, _option("--max-seconds", help="Longest video, in seconds.", panel=_CLIPS)
+]
+
+
+def clips_of(text: str) -> int | str:
+    """``--clips`` as the predictor takes it.
+
+    >>> clips_of("4"), clips_of("10x3")
+    (4, '10x3')
+    """
+    return int(text) if text.isdecimal() else text
+
+
+def classes_of(text: str | None) -> list[str]:
+    """``--zero-shot`` as names of classes.
+
+    >>> classes_of("archery, playing chess,"), classes_of(None)
+    (['archery', 'playing chess'], [])
+    """
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def was_given(ctx: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``predict``."""
+
+import json
+from typing import Any
+
+import typer
+
+from flash._errors import BAD_INPUT, UserError, user_errors
+from flash.cli import options as opt
+from flash.cli.printing import answer_screen, print_answer, say
+
+
+def predict(
+    videos: opt.Videos,
+    run: opt.Run = None,
+    model: opt.Model = None,
+    weights: opt.Weights = None,
+    labels: opt.Labels = None,
+    artefact: opt.Artefact = None,
+    trust: opt.Trust = False,
+    top: opt.Top = 5,
+    clips: opt.Protocol = "4",
+    views: opt.Views = 1,
+    start: opt.Start = 0.0,
+    end: opt.End = None,
+    zero_shot: opt.ZeroShot = None,
+    timeline: opt.Timeline = False,
+    as_json: opt.AsJson = False,
+) -> None:
+    """Name what happens in videos."""
+    from pytorchvideo.inference.loading import load_predictor
+
+    classes = opt.classes_of(zero_shot)
+    predictor = load_predictor(
+        run=run,
+        model=model,
+        weights=weights,
+        labels=labels,
+        zero_shot=classes,
+        artefact=artefact,
+        trust=trust,
+    )
+    answers, bad = [], []
+    for video in videos:
+        try:
+            with user_errors():
+                found = predictor.predict_clips(
+                    video, clips=opt.clips_of(clips), views=views, start_sec=start, end_sec=end
+                )
+        except UserError as error:
+            say(str(error))
+            bad.append(video)
+            continue
+        best = predictor.named(found, top)
+        rows = predictor.timeline(found) if timeline else []
+        answer: dict[str, Any] = {"video": video}
+        answer["labels"] = [{"label": label, "score": score} for label, score in best]
+        answers.append(answer | ({"timeline": rows} if timeline else {}))
+        if not as_json:
+            print_answer(answer_screen(), video, best, rows)
+    if as_json:
+        typer.echo(json.dumps(answers, indent=1))
+    if bad:
+        raise typer.Exit(BAD_INPUT)

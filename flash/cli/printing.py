@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the command line prints: tables and lines of answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from unicodedata import category
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_HARMLESS = "\n\t\u200c\u200d"
+
+if TYPE_CHECKING:
+    from pytorchvideo.evaluation.scores import ClipResult
+    from pytorchvideo.models import Weights
+
+
+class Screen(Console):
+    """A console on which names are only read: what would move its cursor or set its title is shown as an escape."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Renders a text, or a cell of a table."""
+        return super().render_str(visible(text), **{**options, "emoji": False})
+
+
+def answer_screen() -> Screen:
+    """What answers are printed on; brackets in a path are no markup."""
+    return Screen(highlight=False, markup=False)
+
+
+def progress_screen() -> Screen:
+    """What progress and remarks are printed on: standard error."""
+    return Screen(stderr=True)
+
+
+def say(sentence: str) -> None:
+    """Prints a remark on standard error."""
+    Screen(stderr=True).print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+def visible(text: str) -> str:
+    r"""A text in which characters that command a terminal, or turn the order of others round, are escapes.
+
+    These are the classes Cc and Cf of Unicode, but for the ends of lines, tabs, and those that join letters and emoji.
+
+    >>> visible("a\x1b[31m\u202eb")
+    'a\\x1b[31m\\u202eb'
+    """
+    return "".join(
+        repr(c)[1:-1] if category(c) in ("Cc", "Cf") and c not in _HARMLESS else c for c in text
+    )
+
+
+def print_results(
+    console: Console, results: "Sequence[ClipResult]", labels: Sequence[str], top_k: int = 1
+) -> None:
+    """A table of the classes, and the accuracy."""
+    from pytorchvideo.evaluation.scores import accuracy, class_scores
+
+    table = Table("class", box=box.SIMPLE_HEAD)
+    for name in ("precision", "recall", "F1", "videos"):
+        table.add_column(name, justify="right")
+    for row in class_scores(results, labels):
+        if row.count:
+            numbers = (f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}", str(row.count))
+            table.add_row(row.label, *numbers)
+    console.print(table)
+    right = sum(result.correct for result in results)
+    console.print(f"accuracy {accuracy(results):.1%} ({right} of {len(results)} videos)")
+    if 1 < top_k < len(labels):
+        console.print(f"top-{top_k} accuracy {accuracy(results, top_k):.1%}")
+
+
+def print_answer(
+    console: Console,
+    video: str,
+    named: Sequence[tuple[str, float]],
+    timeline: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """The labels of one video, and the label of each clip."""
+    console.print(video, style="bold", soft_wrap=True, markup=False)
+    for label, score in named:
+        console.print(f"  {score:6.1%}  {label}", markup=False)
+    for clip in timeline:
+        span = f"{clip['start_sec']:7.2f} to {clip['end_sec']:7.2f} s"
+        console.print(f"  {span}  {clip['score']:6.1%}  {clip['label']}", markup=False)
+
+
+def zoo_table(zoo: "Sequence[Weights]") -> Table:
+    """Models with what is published of their weights, a row each."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("model", no_wrap=True)
+    for name in ("top-1/top-5 %", "GFLOPs", "M params", "clip", "crop", "classes"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for weights in zoo:
+        table.add_row(
+            weights.name,
+            _scores(weights.metrics),
+            f"{weights.gflops:.2f}",
+            f"{weights.num_parameters / 1e6:.2f}",
+            f"{weights.recipe.num_frames}x{weights.recipe.sampling_rate}",
+            str(weights.recipe.crop_size or "–"),
+            str(len(weights.labels) or "–"),
+        )
+    return table
+
+
+def _scores(metrics: Mapping[str, float]) -> str:
+    """Published scores in one column: ``71.46/89.68``, or ``mAP 34.72``."""
+    if "top1" in metrics:
+        return "/".join(f"{metrics[k]:.2f}" for k in ("top1", "top5") if k in metrics)
+    return ", ".join(f"{name} {value:.2f}" for name, value in metrics.items())

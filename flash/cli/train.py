@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``train``."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from flash.cli import kept
+from flash.cli import options as opt
+from flash.cli.interrupts import going_on
+from flash.cli.printing import answer_screen, print_results, progress_screen, say
+
+
+def train(
+    ctx: typer.Context,
+    data: opt.DataOrResume = None,
+    out: opt.RunOut = Path("run"),
+    resume: opt.Resume = False,
+    moved: opt.MovedData = None,
+    model: opt.StartModel = "x3d_xs",
+    weights: opt.StartWeights = None,
+    pretrained: opt.Pretrained = False,
+    strategy: opt.StrategyName = None,
+    epochs: opt.Epochs = None,
+    batch_size: opt.BatchSize = 8,
+    optimizer: opt.OptimizerName = opt.Optimizer.adamw,
+    lr: opt.Rate = None,
+    weight_decay: opt.Decay = None,
+    label_smoothing: opt.LabelSmoothing = 0.0,
+    mix: opt.Mix = False,
+    layer_decay: opt.LayerDecay = 1.0,
+    ema: opt.Ema = None,
+    views: opt.TrainViews = 2,
+    workers: opt.Workers = None,
+    frames: opt.Frames = None,
+    crop: opt.Crop = None,
+    clip_duration: opt.ClipDuration = None,
+    flip: opt.Flip = True,
+    clips: opt.Clips = 2,
+    val_split: opt.ValSplit = 0.25,
+    group_by: opt.GroupBy = None,
+    groups: opt.Groups = None,
+    seed: opt.Seed = 0,
+    top_k: opt.TopK = 5,
+) -> None:
+    """Train a classifier on DATA, evaluate it on held-out videos, write a report.
+
+    --resume goes on with a run; with --data NEW, if its videos have moved; with more --epochs, beyond its end.
+    """
+    if resume and data is not None and not opt.was_given(ctx, "out") and _is_run(Path(data)):
+        out, data = Path(data), None
+    if moved is not None and data is not None:
+        raise ValueError("Expected either DATA or --data, but got both.")
+    data = moved if data is None else data
+    going_on(lambda: kept.by_train(out))
+    from flash.runs import train as runs
+    from flash.runs.config import RunConfig
+    from flash.runs.folder import RunFolder
+
+    # the options that describe the run carry the names of its fields
+    asked = {
+        name: _plain(value)
+        for name, value in (ctx.params | {"data": data}).items()
+        if name in RunConfig.__dataclass_fields__
+    }
+    folder = RunFolder(out)
+    if resume and (data is None or folder.config_file.is_file()):
+        given = {name: value for name, value in asked.items() if opt.was_given(ctx, name)}
+        given["data"] = data
+        config = runs.resumed(folder, {k: v for k, v in given.items() if v is not None})
+    elif data is not None:
+        config = RunConfig(**asked)
+    else:
+        raise ValueError("Expected DATA: a folder of videos per class, or a list file.")
+    summary = runs.train(config, out, resume=resume, console=progress_screen())
+    answer = answer_screen()
+    print_results(answer, summary.results, summary.labels, top_k)
+    for path, reason in summary.skipped:
+        say(f"skipped {path}: {reason}")
+    answer.print(f"report: {summary.folder.report}", soft_wrap=True)
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "config.json").is_file()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run is asked to do, in plain values: what is not said follows from the model and the strategy."""
+
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from pytorchvideo._checks import check_choice, expected
+from pytorchvideo._text import read_object
+from pytorchvideo.models._registry import get_weights, model_entry
+from pytorchvideo.models._weights.weights import ClipRecipe
+
+STRATEGIES = ("no_freeze", "freeze", "probe")
+OPTIMIZERS = ("AdamW", "SGD")
+
+# what is taken where the user says nothing: epochs, learning rate from scratch, from weights
+_EPOCHS = {"no_freeze": 10, "freeze": 10, "probe": 300}
+_RATES = {"AdamW": (4e-3, 3e-4), "SGD": (0.05, 0.005)}
+_PROBE_RATE, _PROBE_DECAY = 0.003, 1.0
+#: Fields that name files or folders.
+PATHS = ("data", "weights", "groups")
+# what the strategy "probe" has no use for
+_OF_TRUNKS = ("label_smoothing", "mix", "layer_decay", "ema")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run is asked to do; every field is a plain value.
+
+    Args:
+        data: folder or list file, see :func:`flash.runs.sources.read_sources`.
+        model: a name of the zoo.
+        weights: file of weights to start from.
+        pretrained: start from the published weights instead.
+        strategy: ``"no_freeze"`` trains everything, ``"freeze"`` the classifier and the BatchNorm layers,
+            ``"probe"`` the classifier on cached features. None probes a trained trunk where there is no GPU, and
+            trains everything otherwise.
+        epochs: passes over the training videos.
+        frames: frames of a clip.
+        crop: side of a clip in pixels.
+        clip_duration: seconds of a clip.
+        batch_size: clips in a batch.
+        optimizer: ``"AdamW"`` or ``"SGD"``.
+        lr: highest learning rate.
+        weight_decay: of the optimiser.
+        label_smoothing: share of a label that goes to all classes alike.
+        mix: whether clips are mixed with CutMix or MixUp.
+        layer_decay: share of the learning rate that a layer passes on to the one before it.
+        ema: decay of a moving average of the weights; None keeps none.
+        seed: of the split, the initial weights, the order and the random clips.
+        val_split: share of the videos to hold out.
+        group_by: expression that names a video's source.
+        groups: file that names the sources.
+        flip: whether clips may be mirrored in training.
+        clips: clips of each held-out video.
+        views: kept views of each training video, for ``"probe"``.
+        workers: processes that decode; 0 decodes in the main process. None is 0 on a CPU, whose cores the model
+            needs, and one for each core, up to 8, beside a GPU.
+
+    None for a field means the model's, or the strategy's, own choice: see :meth:`completed`.
+    """
+
+    data: str
+    model: str = "x3d_xs"
+    weights: str | None = None
+    pretrained: bool = False
+    strategy: str | None = None
+    epochs: int | None = None
+    frames: int | None = None
+    crop: int | None = None
+    clip_duration: float | None = None
+    batch_size: int = 8
+    optimizer: str = "AdamW"
+    lr: float | None = None
+    weight_decay: float | None = None
+    label_smoothing: float = 0.0
+    mix: bool = False
+    layer_decay: float = 1.0
+    ema: float | None = None
+    seed: int = 0
+    val_split: float = 0.25
+    group_by: str | None = None
+    groups: str | None = None
+    flip: bool = True
+    clips: int = 2
+    views: int = 2
+    workers: int | None = None
+
+    @classmethod
+    def from_file(cls, file: Path) -> "RunConfig":
+        """Reads the configuration of a run.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it holds something else.
+        """
+        values = read_object(file, "the configuration of a run")
+        hints = get_type_hints(cls)
+        if not {"data"} <= set(values) <= set(hints):
+            known = ", ".join(hints)
+            raise ValueError(f"{file} is not the configuration of a run (expected {known}).")
+        for name, value in values.items():
+            kinds = get_args(hints[name]) or (hints[name],)
+            whole_as_float = float in kinds and type(value) is int
+            if type(value) not in kinds and not whole_as_float:
+                wanted = " or ".join(kind.__name__.replace("NoneType", "null") for kind in kinds)
+                raise ValueError(f"{file}: " + expected(name, f"of the type {wanted}", value))
+        return cls(**values)
+
+    def completed(self) -> "RunConfig":
+        """Returns the same with every None replaced that stands for a default, paths absolute, all values checked.
+
+        Raises:
+            ValueError: for a value out of range, or an unknown name.
+        """
+        started = self.weights is not None or self.pretrained
+        strategy = _default_strategy(started) if self.strategy is None else self.strategy
+        check_choice("strategy", strategy, STRATEGIES)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        recipe = model_entry(self.model, "video classification").weights.recipe
+        probes = strategy == "probe"
+        if probes and not started:
+            raise ValueError(
+                "The strategy 'probe' needs a trained trunk: give --weights FILE, or --pretrained."
+            )
+        frames = recipe.num_frames if self.frames is None else self.frames
+        rate = _PROBE_RATE if probes else _RATES[self.optimizer][started]
+        decay = _PROBE_DECAY if probes else (0.01 if self.optimizer == "AdamW" else 1e-4)
+        filled = replace(
+            self,
+            strategy=strategy,
+            epochs=_EPOCHS[strategy] if self.epochs is None else self.epochs,
+            frames=frames,
+            crop=recipe.crop_size if self.crop is None else self.crop,
+            lr=rate if self.lr is None else self.lr,
+            workers=_default_workers() if self.workers is None else self.workers,
+            weight_decay=decay if self.weight_decay is None else self.weight_decay,
+            data=absolute(self.data),
+            weights=None if self.weights is None else absolute(self.weights),
+            groups=None if self.groups is None else absolute(self.groups),
+        )
+        filled._check()
+        return filled
+
+    def _check(self) -> None:
+        for name in ("epochs", "frames", "crop", "batch_size", "clips", "views"):
+            if getattr(self, name) < 1:
+                raise ValueError(expected(name.replace("_", "-"), ">= 1", getattr(self, name)))
+        if self.workers is not None and self.workers < 0:
+            raise ValueError(expected("workers", ">= 0", self.workers))
+        for name in ("lr", "clip_duration"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(expected(name.replace("_", "-"), "> 0", value))
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(expected("label-smoothing", "in [0, 1)", self.label_smoothing))
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(expected("layer-decay", "in 0..1, and not 0", self.layer_decay))
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise ValueError(expected("ema", "in [0, 1)", self.ema))
+        of_no_use = [n for n in _OF_TRUNKS if getattr(self, n) != getattr(RunConfig, n)]
+        if self.strategy == "probe" and of_no_use:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in of_no_use)
+            raise ValueError(
+                f"{names} is of no use with the strategy 'probe', which trains on features."
+            )
+        if not 0 < self.val_split < 1:
+            raise ValueError(expected("val-split", "between 0 and 1", self.val_split))
+        if self.weights is not None and not Path(self.weights).is_file():
+            raise FileNotFoundError(f"There is no file of weights {self.weights}.")
+
+    def recipe(self) -> ClipRecipe:
+        """Returns the clips of the model, changed as this run asks."""
+        base = get_weights(self.model).recipe
+        return sized(base, self.frames, self.crop, self.clip_duration)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields, for json."""
+        return asdict(self)
+
+
+def absolute(path: str) -> str:
+    """Returns a path that holds in every working directory; a URL does anyway."""
+    return path if "://" in path else os.path.abspath(path)
+
+
+def sized(
+    recipe: ClipRecipe,
+    frames: int | None = None,
+    crop: int | None = None,
+    clip_duration: float | None = None,
+) -> ClipRecipe:
+    """Returns a recipe with other sizes; None leaves one as it is.
+
+    Args:
+        recipe: the clips of a model.
+        frames: of a clip.
+        crop: side of a clip in pixels; the same share of the picture is cut out.
+        clip_duration: seconds of a clip; otherwise frames keep their distance.
+    """
+    frames = frames or recipe.num_frames
+    own_crop = recipe.crop_size or recipe.side_size
+    crop = crop or own_crop
+    side = max(crop, round(crop * recipe.side_size / own_crop))
+    changed = replace(recipe, num_frames=frames, crop_size=crop, side_size=side)
+    if clip_duration is None:
+        return changed
+    rate = frames * recipe.sampling_rate / clip_duration
+    return replace(changed, frames_per_second=rate)
+
+
+def _default_strategy(started: bool) -> str:
+    import torch
+
+    return "probe" if started and not torch.cuda.is_available() else "no_freeze"
+
+
+def _default_workers() -> int:
+    import torch
+
+    return min(8, os.cpu_count() or 1) if torch.cuda.is_available() else 0

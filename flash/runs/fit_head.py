@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Linear probe: the features of a frozen trunk are computed once, then the classifier alone is trained on them.
+
+The trunk runs in eval mode, so its BatchNorm statistics are those of its weights. A few views of every
+training video are kept (its middle, then random times, crops and flips). This is the fast way on a CPU:
+the cost is that of a few passes over the data, however many epochs the classifier takes.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from flash.runs.moved import names_below
+from flash.runs.progress import progress_bar
+from pytorchvideo._files import whole_file
+from pytorchvideo._progress import Meter
+from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data._reading.empty_windows import frame_on_show
+from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.windows import clip_windows
+from pytorchvideo.evaluation.videos import Labelled
+from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms._pushdown import clip_reading
+
+_SHARD = 16  # videos whose features are kept in one file: what a kill can cost
+
+
+class VideoViews(Dataset[dict[str, Any]]):
+    """The model inputs of each video: its middle, then random views.
+
+    Args:
+        paths: the videos.
+        recipe: the clips of the model.
+        views: how many of each video.
+        seed: of the random views, which depend on the seed and the position in ``paths`` alone.
+        flip: the share of random views to mirror.
+        names: what tells the videos apart wherever they are moved to; by default their paths.
+
+    An item is ``{"index", "clips": [(C, T, H, W)...], "reason"}``; a video that cannot be read has no clips,
+    and a reason.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        recipe: ClipRecipe,
+        *,
+        views: int,
+        seed: int,
+        flip: float = 0.5,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        self.names = list(paths if names is None else names)
+        self.paths, self.recipe, self.views, self.seed = list(paths), recipe, views, seed
+        self._still = recipe.transforms()
+        self._reading = clip_reading(recipe.transforms(key="video"))
+        self._random = recipe.transforms(train=True, horizontal_flip_prob=flip)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        clips: list[Any] = []
+        reason = ""
+        try:
+            with EncodedVideo.from_path(self.paths[index], decode_audio=False) as video:
+                clips = list(self._clips(video, index))
+        except (VideoError, OSError) as error:
+            clips, reason = [], str(error)
+        return {"index": index, "clips": clips, "reason": reason}
+
+    def _clips(self, video: EncodedVideo, index: int) -> Iterator[Any]:
+        duration, length = float(video.duration), self.recipe.clip_duration_sec
+        generator = random.Random(f"{self.seed} {index}")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator.getrandbits(63))
+            for view in range(self.views):
+                start, end = clip_windows(duration, length, 1)[0]
+                if view:
+                    start = generator.uniform(0, max(duration - length, 0))
+                    end = start + length
+                frames = video.get_clip(start, end, **self._reading)["video"]
+                if frames is None:
+                    frames = frame_on_show(video, start)
+                yield (self._random if view else self._still)(frames)
+
+
+def cached_features(
+    model: nn.Module,
+    dataset: VideoViews,
+    folder: Path,
+    *,
+    console: Console,
+    title: str,
+    workers: int,
+) -> tuple[Tensor, list[tuple[str, str]]]:
+    """Computes the features of every video, or reads those of an earlier, interrupted call.
+
+    Args:
+        model: has ``forward_features``; is put into eval mode.
+        dataset: the videos.
+        folder: for the shards; those of other videos, views or weights are not used.
+        console: shows the progress.
+        title: in front of the bar.
+        workers: processes that decode; 0 decodes in this one.
+
+    Returns:
+        Features float32 (videos, views, F), NaN for videos that cannot be read, and ``(path, reason)`` of those.
+    """
+    model.eval()
+    mark = _fingerprint(model, dataset)
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = [range(i, min(i + _SHARD, len(dataset))) for i in range(0, len(dataset), _SHARD)]
+    features: list[Tensor] = []
+    skipped: list[tuple[str, str]] = []
+    meter = Meter()
+    with progress_bar(console) as bar:
+        task = bar.add_task(title, total=len(dataset), meter=meter, note="")
+        for number, shard in enumerate(shards):
+            file = folder / f"{mark}-{number:05d}.pt"
+            if file.is_file():
+                known = torch.load(file, weights_only=True)
+                bar.advance(task, len(shard))
+            else:
+                known = _compute(model, dataset, shard, workers, meter, lambda: bar.advance(task))
+                with whole_file(file) as part:
+                    torch.save(known, part)
+            features.append(known["features"])
+            skipped += [(path, reason) for path, reason in known["skipped"]]
+    return torch.cat(features), skipped
+
+
+@torch.inference_mode()
+def _compute(
+    model: Any,
+    dataset: VideoViews,
+    shard: range,
+    workers: int,
+    meter: Meter,
+    on_video: Callable[[], None],
+) -> dict[str, Any]:
+    like = next(model.parameters())
+    vectors: list[Tensor] = []
+    skipped: list[list[str]] = []
+    loader = DataLoader(
+        dataset, batch_size=None, sampler=list(shard), num_workers=min(workers, len(shard))
+    )
+    for item in loader:
+        if item["clips"]:
+            meter.start_model()
+            rows = []
+            for clip in item["clips"]:  # one at a time: memory stays that of one clip
+                batch = default_collate([clip])
+                moved = batch.to(like) if isinstance(batch, Tensor) else [p.to(like) for p in batch]
+                rows.append(model.forward_features(moved).float().cpu())
+            meter.stop_model(len(rows))
+            vectors.append(torch.cat(rows))
+        else:
+            skipped.append([dataset.paths[item["index"]], item["reason"]])
+            vectors.append(torch.full((dataset.views, model.num_features), float("nan")))
+        on_video()
+    return {"features": torch.stack(vectors).clone(), "skipped": skipped}
+
+
+def _fingerprint(model: nn.Module, dataset: VideoViews) -> str:
+    """A mark of what the features depend on: the videos, the views, the recipe, the weights."""
+    digest = hashlib.sha256()
+    digest.update(json.dumps([dataset.names, dataset.recipe.to_dict()]).encode())
+    digest.update(json.dumps([dataset.views, dataset.seed, repr(dataset._random)]).encode())
+    classifier = {id(p) for p in getattr(model, "classifier", nn.Identity()).parameters()}
+    for name, parameter in model.named_parameters():
+        if id(parameter) not in classifier:
+            digest.update(f"{name} {parameter.double().sum().item():.9e}".encode())
+    return digest.hexdigest()[:12]
+
+
+def fit_linear(
+    train: tuple[Tensor, Tensor],
+    val: tuple[Tensor, Tensor],
+    *,
+    num_classes: int,
+    epochs: int,
+    lr: float,
+    weight_decay: float,
+    seed: int,
+) -> tuple[nn.Linear, list[dict[str, float]]]:
+    """Trains a linear classifier on features by AdamW on full batches, with a cosine schedule.
+
+    The features are standardised while it is trained; the returned layer takes them as they are.
+
+    Args:
+        train: features (N, F) and classes (N,) to learn from.
+        val: likewise held out, for the history alone; may be empty.
+        num_classes: number of classes.
+        epochs: passes, one step each.
+        lr: highest learning rate.
+        weight_decay: of AdamW.
+        seed: of the initial weights.
+
+    Returns:
+        The layer and a row an epoch: ``epoch, train_loss, train_accuracy, val_loss, val_accuracy``.
+    """
+    x, y = train
+    mean, std = x.mean(dim=0), x.std(dim=0).clamp_min(1e-6)
+    layer = nn.Linear(x.shape[1], num_classes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        nn.init.normal_(layer.weight, std=1e-3)
+    nn.init.zeros_(layer.bias)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=lr, weight_decay=weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    standard = {"train": ((x - mean) / std, y), "val": ((val[0] - mean) / std, val[1])}
+    history = []
+    for epoch in range(1, epochs + 1):
+        row: dict[str, float] = {"epoch": epoch}
+        for stage, (inputs, classes) in standard.items():
+            if not len(inputs):
+                continue
+            with torch.set_grad_enabled(stage == "train"):
+                logits = layer(inputs)
+                loss = nn.functional.cross_entropy(logits, classes)
+            row[f"{stage}_loss"] = loss.item()
+            row[f"{stage}_accuracy"] = (logits.argmax(1) == classes).float().mean().item()
+            if stage == "train":
+                pending = loss
+        history.append(row)
+        optimizer.zero_grad()
+        pending.backward()
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():  # w·(x - mean)/std + b  =  (w/std)·x + (b - (w/std)·mean)
+        layer.weight.div_(std)
+        layer.bias.sub_(layer.weight @ mean)
+    return layer, history
+
+
+def train_probe(
+    model: Any,
+    train: Sequence[Labelled],
+    val: Sequence[Labelled],
+    *,
+    labels: Sequence[str],
+    recipe: ClipRecipe,
+    folder: Path,
+    views: int,
+    flip: float,
+    epochs: int,
+    lr: float,
+    weight_decay: float,
+    seed: int,
+    workers: int,
+    console: Console,
+) -> tuple[list[dict[str, float]], list[tuple[str, str]]]:
+    """Trains the classifier of a frozen model on cached features, and puts it into the model.
+
+    Args:
+        model: a model of the zoo: it has ``forward_features`` and ``classifier``.
+        train: ``(path, class name)`` to learn from.
+        val: ``(path, class name)`` held out.
+        labels: class names in the order of the indices.
+        recipe: the clips of the model.
+        folder: where features are kept, so that a killed run goes on.
+        views: kept views of each training video; a held-out video has its middle alone.
+        flip: the share of random views to mirror.
+        epochs, lr, weight_decay, seed: see :func:`fit_linear`.
+        workers: processes that decode.
+        console: shows the progress.
+
+    Returns:
+        The history of :func:`fit_linear`, and ``(path, reason)`` of the videos that could not be read.
+    """
+    parts, skipped = [], []
+    names = names_below([path for path, _ in (*train, *val)])
+    for videos, count, title in ((train, views, "features"), (val, 1, "features, held out")):
+        dataset = VideoViews(
+            [path for path, _ in videos],
+            recipe,
+            views=count,
+            seed=seed,
+            flip=flip,
+            names=[names[path] for path, _ in videos],
+        )
+        features, unread = cached_features(
+            model, dataset, folder, console=console, title=title, workers=workers
+        )
+        skipped += unread
+        classes = torch.tensor([labels.index(label) for _, label in videos])
+        known = ~features.isnan().any(dim=2).any(dim=1)
+        # (N, views, F) -> (N * views, F)
+        parts.append((features[known].flatten(0, 1), classes[known].repeat_interleave(count)))
+    layer, history = fit_linear(
+        parts[0],
+        parts[1],
+        num_classes=len(labels),
+        epochs=epochs,
+        lr=lr,
+        weight_decay=weight_decay,
+        seed=seed,
+    )
+    classifier = model.classifier
+    with torch.no_grad():
+        # a 1x1x1 convolution is the same layer with three axes more
+        classifier.weight.copy_(layer.weight.view_as(classifier.weight))
+        classifier.bias.copy_(layer.bias)
+    return history, skipped

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run has learnt, to be shared: its classifier, labels, clips and scores as a folder or on the Hub.
+
+::
+
+    trained_model("runs/gestures").push_to_hub("me/gestures")
+    trained = PretrainedModel.from_pretrained("me/gestures")
+    VideoPredictor.from_pretrained(trained).predict("clip.mp4")
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from flash.runs.folder import RunFolder
+from flash.video.classification.backbones import is_hugging_face
+from flash.video.classification.model import VideoClassifier
+from pytorchvideo._text import read_json
+from pytorchvideo.inference.predictor import VideoPredictor, read_classifier
+from pytorchvideo.models.huggingface import HuggingFaceModel
+from pytorchvideo.models.pretrained import PretrainedModel
+
+
+def trained_model(
+    source: str | os.PathLike[str] | VideoClassifier, *, licence: str = "Apache-2.0"
+) -> PretrainedModel:
+    """Returns the classifier of a run with the scores of its held-out videos, or another one, of which none are known.
+
+    Args:
+        source: folder of a finished run, a file that ``VideoClassifier.save`` wrote, or a classifier.
+        licence: under which the weights are given away.
+
+    Raises:
+        FileNotFoundError: there is no such file, or the run is not finished.
+        ValueError: it is no run and no model file, or its network is one of ``transformers`` or your own.
+    """
+    if isinstance(source, VideoClassifier):
+        with tempfile.TemporaryDirectory() as folder:
+            source.save(Path(folder) / "model.pt")
+            return trained_model(Path(folder) / "model.pt", licence=licence)
+    run, file = _run_and_file(source)
+    saved = read_classifier(file)
+    if is_hugging_face(saved["model_name"]):
+        raise ValueError(
+            f"{file} holds a model of transformers: transformers_model(path) returns it as theirs."
+        )
+    predictor = VideoPredictor.from_file(file)
+    metrics, protocol = ({}, "") if run is None else _scores(run)
+    return PretrainedModel(
+        model=predictor.model,
+        name=saved["model_name"],
+        recipe=predictor.recipe,
+        model_kwargs=saved["model_kwargs"],
+        labels=tuple(predictor.labels),
+        metrics=metrics,
+        protocol=protocol,
+        multi_label=predictor.multi_label,
+        threshold=predictor.threshold,
+        licence=licence,
+    )
+
+
+def transformers_model(path: str | os.PathLike[str]) -> Any:
+    """Returns the classifier of a run whose backbone is one of ``transformers`` as their own model, with its labels.
+
+    It has ``save_pretrained`` and ``push_to_hub`` of its own.
+
+    Args:
+        path: folder of a finished run, or a file that ``VideoClassifier.save`` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file, or the run is not finished.
+        ValueError: it is no run and no model file, or its network is one of the zoo.
+    """
+    _, file = _run_and_file(path)
+    predictor = VideoPredictor.from_file(file)
+    if not isinstance(predictor.model, HuggingFaceModel):
+        raise ValueError(f"{file} holds a model of the zoo: trained_model(path) returns it.")
+    predictor.model.labels = tuple(predictor.labels)
+    model = predictor.model.to_transformers()
+    if predictor.multi_label:
+        # their pipeline then takes sigmoids; the threshold is ours
+        model.config.problem_type = "multi_label_classification"
+        model.config.threshold = predictor.threshold
+    return model
+
+
+def _run_and_file(path: str | os.PathLike[str]) -> tuple[RunFolder | None, Path]:
+    """The run in a folder, or None, and the file of the classifier."""
+    run = RunFolder(Path(path)) if Path(path).is_dir() else None
+    return run, Path(path) if run is None else run.model_file()
+
+
+def _scores(run: RunFolder) -> tuple[dict[str, float], str]:
+    """The accuracy in percent over the held-out videos, and how it came about."""
+    if not run.predictions.is_file():
+        return {}, ""
+    results = read_json(run.predictions, "the predictions of a run")
+    named = isinstance(results, list) and all(
+        isinstance(result, dict) and isinstance(result.get("label"), str) for result in results
+    )
+    if not named or not results:
+        return {}, ""
+    config = run.read_config()
+    right = sum(result["label"] == result.get("predicted") for result in results)
+    name = Path(config.data).name
+    protocol = f"{len(results)} held-out videos of {name}, {config.clips} clips a video"
+    return {"top1": round(100 * right / len(results), 2)}, protocol

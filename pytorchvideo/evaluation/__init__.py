@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluation: scores of predictions, predictions of labelled videos, probes of embeddings."""

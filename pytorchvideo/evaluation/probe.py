@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well classes can be told apart by embeddings: small classifiers trained on them, over several splits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from pytorchvideo._checks import check_choice, expected
+from pytorchvideo.data.splits import split_items
+from pytorchvideo.inference.embeddings import Embeddings
+
+KINDS = ("linear", "attentive")
+_PENALTY = 0.1  # half the square of the weights, beside the mean loss of a video
+_ATTENTIVE_EPOCHS, _ATTENTIVE_LR, _ATTENTIVE_DECAY = 60, 1e-3, 0.05
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """Accuracies of a probe.
+
+    Args:
+        kind: ``"linear"`` or ``"attentive"``.
+        labels: class names.
+        accuracies: of the held-out videos of each split.
+        videos: how many there are in all.
+    """
+
+    kind: str
+    labels: Sequence[str]
+    accuracies: Sequence[float]
+    videos: int
+
+    @property
+    def mean(self) -> float:
+        """Mean over the splits."""
+        return fmean(self.accuracies)
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation over the splits; 0 of one split."""
+        return stdev(self.accuracies) if len(self.accuracies) > 1 else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain types, for json."""
+        return {
+            "kind": self.kind,
+            "mean_accuracy": self.mean,
+            "standard_deviation": self.deviation,
+            "accuracies": list(self.accuracies),
+            "labels": list(self.labels),
+            "videos": self.videos,
+        }
+
+
+class AttentiveProbe(nn.Module):
+    """A classifier that chooses what to look at: one query attends to the vectors of a video's clips.
+
+    Clips come with their place in the video, as an embedding that is learnt.
+
+    Args:
+        num_features: of a vector.
+        num_classes: of the answer.
+        max_clips: of a video.
+        dim: width of the attention.
+        num_heads: of the attention.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        max_clips: int,
+        dim: int = 128,
+        num_heads: int = 4,
+    ) -> None:
+        super().__init__()
+        self.project = nn.Linear(num_features, dim)
+        self.places = nn.Parameter(torch.zeros(max_clips, dim))
+        self.query = nn.Parameter(torch.zeros(dim))
+        self.norm = nn.LayerNorm(dim)
+        self.attention = nn.MultiheadAttention(dim, num_heads, batch_first=True)
+        self.classifier = nn.Linear(dim, num_classes)
+        nn.init.trunc_normal_(self.query, std=0.02)
+        nn.init.trunc_normal_(self.places, std=0.02)
+
+    def forward(self, x: Tensor, is_padding: Tensor) -> Tensor:
+        """Vectors (B, K, F) of K clips, and which of them are none (B, K), to logits (B, num_classes)."""
+        tokens = self.norm(self.project(x) + self.places[: x.shape[1]])
+        query = self.query.expand(len(x), 1, -1)
+        seen, _ = self.attention(
+            query, tokens, tokens, key_padding_mask=is_padding, need_weights=False
+        )
+        logits: Tensor = self.classifier(seen[:, 0])
+        return logits
+
+
+def labels_by_folder(videos: Sequence[str]) -> dict[str, str]:
+    """Takes the folder of each video for its class.
+
+    >>> labels_by_folder(["data/run/a.mp4", "data/walk/b.mp4"])
+    {'data/run/a.mp4': 'run', 'data/walk/b.mp4': 'walk'}
+    """
+    return {video: Path(video).parent.name for video in videos}
+
+
+def probe(
+    embeddings: Embeddings,
+    labels: Mapping[str, str],
+    *,
+    kind: str = "linear",
+    splits: int = 10,
+    val_split: float = 0.25,
+    seed: int = 0,
+) -> ProbeResult:
+    """Trains a classifier on one part of the videos and counts what it says of the other, several times.
+
+    Args:
+        embeddings: a row a clip; a linear probe takes the mean of each video's.
+        labels: class of each video; videos without one are left out.
+        kind: ``"linear"`` (penalised logistic regression on standardised vectors) or ``"attentive"``.
+        splits: how often.
+        val_split: share of each class's videos that is held out.
+        seed: of the splits and the first weights; split ``i`` has ``seed + i``.
+
+    Raises:
+        ValueError: an unknown kind, fewer than two classes, or too few videos to split.
+    """
+    check_choice("kind", kind, KINDS)
+    if splits < 1:
+        raise ValueError(expected("splits", ">= 1", splits))
+    rows = {v: index for v, index in embeddings.rows_of_videos().items() if v in labels}
+    names = sorted({labels[video] for video in rows})
+    if len(names) < 2:
+        raise ValueError(
+            expected("labels", "at least two classes among the embedded videos", names)
+        )
+    items: list[Any] = [(video, {"label": names.index(labels[video])}) for video in rows]
+    clips = {video: embeddings.vectors[index] for video, index in rows.items()}
+    train = _linear if kind == "linear" else _attentive
+    accuracies = []
+    for number in range(splits):
+        parts = split_items(items, val_split, seed=seed + number)
+        sets = [
+            ([clips[video] for video, _ in part], torch.tensor([info["label"] for _, info in part]))
+            for part in parts
+        ]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + number)
+            said = train(*sets[0], sets[1][0], len(names))
+        accuracies.append(float((said == sets[1][1]).float().mean()))
+    return ProbeResult(kind, names, accuracies, len(items))
+
+
+def _linear(clips: list[Tensor], classes: Tensor, held_out: list[Tensor], count: int) -> Tensor:
+    x, y = (torch.stack([one.mean(dim=0) for one in part]).double() for part in (clips, held_out))
+    mean, std = x.mean(dim=0), x.std(dim=0).clamp_min(1e-6)
+    x, y = (x - mean) / std, (y - mean) / std
+    layer = nn.Linear(x.shape[1], count, dtype=torch.float64)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def objective() -> Tensor:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(layer(x), classes)
+        loss = loss + _PENALTY / 2 * layer.weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(objective)
+    with torch.no_grad():
+        return layer(y).argmax(dim=1)
+
+
+def _attentive(clips: list[Tensor], classes: Tensor, held_out: list[Tensor], count: int) -> Tensor:
+    values = torch.cat(clips)
+    mean, std = values.mean(dim=0), values.std(dim=0).clamp_min(1e-6)
+    longest = max(len(one) for one in [*clips, *held_out])
+    model = AttentiveProbe(values.shape[1], count, longest)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=_ATTENTIVE_LR, weight_decay=_ATTENTIVE_DECAY
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _ATTENTIVE_EPOCHS)
+    x, padding = _padded([(one - mean) / std for one in clips])
+    for _ in range(_ATTENTIVE_EPOCHS):
+        for part in torch.randperm(len(x)).split(32):
+            loss = nn.functional.cross_entropy(model(x[part], padding[part]), classes[part])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        return model.eval()(*_padded([(one - mean) / std for one in held_out])).argmax(dim=1)
+
+
+def _padded(clips: list[Tensor]) -> tuple[Tensor, Tensor]:
+    lengths = torch.tensor([len(one) for one in clips])
+    x = pad_sequence(clips, batch_first=True)
+    return x, torch.arange(x.shape[1]) >= lengths[:, None]

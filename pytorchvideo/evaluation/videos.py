@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluation of a predictor on labelled videos."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytorchvideo._files import write_json
+from pytorchvideo._progress import Meter, Progress, Step, silent
+from pytorchvideo.data._decode import VideoError
+from pytorchvideo.evaluation.scores import ClipResult, accuracy, class_scores
+from pytorchvideo.inference.predictor import VideoPredictor
+
+#: A video and its class name; a video and why it cannot be read.
+Labelled = tuple[str, str]
+Skipped = tuple[str, str]
+
+
+def evaluate_videos(
+    predictor: VideoPredictor,
+    videos: Sequence[Labelled],
+    *,
+    clips: int = 4,
+    views: int = 1,
+    progress: Progress = silent,
+) -> tuple[list[ClipResult], list[Skipped]]:
+    """Predicts labelled videos.
+
+    Args:
+        predictor: names the classes.
+        videos: ``(path, class name)``; the names are among the predictor's labels.
+        clips: clips of each video, spread evenly.
+        views: 1 or 3 crops of each clip.
+        progress: is called after each video.
+
+    Returns:
+        The results in the order of ``videos``, and ``(path, reason)`` of those that cannot be read.
+    """
+    results: list[ClipResult] = []
+    skipped: list[Skipped] = []
+    labels = tuple(predictor.labels)
+    meter = Meter()
+    progress(Step(0, len(videos)))
+    with meter.watching(predictor.model):
+        for done, (path, label) in enumerate(videos, 1):
+            try:
+                named = predictor.predict(path, clips=clips, views=views, top_k=len(labels))
+            except (VideoError, OSError) as error:
+                skipped.append((path, str(error)))
+            else:
+                scores = dict(named)
+                results.append(
+                    ClipResult(path, label, tuple(scores[name] for name in labels), labels)
+                )
+            progress(Step(done, len(videos), meter=meter))
+    return results, skipped
+
+
+def write_predictions(path: Path, results: Sequence[ClipResult]) -> None:
+    """Writes ``[{"video", "label", "predicted", "scores": {class: score}}]``."""
+    write_json(
+        path,
+        [
+            {
+                "video": result.video,
+                "label": result.label,
+                "predicted": result.predicted,
+                "scores": dict(zip(result.labels, result.scores, strict=True)),
+            }
+            for result in results
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model does on labelled videos.
+
+    Args:
+        labels: class names of the model.
+        results: a prediction for every video that could be read.
+        skipped: ``(path, reason)`` of the others.
+    """
+
+    labels: Sequence[str]
+    results: Sequence[ClipResult]
+    skipped: Sequence[Skipped]
+
+    def accuracy(self, top: int = 1) -> float:
+        """Share of the videos whose class is among the ``top`` first."""
+        return accuracy(self.results, top)
+
+    def to_dict(self, top: int = 5) -> dict[str, Any]:
+        """Returns the figures as plain types."""
+        classes = class_scores(self.results, self.labels)
+        return {
+            "accuracy": self.accuracy(),
+            f"top{top}_accuracy": self.accuracy(top),
+            "videos": len(self.results),
+            "classes": [vars(row) for row in classes if row.count],
+            "skipped": [{"video": path, "reason": reason} for path, reason in self.skipped],
+        }

@@ -1,0 +1,484 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a video file to its labels, in plain PyTorch: several clips and views, averaged.
+
+    file ── clips spread evenly over it ── views of each clip ── model ── softmax ── mean ── labels
+
+Where a clip may have several labels, a sigmoid takes the place of the softmax.
+
+A model file is one ``torch.save`` of plain types and tensors, readable with ``weights_only=True``.
+"""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+from torchvision.transforms import CenterCrop, Compose
+
+from pytorchvideo._checks import expected
+from pytorchvideo._files import whole_file
+from pytorchvideo.data._decode import check_window
+from pytorchvideo.data._reading.empty_windows import frame_on_show
+from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.windows import clip_windows, clips_and_views, uniform_windows
+from pytorchvideo.models._weights.rebuild import rebuild_model
+from pytorchvideo.models._weights.weights import ClipRecipe, read_checkpoint
+from pytorchvideo.models.pretrained import PretrainedModel
+from pytorchvideo.transforms._pushdown import clip_reading
+from pytorchvideo.transforms.functional import uniform_crop
+
+FORMAT = "pytorchvideo.classifier"
+VERSION = 1
+# what a model file must hold
+_KINDS: dict[str, Any] = {
+    "multi_label": bool,
+    "threshold": (int, float),
+    "version": int,
+    "model_name": str,
+    "model_kwargs": Mapping,
+    "model_state": Mapping,
+    "labels": list,
+    "recipe": Mapping,
+}
+
+
+@dataclass(frozen=True)
+class ClipScores:
+    """What the model says of one clip.
+
+    Attributes:
+        start_sec: start of the clip in its video.
+        end_sec: end of the clip, not beyond the end of the video.
+        scores: probabilities (num_labels,), the mean over the clip's views.
+    """
+
+    start_sec: float
+    end_sec: float
+    scores: Tensor
+
+
+@dataclass(frozen=True)
+class ClipFeatures:
+    """What the model makes of one clip before it names it.
+
+    Attributes:
+        start_sec: start of the clip in its video.
+        end_sec: end of the clip, not beyond the end of the video.
+        features: (num_features,), the mean over the clip's views.
+    """
+
+    start_sec: float
+    end_sec: float
+    features: Tensor
+
+
+class VideoPredictor:
+    """Names what happens in a video.
+
+    Args:
+        model: clips (B, C, T, H, W) -> logits (B, num_labels); is put into eval mode.
+        recipe: the clips that the model was trained on.
+        labels: class names in the order of the logits.
+        batch_size: clips in memory, and views of them in the model, at a time.
+        multi_label: whether a clip may have several labels: sigmoid instead of softmax.
+        threshold: probability from which a label counts, with ``multi_label``.
+
+    Example::
+
+        predictor = VideoPredictor.from_file("model.pt")
+        for label, score in predictor.predict("archery.mp4", clips=10, views=3):
+            ...
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: ClipRecipe,
+        labels: Sequence[str],
+        *,
+        batch_size: int = 4,
+        multi_label: bool = False,
+        threshold: float = 0.5,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(expected("batch_size", ">= 1", batch_size))
+        self.model = model.eval()
+        self.recipe = recipe
+        self.labels = [str(label) for label in labels]
+        self.batch_size = batch_size
+        self.multi_label = multi_label
+        self.threshold = threshold
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], *, batch_size: int = 4) -> "VideoPredictor":
+        """Loads what :func:`save_classifier` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is not a model file, or of a later version, or sets what no file may set: see
+                :func:`~pytorchvideo.models._weights.rebuild.rebuild_model`.
+        """
+        saved = read_classifier(path)
+        labels = saved["labels"]
+        model = rebuild_classifier(saved, os.fspath(path))
+        load_state(model, saved, os.fspath(path))
+        return cls(
+            model,
+            ClipRecipe.from_dict(saved["recipe"]),
+            labels,
+            batch_size=batch_size,
+            multi_label=saved["multi_label"],
+            threshold=saved["threshold"],
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | os.PathLike[str] | PretrainedModel, *, batch_size: int = 4
+    ) -> "VideoPredictor":
+        """Takes a model with its clips, labels and threshold; for the errors see :class:`PretrainedModel`.
+
+        Args:
+            source: a :class:`PretrainedModel`, a folder of one, or ``owner/name`` on the Hub.
+            batch_size: see :class:`VideoPredictor`.
+        """
+        if not isinstance(source, PretrainedModel):
+            source = PretrainedModel.from_pretrained(source)
+        return cls(
+            source.model,
+            source.recipe,
+            source.labels or [str(index) for index in range(source.num_classes)],
+            batch_size=batch_size,
+            multi_label=source.multi_label,
+            threshold=source.threshold,
+        )
+
+    def predict(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clips: int | str = 4,
+        views: int = 1,
+        top_k: int = 5,
+        start_sec: float = 0.0,
+        end_sec: float | None = None,
+    ) -> list[tuple[str, float]]:
+        """Returns the likeliest labels of a video with their probabilities, best first.
+
+        Args:
+            path: a video file.
+            clips: number of clips, spread evenly from its start to its end; fewer for a short one.
+                ``"uniform"`` covers all of it, clip after clip; ``"10x3"`` is 10 clips with 3 views.
+            views: 1 looks at the centre of the picture, 3 also at both sides.
+            top_k: how many labels.
+            start_sec: look at the video from here on.
+            end_sec: look at it up to here; None is its end.
+
+        Raises:
+            FileNotFoundError, IsADirectoryError: if ``path`` is no file.
+            pytorchvideo.data._decode.VideoError: (a RuntimeError) if the file is no readable video.
+            ValueError: if an argument is out of range, or the window lies beyond the end.
+        """
+        if top_k < 1:
+            raise ValueError(expected("top_k", ">= 1", top_k))
+        found = self.predict_clips(
+            path, clips=clips, views=views, start_sec=start_sec, end_sec=end_sec
+        )
+        return self.named(found, top_k)
+
+    def named(self, clips: Sequence[ClipScores], top_k: int = 5) -> list[tuple[str, float]]:
+        """Returns the likeliest labels of a video whose clips are known, with their probabilities, best first."""
+        best = mean_scores(clips).topk(min(top_k, len(self.labels)))
+        rows = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        return [(self.labels[index], score) for index, score in rows]
+
+    def timeline(self, clips: Sequence[ClipScores]) -> list[dict[str, Any]]:
+        """Returns the likeliest label of each clip: ``start_sec``, ``end_sec``, ``label``, ``score``."""
+        return [
+            {
+                "start_sec": clip.start_sec,
+                "end_sec": clip.end_sec,
+                "label": self.labels[int(clip.scores.argmax())],
+                "score": float(clip.scores.max()),
+            }
+            for clip in clips
+        ]
+
+    def predict_clips(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clips: int | str = 4,
+        views: int = 1,
+        start_sec: float = 0.0,
+        end_sec: float | None = None,
+    ) -> list[ClipScores]:
+        """Returns the scores of every clip in the order of time; arguments and errors of :meth:`predict`."""
+        span = (start_sec, end_sec)
+        rows = self._rows(self._scores, path, clips, views, span)
+        return [ClipScores(*window, row) for window, row in rows]
+
+    def embed_clips(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clips: int | str = 4,
+        views: int = 1,
+        start_sec: float = 0.0,
+        end_sec: float | None = None,
+    ) -> list[ClipFeatures]:
+        """Returns the features of every clip in the order of time; arguments and errors of :meth:`predict`.
+
+        Raises:
+            TypeError: the model has no ``forward_features``.
+        """
+        if not hasattr(self.model, "forward_features"):
+            kind = type(self.model).__name__
+            raise TypeError(expected("model", "one with `forward_features`, as in the zoo", kind))
+        rows = self._rows(self._features, path, clips, views, (start_sec, end_sec))
+        return [ClipFeatures(*window, row) for window, row in rows]
+
+    def _rows(
+        self,
+        function: Callable[[list[Any]], Tensor],
+        path: str | os.PathLike[str],
+        clips: int | str,
+        views: int,
+        span: tuple[float, float | None],
+    ) -> Iterator[tuple[tuple[float, float], Tensor]]:
+        """Each clip's times and the mean over its views of the row that ``function`` makes of each."""
+        count, views = clips_and_views(clips, views)
+        found = self.clip_inputs(path, clips=count, views=views, span=span)
+        while some := list(itertools.islice(found, self.batch_size)):
+            windows, inputs = zip(*some, strict=True)
+            yield from zip(windows, self._means(function, inputs), strict=True)
+
+    def score_inputs(self, clips: Sequence[Sequence[Any]]) -> Tensor:
+        """Returns the probabilities (N, num_labels) of clips, the mean over the views of each.
+
+        Args:
+            clips: the inputs of each clip's views, which are equally many: what :meth:`view_transforms` make of it.
+        """
+        return self._means(self._scores, clips)
+
+    def _means(
+        self, function: Callable[[list[Any]], Tensor], clips: Sequence[Sequence[Any]]
+    ) -> Tensor:
+        views = [view for clip in clips for view in clip]
+        starts = range(0, len(views), self.batch_size)
+        rows = [function(views[start : start + self.batch_size]) for start in starts]
+        # (clips * views, N) -> (clips, N)
+        return torch.cat(rows).unflatten(0, (len(clips), -1)).mean(dim=1)
+
+    def clip_inputs(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clips: int | None = 4,
+        views: int = 1,
+        span: tuple[float, float | None] = (0.0, None),
+    ) -> Iterator[tuple[tuple[float, float], list[Any]]]:
+        """Yields each clip's times and the model inputs of its views, from one open file.
+
+        Clips in which no frame begins are left out; where that is all of them, the middle one is the frame on show.
+
+        Args:
+            path: a video file.
+            clips: number of clips, spread evenly; None covers all of the video.
+            views: crops of each clip, 1 or 3.
+            span: seconds of the video that are looked at; None is its end.
+
+        Raises:
+            FileNotFoundError, IsADirectoryError, VideoError, ValueError: see :meth:`predict`.
+        """
+        transforms = self.view_transforms(views)
+        # the recipe keeps few frames of a clip, and these small
+        reading = clip_reading(self.recipe.transforms(key="video"))
+        found = False
+        with EncodedVideo.from_path(os.fspath(path), decode_audio=False) as video:
+            duration = float(video.duration)
+            first, last = span[0], max(duration, span[0]) if span[1] is None else span[1]
+            check_window(first, last, video.name, video.duration)
+            length, clip_length = min(last, duration) - first, self.recipe.clip_duration_sec
+            windows = (
+                uniform_windows(length, clip_length)
+                if clips is None
+                else clip_windows(length, clip_length, clips)
+            )
+            for offset, end in windows:
+                start, end = first + offset, first + end
+                frames = video.get_clip(start, end, **reading)["video"]
+                if frames is not None:
+                    found = True
+                    yield (start, end), [transform(frames) for transform in transforms]
+            if not found:  # a time lapse, or a pause
+                start, end = (first + time for time in windows[len(windows) // 2])
+                still = frame_on_show(video, start)
+                yield (start, end), [transform(still) for transform in transforms]
+
+    def view_transforms(self, views: int = 1) -> list[Compose]:
+        """Returns the transforms of a clip (3, T, H, W) in 0..255 into the inputs of its views, 1 or 3.
+
+        Raises:
+            ValueError: several views, and a recipe that leaves pictures whole.
+        """
+        steps = self.recipe.transforms().transforms
+        if views == 1:
+            return [Compose(steps)]
+        if self.recipe.crop_size is None:
+            raise ValueError(expected("views", "1 for pictures that are left whole", views))
+        crops = [_Crop(self.recipe.crop_size, position) for position in range(views)]
+        return [
+            Compose([crop if isinstance(s, CenterCrop) else s for s in steps]) for crop in crops
+        ]
+
+    @torch.inference_mode()
+    def _scores(self, clips: list[Any]) -> Tensor:
+        logits = self.model(self._batch(clips))
+        if logits.ndim != 2 or logits.shape[1] != len(self.labels):
+            wanted = f"(B, {len(self.labels)}), one logit a label"
+            raise ValueError(
+                f"Expected the model to return {wanted}, but got {tuple(logits.shape)}."
+            )
+        logits = logits.float()
+        return (logits.sigmoid() if self.multi_label else logits.softmax(dim=1)).cpu()
+
+    @torch.inference_mode()
+    def _features(self, clips: list[Any]) -> Tensor:
+        model: Any = self.model
+        features: Tensor = model.forward_features(self._batch(clips))
+        return features.float().cpu()
+
+    def _batch(self, clips: list[Any]) -> Any:
+        like = next(self.model.parameters(), torch.zeros(()))
+        batch = default_collate(clips)
+        # several tensors are the pathways of one batch
+        several = not isinstance(batch, Tensor)
+        return [path.to(like) for path in batch] if several else batch.to(like)
+
+
+def mean_scores(clips: Sequence[ClipScores]) -> Tensor:
+    """Returns the probabilities (num_labels,) of a video: the mean over its clips."""
+    return torch.stack([clip.scores for clip in clips]).mean(dim=0)
+
+
+class _Crop(nn.Module):
+    def __init__(self, size: int, position: int) -> None:
+        super().__init__()
+        self.size, self.position = size, position
+
+    def forward(self, clip: Tensor) -> Tensor:
+        return uniform_crop(clip, self.size, self.position)
+
+    def extra_repr(self) -> str:
+        return f"size={self.size}, position={self.position}"
+
+
+def save_classifier(
+    path: str | os.PathLike[str],
+    *,
+    model: nn.Module,
+    model_name: str,
+    model_kwargs: dict[str, Any],
+    labels: Sequence[str],
+    recipe: ClipRecipe,
+    multi_label: bool = False,
+    threshold: float = 0.5,
+) -> None:
+    """Writes a classifier to one file that needs neither flash nor Lightning to be read.
+
+    Args:
+        path: the file to write; an existing one is replaced when the new one is complete.
+        model: the network.
+        model_name: its name in the registry.
+        model_kwargs: arguments with which the registry builds it, besides the number of classes.
+        labels: class names in the order of the logits.
+        recipe: the clips that it was trained on.
+        multi_label: see :class:`VideoPredictor`, like what follows.
+        threshold: the same.
+    """
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model_name": model_name,
+        "model_kwargs": dict(model_kwargs),
+        "model_state": {key: value.detach().cpu() for key, value in model.state_dict().items()},
+        "labels": list(labels),
+        "recipe": recipe.to_dict(),
+        "multi_label": multi_label,
+        "threshold": threshold,
+    }
+    with whole_file(path) as part:
+        torch.save(content, part)
+
+
+def rebuild_classifier(
+    saved: Mapping[str, Any], source: str, kwargs: Mapping[str, Any] | None = None
+) -> nn.Module:
+    """Builds the network of a model file, with initial weights.
+
+    Args:
+        saved: what :func:`read_classifier` returned.
+        source: of it, for errors.
+        kwargs: in the place of the file's own arguments.
+
+    Raises:
+        ValueError: see :func:`~pytorchvideo.models._weights.rebuild.rebuild_model`.
+    """
+    return rebuild_model(
+        saved["model_name"],
+        saved["model_kwargs"] if kwargs is None else kwargs,
+        len(saved["labels"]),
+        source=source,
+        state=saved["model_state"],
+    )
+
+
+def load_state(model: nn.Module, saved: Mapping[str, Any], source: str) -> None:
+    """Gives a network that :func:`rebuild_classifier` built the weights of its file.
+
+    Raises:
+        ValueError: they are not those of the network.
+    """
+    try:
+        model.load_state_dict(saved["model_state"])
+    except RuntimeError as error:
+        reasons = str(error).splitlines()
+        raise ValueError(
+            f"{source} holds weights that are not those of its network, {saved['model_name']}: "
+            f"{reasons[min(1, len(reasons) - 1)].strip()[:200]}"
+        ) from error
+
+
+def read_classifier(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns the content of a model file; see :meth:`VideoPredictor.from_file` for the errors."""
+    # earlier files do not say these two
+    saved: dict[str, Any] = {"multi_label": False, "threshold": 0.5, **read_checkpoint(path)}
+    if saved.get("format") != FORMAT:
+        is_lightning = "pytorch-lightning_version" in saved
+        advice = (
+            "It is a Lightning checkpoint: VideoClassifier.load_from_checkpoint(...).save(...) makes one."
+            if is_lightning
+            else "VideoClassifier.save(...) makes one."
+        )
+        raise ValueError(
+            f"{os.fspath(path)} is not a model file of the format {FORMAT!r}. {advice}"
+        )
+    if isinstance(saved.get("version"), int) and saved["version"] > VERSION:
+        raise ValueError(
+            f"{os.fspath(path)} has version {saved['version']} of its format, but this release reads up to {VERSION}. "
+            "Update pytorchvideo."
+        )
+    for key, kind in _KINDS.items():
+        if not isinstance(saved.get(key), kind):
+            raise ValueError(
+                f"{os.fspath(path)} is a damaged model file: its {key!r} is {type(saved.get(key)).__name__}."
+            )
+    if not all(isinstance(label, str) for label in saved["labels"]):
+        raise ValueError(
+            f"{os.fspath(path)} is a damaged model file: its labels are not all texts."
+        )
+    return saved

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens when in a long video: clips that slide over hours of it, in memory that does not grow with them.
+
+::
+
+    OUT/
+      progress.jsonl   what was asked for, then a line a clip; written as they are computed
+      timeline.json    settings, labels, clips, segments, gaps
+      timeline.csv     a row a clip
+      timeline.srt     segments as subtitles
+      timeline.vtt     the same for web pages
+      timeline.png     chart of the likeliest classes
+
+All but the first are written at the end, each whole or not at all, from the first. So a run that was interrupted goes
+on where it was, and ends with the same files.
+"""
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pytorchvideo._checks import expected
+from pytorchvideo._locks import alone_in
+from pytorchvideo._progress import Meter, Progress, Step, silent
+from pytorchvideo.data._decode import VideoError, check_window
+from pytorchvideo.data._reading.empty_windows import frame_on_show, with_frames
+from pytorchvideo.data._reading.in_order import clips_in_order
+from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.windows import SlidingWindows
+from pytorchvideo.inference.predictor import VideoPredictor
+from pytorchvideo.inference.timeline.clips import ClipFile, TimelineClip, kept_classes
+from pytorchvideo.inference.timeline.files import write_files
+from pytorchvideo.inference.timeline.timeline import PROGRESS, Timeline, clock
+from pytorchvideo.transforms._pushdown import clip_reading
+
+_VERSION = 1
+
+
+def make_timeline(
+    predictor: VideoPredictor,
+    video: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    every_sec: float | None = None,
+    views: int = 1,
+    start_sec: float = 0.0,
+    end_sec: float | None = None,
+    top_k: int = 5,
+    min_score: float = 0.0,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> Timeline:
+    """Names what happens in each part of a video, and writes it to a folder.
+
+    Args:
+        predictor: the model; it gets ``predictor.batch_size`` clips at a time.
+        video: a video file, as long as you like.
+        out: folder for the files; see :mod:`pytorchvideo.inference.timeline.make`.
+        every_sec: from the start of a clip to that of the next; None is the length of a clip.
+        views: 1 looks at the centre of the picture, 3 also at both sides.
+        start_sec: look at the video from here on.
+        end_sec: look at it up to here; None is its end.
+        top_k: labels of each clip in the files.
+        min_score: probability from which a clip's likeliest label counts for a segment.
+        resume: go on with what is in ``out``, or start it if it had not begun. With another ``min_score``, the files
+            of a finished one are written anew.
+        progress: is called after each group of clips.
+
+    Returns:
+        What was written.
+
+    Raises:
+        FileExistsError: ``out`` holds a timeline, and ``resume`` is False.
+        BlockingIOError: another process writes one there.
+        FileNotFoundError, IsADirectoryError: ``video`` is no file.
+        ValueError: an argument is out of range, or ``out`` was begun with other settings.
+        VideoError: (a RuntimeError) if no clip of the video can be read.
+    """
+    if not 0 <= min_score <= 1:
+        raise ValueError(expected("min_score", "a probability, 0 to 1", min_score))
+    if top_k < 1:
+        raise ValueError(expected("top_k", ">= 1", top_k))
+    if views not in (1, 3):
+        raise ValueError(expected("views", "1 (the centre) or 3 (both sides too)", views))
+    path, folder, clip_sec = os.fspath(video), Path(out), predictor.recipe.clip_duration_sec
+    every = clip_sec if every_sec is None else every_sec
+    # frames of overlapping clips are kept, in a quarter of the memory
+    dtype = torch.uint8 if every < clip_sec else torch.float32
+    with EncodedVideo.from_path(path, decode_audio=False, dtype=dtype) as opened:
+        duration = float(opened.duration)
+        last = max(duration, start_sec) if end_sec is None else end_sec
+        check_window(start_sec, last, opened.name, opened.duration)
+        windows = SlidingWindows(start_sec, min(last, duration) - start_sec, clip_sec, every)
+        settings = {
+            "version": _VERSION,
+            "video": path,
+            "bytes": _size(path),
+            "duration_sec": round(duration, 6),
+            "model": _fingerprint(predictor),
+            "clip_sec": round(clip_sec, 6),
+            "every_sec": every,
+            "views": views,
+            "start_sec": start_sec,
+            "end_sec": end_sec,
+            "top_k": top_k,
+            "batch_size": predictor.batch_size,
+        }
+        with alone_in(folder):
+            file = ClipFile(folder / PROGRESS, predictor.batch_size)
+            done = _begin(file, settings, len(windows), resume)
+            timeline = Timeline(folder, settings, tuple(predictor.labels), windows, min_score)
+            inputs = _inputs(predictor, opened, windows, views, done)
+            _compute(timeline, predictor, inputs, file, done, progress)
+            if not any(clip.best for clip in timeline.clips()):
+                why = next(timeline.gaps()).reason
+                raise VideoError(
+                    f"{path}: none of its {len(windows)} clips can be read; the first: {why}"
+                )
+            write_files(timeline)
+    return timeline
+
+
+def _size(path: str) -> int | None:
+    return os.stat(path).st_size if "://" not in path else None
+
+
+def _fingerprint(predictor: VideoPredictor) -> str:
+    """A mark of what the scores depend on besides the settings: the weights, the recipe, the labels."""
+    model = predictor.model
+    known = [predictor.labels, predictor.recipe.to_dict(), predictor.multi_label]
+    kind = [type(model).__name__, model.extra_repr()]
+    digest = hashlib.sha256(json.dumps([*known, *kind]).encode())
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        if isinstance(value, torch.Tensor):
+            flat = value.detach().cpu().contiguous().reshape(-1)
+            digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def _begin(file: ClipFile, settings: dict[str, Any], total: int, resume: bool) -> int:
+    """Makes the file, or cuts it to where it can go on; returns how many clips are done."""
+    before = file.settings()
+    if before is None or not (resume or file.has_clips()):
+        file.begin(settings)
+        return 0
+    folder = file.path.parent
+    if not resume:
+        raise FileExistsError(
+            f"{folder} holds a timeline already. Give --resume to go on with it, or another --out."
+        )
+    for name, value in settings.items():
+        # the same file may be named by another path
+        if name != "video" and before.get(name) != value:
+            raise ValueError(
+                f"The timeline in {folder} was started with {name}={before.get(name)}, but got {value}. "
+                "Go on with the same video, model and options, or choose another --out."
+            )
+    settings["video"] = before.get("video", settings["video"])
+    return file.go_on(total)
+
+
+_Inputs = tuple[tuple[float, float], list[Any] | VideoError]
+
+
+def _inputs(
+    predictor: VideoPredictor, video: EncodedVideo, windows: SlidingWindows, views: int, first: int
+) -> Iterator[_Inputs]:
+    """The times of each clip and the model inputs of its views, or why there are none."""
+    transforms = predictor.view_transforms(views)
+    reading = clip_reading(predictor.recipe.transforms(key="video"))
+    clips = clips_in_order(video, windows, first=first, **reading)
+    for number, clip in enumerate(clips, first):
+        if isinstance(clip, VideoError):
+            still = _still(video, windows[number])
+            clip = clip if still is None else still
+        # at once: the frames of several clips would take far more memory
+        yield (
+            windows[number],
+            clip if isinstance(clip, VideoError) else [step(clip) for step in transforms],
+        )
+
+
+def _still(video: EncodedVideo, window: tuple[float, float]) -> torch.Tensor | None:
+    """The frame on show in a window in which none begins; None in one that is damaged."""
+    if with_frames(video, [window]):
+        return None
+    try:
+        return frame_on_show(video, window[0])
+    except VideoError:
+        return None
+
+
+def _compute(
+    timeline: Timeline,
+    predictor: VideoPredictor,
+    inputs: Iterator[_Inputs],
+    file: ClipFile,
+    done: int,
+    progress: Progress,
+) -> None:
+    """Adds the clips that are not done to the file, a group at a time."""
+    labels, windows, meter = timeline.labels, timeline.windows, Meter()
+    kept = kept_classes(len(labels), timeline.settings["top_k"])
+    progress(Step(done, len(windows), meter=meter))
+    while group := list(itertools.islice(inputs, file.group)):
+        meter.start_model()
+        clips = _scored(predictor, group, kept)
+        meter.stop_model(len(clips))
+        file.add(clips)
+        latest = clips[-1]
+        named = f" {labels[latest.best[0][0]]}" if latest.best else ""
+        note = f"{clock(latest.start_sec)}{named}"
+        progress(Step(done + meter.clips, len(windows), note, meter))
+
+
+def _scored(predictor: VideoPredictor, group: Sequence[_Inputs], kept: int) -> list[TimelineClip]:
+    readable = [inputs for _, inputs in group if isinstance(inputs, list)]
+    scores = iter(predictor.score_inputs(readable) if readable else ())
+    return [
+        TimelineClip.of_scores(window, next(scores), kept)
+        if isinstance(inputs, list)
+        else TimelineClip.unread(window, str(inputs))
+        for window, inputs in group
+    ]
