@@ -17,6 +17,7 @@ from torch.utils.data import (
 from torchvision.transforms import CenterCrop, Compose
 
 import flash
+from flash.core.data.transforms import ApplyToKeys
 from flash.core.data.utilities.classification import (
     SingleLabelTargetFormatter,
     SpaceDelimitedTargetFormatter,
@@ -692,9 +693,7 @@ def test_samples_have_both_names(root: Path) -> None:
 def test_sparse_decode_under_flash_s_names(root: Path) -> None:
     from pytorchvideo.transforms._pushdown import temporal_frame_filter
 
-    resize = flash.data.ApplyToKeys(
-        flash.DataKeys.INPUT, UniformTemporalSubsample(4), CenterCrop(32)
-    )
+    resize = ApplyToKeys(flash.DataKeys.INPUT, UniformTemporalSubsample(4), CenterCrop(32))
     module = data(root, train_transform=resize)
     keep = temporal_frame_filter(module.train_dataset.reader.transform)
     assert keep is not None and keep(list(range(10))) == [0, 3, 6, 9]
