@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from _report import write
 
-from flash.runs.config import sized
 from pytorchvideo.data.preparing.check import videos_of
 from pytorchvideo.evaluation.probe import KINDS, labels_by_folder, probe
 from pytorchvideo.inference.embeddings import Embeddings, embed
 from pytorchvideo.inference.loading import load_predictor
+from pytorchvideo.transforms.clip_recipe import sized
 
 MODEL, FRAMES = "i3d_inception", 32
 

@@ -20,7 +20,7 @@ import torch
 from pytorchvideo.data.synthetic import MOTIONS, write_motion_video
 from pytorchvideo.inference.predictor import save_classifier
 from pytorchvideo.models._registry import create_model
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 REPO = Path(__file__).resolve().parent.parent
 SHARED = REPO.parent / "shared"

@@ -14,7 +14,7 @@ import torch
 from flash.core.data.io.output import OUTPUT_NAMES
 from flash.core.finetuning import resolve_strategy
 from flash.video import VideoClassificationData, VideoClassifier
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs/flash.md").read_text(encoding="utf-8")

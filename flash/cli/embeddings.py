@@ -192,8 +192,8 @@ def _asked(file: Path, made_by: dict[str, Any]) -> dict[str, Any]:
 
 def _predictor(asked: dict[str, Any]) -> "VideoPredictor":
     """The model that was asked for, with the clips that were."""
-    from flash.runs.config import sized
     from pytorchvideo.inference.loading import load_predictor
+    from pytorchvideo.transforms.clip_recipe import sized
 
     run, weights, labels = (
         None if asked[name] is None else Path(asked[name]) for name in ("run", "weights", "labels")

@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from flash.runs.config import sized
 from flash.runs.folder import RunFolder
 from flash.runs.sources import Sources
 from pytorchvideo.inference.export import Source
@@ -18,7 +17,7 @@ from pytorchvideo.inference.predictor import (
 )
 from pytorchvideo.models._registry import model_entry
 from pytorchvideo.models._weights.rebuild import HUGGING_FACE
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe, sized
 
 
 def load_source(

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo._text import read_object
 from pytorchvideo.models._registry import get_weights, model_entry
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe, sized
 
 STRATEGIES = ("no_freeze", "freeze", "probe")
 OPTIMIZERS = ("AdamW", "SGD")
@@ -183,31 +183,6 @@ class RunConfig:
 def absolute(path: str) -> str:
     """Returns a path that holds in every working directory; a URL does anyway."""
     return path if "://" in path else os.path.abspath(path)
-
-
-def sized(
-    recipe: ClipRecipe,
-    frames: int | None = None,
-    crop: int | None = None,
-    clip_duration: float | None = None,
-) -> ClipRecipe:
-    """Returns a recipe with other sizes; None leaves one as it is.
-
-    Args:
-        recipe: the clips of a model.
-        frames: of a clip.
-        crop: side of a clip in pixels; the same share of the picture is cut out.
-        clip_duration: seconds of a clip; otherwise frames keep their distance.
-    """
-    frames = frames or recipe.num_frames
-    own_crop = recipe.crop_size or recipe.side_size
-    crop = crop or own_crop
-    side = max(crop, round(crop * recipe.side_size / own_crop))
-    changed = replace(recipe, num_frames=frames, crop_size=crop, side_size=side)
-    if clip_duration is None:
-        return changed
-    rate = frames * recipe.sampling_rate / clip_duration
-    return replace(changed, frames_per_second=rate)
 
 
 def _default_strategy(started: bool) -> str:

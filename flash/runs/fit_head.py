@@ -27,8 +27,8 @@ from pytorchvideo.data._reading.empty_windows import frame_on_show
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.windows import clip_windows
 from pytorchvideo.evaluation.videos import Labelled
-from pytorchvideo.models._weights.weights import ClipRecipe
 from pytorchvideo.transforms._pushdown import clip_reading
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 _SHARD = 16  # videos whose features are kept in one file: what a kill can cost
 

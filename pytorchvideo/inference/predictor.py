@@ -26,10 +26,11 @@ from pytorchvideo.data._reading.empty_windows import frame_on_show
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.windows import clip_windows, clips_and_views, uniform_windows
 from pytorchvideo.models._weights.rebuild import rebuild_model
-from pytorchvideo.models._weights.weights import ClipRecipe, read_checkpoint
+from pytorchvideo.models._weights.weights import read_checkpoint
 from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.transforms._pushdown import clip_reading
-from pytorchvideo.transforms.functional import uniform_crop
+from pytorchvideo.transforms._sample import UniformCrop
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 FORMAT = "pytorchvideo.classifier"
 VERSION = 1
@@ -330,7 +331,7 @@ class VideoPredictor:
             return [Compose(steps)]
         if self.recipe.crop_size is None:
             raise ValueError(expected("views", "1 for pictures that are left whole", views))
-        crops = [_Crop(self.recipe.crop_size, position) for position in range(views)]
+        crops = [UniformCrop(self.recipe.crop_size, position) for position in range(views)]
         return [
             Compose([crop if isinstance(s, CenterCrop) else s for s in steps]) for crop in crops
         ]
@@ -363,18 +364,6 @@ class VideoPredictor:
 def mean_scores(clips: Sequence[ClipScores]) -> Tensor:
     """Returns the probabilities (num_labels,) of a video: the mean over its clips."""
     return torch.stack([clip.scores for clip in clips]).mean(dim=0)
-
-
-class _Crop(nn.Module):
-    def __init__(self, size: int, position: int) -> None:
-        super().__init__()
-        self.size, self.position = size, position
-
-    def forward(self, clip: Tensor) -> Tensor:
-        return uniform_crop(clip, self.size, self.position)
-
-    def extra_repr(self) -> str:
-        return f"size={self.size}, position={self.position}"
 
 
 def save_classifier(

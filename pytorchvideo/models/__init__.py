@@ -8,7 +8,7 @@ from pytorchvideo.models._registry import (
     list_models,
     model_entry,
 )
-from pytorchvideo.models._weights.weights import ClipRecipe, Weights, load_checkpoint
+from pytorchvideo.models._weights.weights import Weights, load_checkpoint
 from pytorchvideo.models.audio_visual_slowfast import create_audio_visual_slowfast
 from pytorchvideo.models.byol import BYOL
 from pytorchvideo.models.csn import create_csn
@@ -55,6 +55,7 @@ from pytorchvideo.models.vision_transformers import create_multiscale_vision_tra
 from pytorchvideo.models.weight_init import init_net_weights
 from pytorchvideo.models.x3d import create_x3d
 from pytorchvideo.models.zero_shot import ZeroShotModel, create_zero_shot
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 __all__ = [
     "BYOL",

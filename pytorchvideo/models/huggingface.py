@@ -46,8 +46,8 @@ from pytorchvideo.models._weights.hugging_face_files import (
     read_config,
     transformers_module,
 )
-from pytorchvideo.models._weights.weights import ClipRecipe
 from pytorchvideo.models.net import check_clip_batch
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

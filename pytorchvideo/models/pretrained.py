@@ -30,7 +30,8 @@ from pytorchvideo.models._registry import create_model, get_weights, model_entry
 from pytorchvideo.models._weights.hub_files import download, upload
 from pytorchvideo.models._weights.model_card import model_card
 from pytorchvideo.models._weights.rebuild import rebuild_model
-from pytorchvideo.models._weights.weights import ClipRecipe, load_checkpoint, read_checkpoint
+from pytorchvideo.models._weights.weights import load_checkpoint, read_checkpoint
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 __all__ = ["PretrainedModel"]
 

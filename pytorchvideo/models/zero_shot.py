@@ -24,9 +24,9 @@ from pytorchvideo.models._weights.hugging_face_files import (
     read_config,
     transformers_module,
 )
-from pytorchvideo.models._weights.weights import ClipRecipe
 from pytorchvideo.models.huggingface import recipe_of
 from pytorchvideo.models.net import check_clip_batch
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 __all__ = ["TEMPLATES", "ZeroShotModel", "create_zero_shot"]
 

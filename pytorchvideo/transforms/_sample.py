@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from pytorchvideo.transforms import functional
@@ -96,3 +97,24 @@ class UniformCropVideo(nn.Module):
         return (
             f"size={self.size}, video_key={self.video_key!r}, aug_index_key={self.aug_index_key!r}"
         )
+
+
+class UniformCrop(nn.Module):
+    """One of three crops of a clip along its longer side; see :func:`~pytorchvideo.transforms.functional.uniform_crop`.
+
+    Args:
+        size: side of the crop in pixels.
+        position: 0 for the left or upper one, 1 for the centre, 2 for the right or lower one.
+    """
+
+    def __init__(self, size: int, position: int) -> None:
+        super().__init__()
+        self.size, self.position = size, position
+
+    def forward(self, clip: torch.Tensor) -> torch.Tensor:
+        """Crops a clip (C, T, H, W)."""
+        return functional.uniform_crop(clip, self.size, self.position)
+
+    def extra_repr(self) -> str:
+        """The arguments, for ``repr``."""
+        return f"size={self.size}, position={self.position}"

@@ -14,7 +14,7 @@ from flash.runs.fit_head import VideoViews
 from flash.serve.service import Service
 from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.inference.timeline.make import make_timeline
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 RECIPE = ClipRecipe(
     num_frames=4, sampling_rate=5, frames_per_second=10, side_size=16, crop_size=16

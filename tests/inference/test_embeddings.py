@@ -17,7 +17,7 @@ from pytorchvideo.data.utils import export_video_array
 from pytorchvideo.evaluation.probe import AttentiveProbe, labels_by_folder, probe
 from pytorchvideo.inference.embeddings import Embeddings, embed
 from pytorchvideo.inference.predictor import VideoPredictor
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 SIDE, FPS = 32, 8
 RECIPE = ClipRecipe(

@@ -26,7 +26,7 @@ from pytorchvideo.inference.predictor import (
     save_classifier,
 )
 from pytorchvideo.models._registry import create_model
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 from pytorchvideo.transforms.functional import uniform_crop
 
 # clips of half a second; pixels in 0..1 reach the model unchanged
@@ -292,7 +292,7 @@ from flash.serve.service import Service
 from pytorchvideo.inference.timeline.make import make_timeline
 from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.data import LabeledVideoDataset, make_clip_sampler
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 torch.set_num_threads(1)
 unit = 1 if sys.platform == "darwin" else 1024  # of the peak, in bytes

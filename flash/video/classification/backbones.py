@@ -15,8 +15,9 @@ from pytorchvideo._checks import expected
 from pytorchvideo.models._registry import create_model, list_models, model_entry
 from pytorchvideo.models._weights.hugging_face_files import read_config
 from pytorchvideo.models._weights.rebuild import HUGGING_FACE
-from pytorchvideo.models._weights.weights import ClipRecipe, load_checkpoint
+from pytorchvideo.models._weights.weights import load_checkpoint
 from pytorchvideo.models.net import DetectionBBoxNetwork
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 # what a checkpoint says in the place of a module, which it cannot hold
 OWN = "own module: "

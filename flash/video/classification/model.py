@@ -34,7 +34,7 @@ from flash.video.classification.targets import (
 )
 from pytorchvideo._checks import expected
 from pytorchvideo.inference.predictor import VideoPredictor, save_classifier
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 from pytorchvideo.transforms.functional import uniform_temporal_subsample_repeated
 
 _logger = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from flash.video.sources.options import (
 )
 from pytorchvideo.data.clip_sampling import RandomMultiClipSampler
 from pytorchvideo.data.labeled_video_dataset import SkippedClip
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -27,7 +27,7 @@ from pytorchvideo.data.clip_sampling import (
     make_clip_sampler,
 )
 from pytorchvideo.data.splits import split_items
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 #: The transforms that Flash documents: 8 frames in 0..1, normalised, crops of 244 pixels.
 DEFAULT_RECIPE = ClipRecipe(

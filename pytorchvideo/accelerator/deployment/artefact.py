@@ -37,7 +37,7 @@ from pytorchvideo._checks import check_choice, expected
 from pytorchvideo._files import write_error, write_whole
 from pytorchvideo._text import read_object
 from pytorchvideo.accelerator.deployment.runtimes import RUNTIMES, Inputs, Positional, Precision
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 FORMAT = "pytorchvideo.artefact"
 VERSION = 1

@@ -22,7 +22,7 @@ import torch
 from pytorchvideo._checks import expected
 from pytorchvideo.layers._factories import whole_numbers
 from pytorchvideo.layers.positional_encoding import resize_positions
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 Grid = tuple[int, int, int]
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytorchvideo._text import markdown
-from pytorchvideo.models._weights.weights import ClipRecipe, Weights
+from pytorchvideo.models._weights.weights import Weights
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 _LABELS_SHOWN = 60
 

@@ -8,7 +8,8 @@ are counted on our models, as are the multiply-adds of ``i3d_inception``, Effici
 from typing import NamedTuple
 
 from pytorchvideo.models._weights.labels import class_names
-from pytorchvideo.models._weights.weights import ClipRecipe, Weights
+from pytorchvideo.models._weights.weights import Weights
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 _ZOO = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo"
 _ZOO_SOURCE = "PyTorchVideo model zoo"

@@ -18,7 +18,7 @@ from pytorchvideo.accelerator.deployment.artefact import (
     read_info,
     write_artefact,
 )
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 RECIPE = ClipRecipe(num_frames=8, sampling_rate=1, side_size=16, crop_size=12, pathway_ratio=(4, 1))
 

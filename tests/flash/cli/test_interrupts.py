@@ -14,7 +14,7 @@ import pytest
 
 from flash.cli.main import app
 from pytorchvideo._files import write_whole
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 

@@ -18,7 +18,7 @@ from flash.cli.main import app
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.inference.predictor import VideoPredictor, save_classifier
 from pytorchvideo.models._registry import create_model
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 # clips of half a second
 RECIPE = ClipRecipe(num_frames=4, sampling_rate=1, frames_per_second=8, side_size=32, crop_size=32)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from flash.cli.main import app
 from pytorchvideo.inference.predictor import VideoPredictor
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 RECIPE = ClipRecipe(num_frames=4, sampling_rate=1, frames_per_second=4, side_size=32, crop_size=32)
 MakeVideo = Callable[..., Path]

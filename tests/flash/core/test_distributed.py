@@ -17,7 +17,7 @@ from torchmetrics.classification import MulticlassAccuracy
 import flash
 from flash.core.distributed import EqualSteps, SharedDraws, share_among_ranks
 from flash.video import VideoClassificationData, VideoClassifier
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 FOLDER = "TEST_DISTRIBUTED_VIDEOS"
 RECIPE = ClipRecipe(num_frames=4, sampling_rate=2, frames_per_second=16, side_size=16, crop_size=16)

@@ -10,7 +10,7 @@ from torch import nn
 
 import flash
 from flash.video import VideoClassifier
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 RECIPE = ClipRecipe(num_frames=4, sampling_rate=2, side_size=32, crop_size=32)
 

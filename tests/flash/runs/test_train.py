@@ -28,7 +28,7 @@ from flash.runs.folder import RunFolder, resumed
 from pytorchvideo._locks import alone_in
 from pytorchvideo.inference.loading import load_predictor
 from pytorchvideo.models._registry import create_model
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 
 def invoke(*arguments: str) -> Result:

@@ -28,7 +28,7 @@ from pytorchvideo.data.utils import export_video_array
 from pytorchvideo.inference.predictor import ClipScores, VideoPredictor, save_classifier
 from pytorchvideo.inference.timeline.chart import line_chart
 from pytorchvideo.models._registry import create_model
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 SIDE, FPS, SECONDS = 32, 8, 4
 RECIPE = ClipRecipe(

@@ -27,8 +27,8 @@ from pytorchvideo.inference.stream.predictor import (
     percentile,
 )
 from pytorchvideo.models import create_x3d
-from pytorchvideo.models._weights.weights import ClipRecipe
 from pytorchvideo.models.incremental import IncrementalModel
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 MakeVideo = Callable[..., Path]
 

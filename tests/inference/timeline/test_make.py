@@ -29,7 +29,7 @@ from pytorchvideo.inference.timeline.chart import heat_map, line_chart
 from pytorchvideo.inference.timeline.clips import ClipFile
 from pytorchvideo.inference.timeline.make import make_timeline
 from pytorchvideo.inference.timeline.timeline import Segment, Timeline, clock
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 MakeVideo = Callable[..., Path]
 RECIPE = ClipRecipe(

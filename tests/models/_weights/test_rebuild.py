@@ -10,8 +10,9 @@ import torch
 
 from pytorchvideo.models import create_model
 from pytorchvideo.models._weights.rebuild import checked_arguments, rebuild_model
-from pytorchvideo.models._weights.weights import ClipRecipe, read_checkpoint
+from pytorchvideo.models._weights.weights import read_checkpoint
 from pytorchvideo.models.pretrained import PretrainedModel
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 VIDEOMAE = {
     "model_type": "videomae",

@@ -23,7 +23,7 @@ from flash.video import VideoClassificationData, VideoClassifier
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.windows import clips_and_views, uniform_windows
 from pytorchvideo.inference.predictor import VideoPredictor, mean_scores
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 RECIPE = ClipRecipe(num_frames=2, sampling_rate=8, frames_per_second=16, side_size=16, crop_size=16)
 LABELS = ["red", "green", "blue"]

@@ -25,8 +25,8 @@ from flash.core.data.utilities.classification import (
 from flash.video import VideoClassificationData, VideoClassifier
 from flash.video.classification.data import DEFAULT_RECIPE, MiddleClipSampler
 from pytorchvideo.data.clip_sampling import UniformClipSampler
-from pytorchvideo.models._weights.weights import ClipRecipe
 from pytorchvideo.transforms import ApplyTransformToKey, UniformTemporalSubsample
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 SMALL = ClipRecipe(num_frames=4, sampling_rate=4, side_size=40, crop_size=32)
 

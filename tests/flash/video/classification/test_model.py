@@ -20,7 +20,7 @@ import flash
 from flash.core.data.data_module import DataModule
 from flash.video import VideoClassificationData, VideoClassifier, VideoPredictor
 from pytorchvideo.models._registry import create_model, get_weights, list_models
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 RECIPE = ClipRecipe(num_frames=4, sampling_rate=2, frames_per_second=10, side_size=32, crop_size=32)
 

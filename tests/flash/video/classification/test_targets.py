@@ -18,8 +18,8 @@ from flash.core.data.io.output import ClassesOutput
 from flash.runs.share import trained_model
 from flash.video import VideoClassificationData, VideoClassifier, VideoPredictor
 from flash.video.classification.targets import TrainingBatch
-from pytorchvideo.models._weights.weights import ClipRecipe
 from pytorchvideo.transforms import CutMix, MixUp, MixVideo
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 RECIPE = ClipRecipe(num_frames=2, sampling_rate=1, side_size=8, crop_size=8)
 COLOURS = ["red", "green", "blue"]

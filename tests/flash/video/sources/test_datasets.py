@@ -16,7 +16,7 @@ from flash.video import VideoClassificationData, VideoClassifier
 from flash.video.classification.data import DEFAULT_RECIPE
 from flash.video.sources.datasets import LabeledVideoTensorDataset, clips_of
 from pytorchvideo.data import ClipDataset, make_clip_sampler
-from pytorchvideo.models._weights.weights import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 SMALL = ClipRecipe(num_frames=2, sampling_rate=1, side_size=8, crop_size=8)
 KEEP = {"transform": lambda sample: sample}
