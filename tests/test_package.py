@@ -3,6 +3,7 @@
 
 import ast
 import graphlib
+import importlib
 import re
 import subprocess
 import sys
@@ -119,7 +120,19 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     graphlib.TopologicalSorter(graph).prepare()
 
 
-@pytest.mark.parametrize("package", ["pytorchvideo", "flash"])
+@pytest.mark.parametrize("package", ["pytorchvideo.inference", "pytorchvideo.evaluation"])
+def test_names_of_a_package_are_there(package: str) -> None:
+    found = importlib.import_module(package)
+    assert list(found.__all__) == sorted(found.__all__)
+    assert all(getattr(found, name).__module__.startswith(package) for name in found.__all__)
+    assert set(found.__all__) <= set(dir(found))
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'nothing'"):
+        found.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "package", ["pytorchvideo", "flash", "pytorchvideo.inference", "pytorchvideo.evaluation"]
+)
 def test_import_is_cheap(package: str) -> None:
     code = f"import sys, {package}; print('torch' in sys.modules)"
     answer = subprocess.run(

@@ -1,2 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evaluation: scores of predictions, predictions of labelled videos, probes of embeddings."""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "ClipResult": "pytorchvideo.evaluation.scores",
+    "Evaluation": "pytorchvideo.evaluation.videos",
+    "accuracy": "pytorchvideo.evaluation.scores",
+    "class_scores": "pytorchvideo.evaluation.scores",
+    "confusion_counts": "pytorchvideo.evaluation.scores",
+    "evaluate_videos": "pytorchvideo.evaluation.videos",
+    "labels_by_folder": "pytorchvideo.evaluation.probe",
+}
+
+__all__ = [
+    "ClipResult",
+    "Evaluation",
+    "accuracy",
+    "class_scores",
+    "confusion_counts",
+    "evaluate_videos",
+    "labels_by_folder",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
