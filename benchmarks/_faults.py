@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cases of ``faults.py`` share: rows of its table, processes that are killed, small videos."""
+"""Shared parts of the cases of ``faults.py``: rows of its table, killed processes, small videos."""
 
 import os
 import pickle

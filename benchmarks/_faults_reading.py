@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults while clips are read: how many ranks and workers there are, workers that are killed, limits, shared caches."""
+"""Faults while clips are read: ranks and workers, killed workers, limits, shared caches."""
 
 import contextlib
 import datetime

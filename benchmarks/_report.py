@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all benchmarks share: alternating runs, medians, the machine, and a json file of the results."""
+"""Shared parts of all benchmarks: alternating runs, medians, the machine, and json files of results."""
 
 import json
 import os

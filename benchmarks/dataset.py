@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast does the dataset yield clips of 8 frames, beside the old way of reading them and beside torchcodec?
+"""Throughput of the dataset, clips of 8 frames, against whole-clip reading and torchcodec.
 
 For each video: three clips of two seconds, evenly spaced, 8 frames of each as float32, one thread, no sound.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much faster is a clip of which only 8 frames are wanted than a clip decoded whole?
+"""Speed of sparse decoding (8 frames of a clip) against decoding the whole clip.
 
 For each video: three clips of two seconds, evenly spaced, 8 frames of each, one thread. "whole" decodes every frame of
 the clip to RGB and then picks, through PyAV alone; "ours" is ``EncodedVideo.get_clip`` with a ``frame_filter``. Both

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much faster is a deployed model, against the eager model in the form of its first release?
+"""Latency of deployed models, against the eager model in the form of its first release.
 
 Seconds of one clip of the model's own size on one thread: medians of the CPU time of alternating runs in one
 process. "original" is the form of the first release (``_original_form.py``), "eager" our model as it is, the others are

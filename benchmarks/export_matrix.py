@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which model of the zoo can be taken to which runtime, how near it stays and how fast it is there?
+"""Export of every model of the zoo to every runtime: parity and latency.
 
 For every model and every runtime: an artefact in float32 for one clip of the model's own size, with initial weights;
 the largest difference of its scores from the model's over the largest score; and the median CPU time of three calls

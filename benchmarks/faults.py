@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What comes of the work when something goes wrong: is anything lost, or done twice?
+"""Faults of every kind: whether work is lost or done twice.
 
 Clips, videos and files are counted after processes were killed at random moments (at a call of a function that a seed
 draws) and the work was taken up again, with 1 to 3 ranks and 0 to 4 workers started in three ways, with a worker that

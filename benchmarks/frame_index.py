@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much cheaper is a video whose frame index was kept (``index_cache``) than one that is opened for the first time?
+"""Cost of opening a video with a cached frame index (``index_cache``) and without.
 
 For each video, one thread: opening it ("open"), opening it and asking how many frames it has ("count"), opening it
 and reading the frame in the middle by its number ("frame"), the same through torchcodec ("torchcodec"), each without

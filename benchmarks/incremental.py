@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What does the incremental mode save on a stream, and how far are its answers from those for clips?
+"""Speed of incremental inference on a stream, and its difference from inference on clips.
 
     python benchmarks/incremental.py cost
     python benchmarks/incremental.py real --videos FOLDER

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How often does int8 name another class than float32? With the published I3D weights, on real clips.
+"""Agreement of int8 with float32 predictions, with the published I3D weights on real clips.
 
 The clips are those of the folder of shared data: 25 videos of ``clips``, 15 of ``fight_surv`` and 10 of
 ``asl_gestures``, taken at equal distances in the order of their names; what cannot be decoded leaves its place to the

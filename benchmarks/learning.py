@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does it learn? Two sets, three seeds, everything trained and only a part of it.
+"""Fine-tuning accuracy: two data sets, three seeds, full training and parts of it.
 
     python benchmarks/learning.py demo
     python benchmarks/learning.py fight --videos FOLDER --weights FILE

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast are the models, against the form in which they were first released?
+"""Speed of the models, against the form in which they were first released.
 
 On the CPU: seconds of a clip in evaluation without gradients ("infer") and of forward and backward in training mode
 ("train"), for the model's own clip size, one thread, medians of the

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What does it cost to encode videos for training (``pytorchvideo prepare``), and what does it gain?
+"""Cost and gain of transcoding videos for training (``pytorchvideo prepare``).
 
 For each video: its size and that of the new file, the seconds that the encoding took, the PSNR of 8 frames of the new
 file with those of the old one, which FFmpeg has scaled to the same size, and how long the dataset takes for three clips

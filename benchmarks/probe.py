@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well do small classifiers tell classes apart by the embeddings of a trained model?
+"""Accuracy of probes on embeddings of a trained model.
 
 One clip of each video is embedded, then linear and attentive probes are trained on 75 % of the videos and asked
 about the others, ten times with each of two seeds.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do many requests at once get the answers that one gets, how long do they take, and in how much memory?
+"""Concurrent requests to the server: correctness, latency and memory.
 
 `pytorchvideo serve` runs in a process of its own, on this machine's loopback, with an X3D-XS of random weights, on one
 thread. In each round a video of 3 s is sent as often as `--requests` says: one request after the other, and all at

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a stream keep up with its source, and in how much memory?
+"""Stream prediction: lag behind the source, and memory.
 
 A file plays at its own speed through a model with random weights, as `pytorchvideo stream FILE --realtime` reads it,
 on one thread: clip by clip, incrementally, and with a model that is too slow. Latency is from the arrival of the newest

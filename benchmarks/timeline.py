@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do hours of video take more memory, or more time a clip, than minutes (``pytorchvideo timeline``)?
+"""Memory and time per clip of timelines of minutes and of hours (``pytorchvideo timeline``).
 
 A video of two hours is made: 160x120, 10 frames a second, a key frame every 25 s, stretches of other colours. Over it
 slides X3D-XS with random weights, clip after clip; and a model that costs nothing, at steps of a quarter of a clip. For

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long do transforms of clips take, and the usual training pipelines, against the way they were done before?
+"""Speed of transforms and of the usual training pipelines, against their former implementations.
 
 "before" is that way in plain torch: the clip of 64 frames is float32 (C, T, H, W) in 0..255, a permuted view of
 (T, H, W, C); frames are picked by ``index_select``, the colours normalised as (T, C, H, W), and every step makes its

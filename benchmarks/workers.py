@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does the reading of a data set scale with the workers of a ``DataLoader``?
+"""Scaling of dataset reading with the workers of a ``DataLoader``.
 
 An epoch of ``LabeledVideoDataset`` over the videos: three clips of two seconds each, 8 frames of each, short side 256,
 centre of 224, batches of four, one thread a worker. Workers persist, so that their start is not part of it.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a folder per class to batches, with PyTorchVideo's own names.
+"""Batches from a folder per class, with PyTorchVideo's own names.
 
 python examples/02_dataset.py [FOLDER]
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entry point of the command line: hears of signals before it imports what takes its time."""
+"""Entry point of the command line: handles signals before it imports torch."""
 
 from flash.cli.interrupts import run
 

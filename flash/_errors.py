@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an exception to the one sentence that a user gets for it."""
+"""Exceptions as the one sentence that a user gets."""
 
 import sys
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one error sentence: what was expected, what came, what to do."""
+"""Errors about arguments as one sentence: what was expected, what came, what to do."""
 
 import difflib
 from collections.abc import Iterable

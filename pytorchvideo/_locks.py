@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One process at a time writes to a folder or a file; a lock that the system takes back when its process ends."""
+"""Locks on folders and files, released by the system when their process ends."""
 
 import contextlib
 import errno

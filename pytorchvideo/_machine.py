@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults of this machine, and how they are told from those of a file, which is left out where it is damaged."""
+"""Faults of the machine (memory, disk, handles), told from those of a file."""
 
 import errno
 import mmap

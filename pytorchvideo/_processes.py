@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that this one starts: they leave Ctrl+C to it, and end with it."""
+"""Child processes that leave Ctrl+C to their parent and end with it."""
 
 import contextlib
 import multiprocessing

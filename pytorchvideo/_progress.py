@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress of long work: how far it is, and how fast. Whoever starts the work decides how it is shown."""
+"""Progress of long work, reported to a callback."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text and json that somebody else may have written: bounded, and every complaint names the file and the line."""
+"""Untrusted text and json: bounded, with errors that name the file and the line."""
 
 import codecs
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this machine lacks is no damage of a file: good videos are not passed over."""
+"""Faults of the machine are no damage of a file: good videos are not passed over."""
 
 import errno
 import resource

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the matrix of Pythons and versions is made of; the environments themselves are for ``make matrix``."""
+"""The matrix of Pythons and versions; the environments themselves are for ``make matrix``."""
 
 import importlib.util
 import sys

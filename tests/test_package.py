@@ -157,6 +157,16 @@ def test_every_file_has_its_licence() -> None:
             assert first == "# SPDX-License-Identifier: Apache-2.0", path
 
 
+def test_titles_of_modules_name_their_subject() -> None:
+    """A title is a noun of the field, "Embeddings of clips", and no riddle, "What a model makes of clips"."""
+    riddle = re.compile(r"(what|from|where|how|which|when|who|whose|why|whether|in what)\b", re.I)
+    for module, path in MODULES.items():
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        title = docstring.partition("\n")[0]
+        assert title, f"{module} has no docstring"
+        assert not riddle.match(title), f"{module}: {title}"
+
+
 def test_only_one_folder_touches_pyav() -> None:
     for package in ("pytorchvideo", "flash"):
         for path in (REPO / package).rglob("*.py"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The versions of other packages that ``pyproject.toml`` states, read from the installed metadata."""
+"""Version bounds of ``pyproject.toml``, read from the installed metadata."""
 
 import re
 from importlib.metadata import PackageNotFoundError, requires, version

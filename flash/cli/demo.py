@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``demo``: everything end to end on a small labelled set of videos that it makes itself."""
+"""The command ``demo``: training to report on a small synthetic data set."""
 
 import shutil
 import time

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What works here and what does not, found out by using each thing, with the reason when it fails.
+"""Checks of the installation: each dependency is tried by use, with the reason when it fails.
 
 ``pytorchvideo doctor`` shows it. ``python -m flash.cli.diagnosis`` says the same where the command does not start.
 """

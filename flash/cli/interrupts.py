@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ctrl+C and SIGTERM end a command within two seconds, with status 130 or 143 and one sentence that says how to go on.
+"""Ctrl+C and SIGTERM: commands end within two seconds, with status 130 or 143, and say how to go on.
 
 The main thread unwinds from where it is, so that files are removed or completed and the terminal is restored. Where it
 cannot, since it is in the middle of something long, a second thread ends the process.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What interrupted commands have kept, and how to go on, by a look at their folders; see :mod:`flash.cli.interrupts`.
+"""Results of interrupted commands on disk, and the command that goes on; see :mod:`flash.cli.interrupts`.
 
 Apart from the code that writes these folders: that takes seconds to import, in which a command can be interrupted.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is exported: a run, a model file, a model of the zoo, or one of Hugging Face."""
+"""The models that ``export`` takes: runs, model files, names of the zoo and of Hugging Face."""
 
 import os
 from pathlib import Path

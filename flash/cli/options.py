@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of the command line: type, name and help of each, apart from what the commands do."""
+"""Options of the command line: type, name and help of each."""
 
 from enum import Enum
 from pathlib import Path

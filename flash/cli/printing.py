@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the command line prints: tables and lines of answers."""
+"""Console output: tables and lines of answers."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``stream``: names what happens in a camera, a stream, a pipe or a file while it goes on."""
+"""The command ``stream``: predictions on a camera, a stream, a pipe or a file."""
 
 import json
 import re

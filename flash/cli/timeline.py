@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``timeline``: what happens when in a long video."""
+"""The command ``timeline``: predictions over a long video."""
 
 import json
 from dataclasses import asdict

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every task of Flash shares: the task, the trainer, fine-tuning, optimisers and data."""
+"""The base of all tasks: task, trainer, fine-tuning, optimisers and data."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments of three generations of Flash, and what of them a checkpoint may hold."""
+"""Arguments of three generations of Flash, and their form in checkpoints."""
 
 import inspect
 from collections.abc import Mapping

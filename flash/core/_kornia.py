@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One alias for kornia, so that Flash's documented transforms run as they are written.
+"""Alias of ``kornia.augmentation.augmentation``, so that Flash's documented transforms run as they are written.
 
 Flash's video page says ``import kornia.augmentation as K`` and then ``K.augmentation.ColorJitter(...)``: the kornia of
 its day had a module ``kornia.augmentation.augmentation``, today's has its classes directly in

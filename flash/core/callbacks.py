@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``flash.Trainer`` adds to a run by name: averaged weights, early stopping, exact resuming."""
+"""Callbacks of ``flash.Trainer`` by name: averaged weights, early stopping, exact resuming."""
 
 import random
 from collections.abc import Mapping

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Videos over several processes: each gets its share, and all take the same number of training steps.
+"""Distributed training on videos: each rank gets its share, and all take the same number of steps.
 
 Data with a length is shared out by Lightning. Videos have none: how many clips they give shows when they are opened,
 some cannot be read, and a rank that trains on while another has no batch left waits for it for ever.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which parameters train when: the strategies of :meth:`flash.Trainer.finetune`.
+"""Strategies of :meth:`flash.Trainer.finetune`: the parameters that train in each epoch.
 
 =========================  ======================================================================
 ``"no_freeze"``            everything trains from the first epoch

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layer-wise learning-rate decay: the nearer to the pixels, the smaller the rate.
+"""Layer-wise learning-rate decay.
 
 Trunks that were trained on much data are changed less where they are general (arXiv 1801.06146, section 3.2;
 arXiv 2106.08254, appendix). Layer k of n learns at ``decay ** (n - k)`` times the rate of the classifier.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Optimisers for large batches, whose step is scaled layer by layer, and their schedule.
+"""LARS and LAMB, optimisers for large batches, and their schedule.
 
 LARS: You et al., arXiv 1708.03888. LAMB: You et al., arXiv 1904.00962, algorithm 2. They are not in torch.
 """

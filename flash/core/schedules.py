@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learning rates over a run by the names of transformers, and how many steps a run has.
+"""Learning-rate schedules by the names of transformers, and the number of steps of a training.
 
 Each schedule is a ``LambdaLR``: the learning rate is the optimiser's times a factor of the step. With W steps of
 warm-up and S steps in all, and ``p = (step - W) / (S - W)`` the share of the rest that is done:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run is asked to do, in plain values: what is not said follows from the model and the strategy."""
+"""The configuration of a run, with defaults that follow from the model and the strategy."""
 
 import os
 from dataclasses import asdict, dataclass, replace

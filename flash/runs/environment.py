@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The versions and the machine that a report names."""
+"""Versions and hardware, for the report."""
 
 import os
 import platform

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Linear probe: the features of a frozen trunk are computed once, then the classifier alone is trained on them.
+"""Linear probing in a run: the classifier is trained on cached features of the frozen trunk.
 
 The trunk runs in eval mode, so its BatchNorm statistics are those of its weights. A few views of every
 training video are kept (its middle, then random times, crops and flips). This is the fast way on a CPU:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of a run, and with what configuration it goes on."""
+"""The folder of a run, and the configuration with which it resumes."""
 
 import os
 from collections.abc import Mapping

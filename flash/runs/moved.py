@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run whose videos lie elsewhere than when it began."""
+"""Runs whose videos have been moved."""
 
 import os
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress bars that say how many clips pass in a second, and how much of the time was spent waiting for data."""
+"""Progress bars with clips per second and the share of time spent waiting for data."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One self-contained ``report.html`` of a run: what was learnt, what was mistaken, from what, with what.
+"""The report of a run, one self-contained ``report.html``: curves, scores, mistakes, environment.
 
 Nothing in the page is fetched: the curves are inline SVG, the clips base64 GIFs, the style is in the
 page and follows the reader's light or dark setting.

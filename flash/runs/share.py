@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run has learnt, to be shared: its classifier, labels, clips and scores as a folder or on the Hub.
+"""The classifier of a run as a folder or on the Hub, with its labels, clip recipe and scores.
 
 ::
 

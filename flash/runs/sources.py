@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the DATA of a command to labelled files, split into those to train on and those held out."""
+"""Labelled videos from the DATA argument of a command, split into training and validation."""
 
 import os
 import re

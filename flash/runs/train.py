@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run: from labelled videos to a folder with a model, its predictions and a report, whatever kills it on the way.
+"""Training of a run: labelled videos to a folder with model, predictions and report; resumable.
 
 ::
 

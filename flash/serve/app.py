@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A local server for a trained classifier: a page for people, and an address for programs.
+"""The server of a classifier: a page for people and a json API.
 
 ::
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands before a server: who may ask, and how long a request may take to arrive.
+"""Access control of the server: allowed hosts and origins, tokens, and time limits of requests.
 
 A page of another site, opened in a browser on this machine, can send requests to a server that listens on this machine
 alone. Such requests carry that site's name in ``Origin``, or, after DNS rebinding, in ``Host``.

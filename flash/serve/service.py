@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a server answers about an uploaded video: labels, a timeline, and the clip that the model saw."""
+"""Predictions for uploaded videos: labels, timeline, and the frames that the model saw."""
 
 import os
 import threading

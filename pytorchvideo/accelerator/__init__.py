@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models made fast on the processors that they are used on.
+"""Efficient blocks and deployment of models.
 
 A model of efficient blocks (``pytorchvideo.layers.accelerator.mobile_cpu``, or a whole one,
 ``EfficientX3d``) is trained in its original form. Any other model gets such blocks in the place of its convolutions:

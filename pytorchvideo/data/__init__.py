@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From video files to samples: readers, clip samplers and datasets."""
+"""Readers of videos, clip samplers and datasets."""
 
 from pytorchvideo.data.ava import Ava
 from pytorchvideo.data.charades import Charades

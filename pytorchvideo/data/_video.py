@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every video reader offers."""
+"""The interface of video readers."""
 
 from abc import ABC, abstractmethod
 from fractions import Fraction

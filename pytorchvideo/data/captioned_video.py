@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A video with text on it that changes while it is written."""
+"""Writing of video with captions."""
 
 import os
 import threading

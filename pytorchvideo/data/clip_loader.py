@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The order of an epoch: over ranks and workers, each clip once, and resumable in the middle."""
+"""The order of clips in an epoch, over ranks and workers; resumable."""
 
 from collections.abc import Iterator, Sequence, Sized
 from typing import Any, Literal, get_args

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clip samplers: which stretches ``[start_sec, end_sec)`` of a video become clips.
+"""Clip samplers: the windows ``[start_sec, end_sec)`` of a video that become clips.
 
 A sampler is called as ``sampler(last_clip_end_time, video_duration, annotation)``, with ``None`` as
 the first argument for the first clip of a video, until it says that a clip is the last one. Every

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Manifests: csv files that say what videos there are, how long they are, and where their files or frames lie.
+"""Manifests: csv files of videos with durations and paths of files or frames.
 
 Each kind of row is a dataclass; the header names its fields.
 """

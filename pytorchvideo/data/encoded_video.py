@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Video files: open one, cut clips out of it."""
+"""Video files: opening them and reading clips."""
 
 import contextlib
 import io

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder of pictures as a video."""
+"""Folders of frames as videos."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction

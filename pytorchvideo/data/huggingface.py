@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Videos of the Hugging Face library ``datasets``: theirs into our data sets, ours into theirs.
+"""Conversion to and from the Hugging Face library ``datasets``.
 
 ::
 

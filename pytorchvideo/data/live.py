@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames as they come, of a camera, a stream of the network, a pipe or a file, in bounded memory.
+"""Live video: frames of a camera, a network stream, a pipe or a file, in bounded memory.
 
     source ── decode, scale ──> buffer ──> take()
               (a thread)        (drops its oldest frames when nobody takes them)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A seeded split of labelled files that keeps what belongs together on one side."""
+"""Seeded splits of labelled files that keep groups together."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence

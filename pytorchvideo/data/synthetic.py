@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small labelled set of videos that is made here: real mp4 files of four motions.
+"""A synthetic data set: real mp4 files of four motions.
 
 The classes are *rising*, *falling*, *growing* and *shrinking*: three shapes move up or down, or change their
 size, over a still texture. A clip of one class played backwards is one of its opposite; shapes that move have the

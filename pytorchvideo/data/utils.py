@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small tools around videos: layouts, times, writing a clip to a file, tables of dataclasses."""
+"""Utilities for videos: layouts, times, writing a clip to a file, tables of dataclasses."""
 
 import dataclasses
 import itertools

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The handler that chooses a reader for a path."""
+"""The choice of a reader for a path."""
 
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look at clips: animations, contact sheets and captions, of a tensor, a sample, a batch or a file.
+"""Visualisation of clips: animations, contact sheets and captions.
 
 What a dataset gives can be shown as it is; what a transform has normalised needs its ``mean`` and ``std``::
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where in a video the clips of a prediction lie."""
+"""Windows of the clips of a prediction."""
 
 import math
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluation: scores of predictions, predictions of labelled videos, probes of embeddings."""
+"""Evaluation: scores of predictions, predictors on labelled videos, probes on embeddings."""
 
 from importlib import import_module
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well classes can be told apart by embeddings: small classifiers trained on them, over several splits."""
+"""Probes on embeddings: linear and attentive classifiers, over several splits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

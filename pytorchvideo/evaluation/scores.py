@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures computed from predictions: accuracy, confusion counts, precision and recall per class."""
+"""Metrics of predictions: accuracy, confusion matrix, precision and recall per class."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

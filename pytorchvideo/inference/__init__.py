@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trained models on videos: predictions, embeddings, timelines, streams and exports."""
+"""Inference on videos: predictions, embeddings, timelines, streams and exports."""
 
 from importlib import import_module
 from typing import Any

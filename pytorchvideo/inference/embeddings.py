@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model makes of clips before it names them: computed once, kept in a file, searched, probed.
+"""Embeddings of clips: computed once, kept in a file, searched.
 
 By its ending, a file is parquet (a row a clip: ``video, start_sec, end_sec, embedding``) or safetensors
 (``embeddings`` (N, F), ``start_sec`` and ``end_sec`` (N,) float64, and ``video`` (N,), a number in the list

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a trained classifier to an artefact that a runtime runs: made, compared with the model, timed."""
+"""Export of a classifier to a runtime: artefact, parity with the model, latency."""
 
 import os
 from collections.abc import Callable, Sequence

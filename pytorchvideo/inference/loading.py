@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what a command is told of a model to the predictor that it uses."""
+"""Loading of predictors from all that a command takes as a model."""
 
 import re
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a video file to its labels, in plain PyTorch: several clips and views, averaged.
+"""Video predictions in plain PyTorch: several clips and views, averaged.
 
     file ── clips spread evenly over it ── views of each clip ── model ── softmax ── mean ── labels
 

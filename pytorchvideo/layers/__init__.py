@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blocks that many architectures share."""
+"""Layers that several architectures share."""
 
 from pytorchvideo.layers.attention import Mlp, MultiScaleAttention, MultiScaleBlock
 from pytorchvideo.layers.attention_torchscript import ScriptableMultiScaleBlock

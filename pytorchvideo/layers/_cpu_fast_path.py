@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers one after the other, the fast way: what convolution, batch norm and activation become on a CPU.
+"""Fused convolution, batch norm and activation for inference on a CPU.
 
 On a GPU and in every graph (compiled, exported, traced) a chain calls its layers, nothing else. On a CPU, eagerly, most
 of the time of a video network is not arithmetic: PyTorch takes 1x1x1 and Tx1x1 convolutions through a slow kernel

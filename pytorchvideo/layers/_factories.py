@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What builders take, sizes and module classes, and how they make modules of them."""
+"""Arguments of builders (sizes, module classes) and the modules made of them."""
 
 import operator
 from collections.abc import Callable, Sequence

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attention over a grid of tokens whose queries, keys and values are pooled (MViT, arXiv 2104.11227, section 3.1).
+"""Multiscale attention with pooled queries, keys and values (MViT, arXiv 2104.11227, section 3.1).
 
 Tokens are (B, N, C) with N = T * H * W of the grid ``thw_shape``, time first, and a class token before them where
 ``has_cls_embed``.

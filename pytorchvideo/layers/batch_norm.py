@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batch norm whose statistics are those of several processes.
+"""Batch norm synchronised over several processes.
 
 Unlike :class:`torch.nn.SyncBatchNorm` these run on the CPU too, in groups of any size, and weigh all processes alike.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who else trains this model, on all machines and on this one, and tensors gathered from all of them.
+"""Process groups: ranks, world and local sizes, and collectives.
 
 Works with every backend of :mod:`torch.distributed` that gathers and reduces: gloo on the CPU, NCCL on GPUs. Without a
 process group there is one process, and nothing is sent.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stochastic depth (arXiv 1603.09382): a residual branch is left out for some samples of a batch."""
+"""Stochastic depth, also known as drop path (arXiv 1603.09382)."""
 
 import torch
 from torch import nn

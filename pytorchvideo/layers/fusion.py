@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers that make one sequence of features of several: streams (B, S, D_i) in, (B, S', D) out."""
+"""Fusion of several feature sequences: streams (B, S, D_i) in, (B, S', D) out."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Linear layers one after the other."""
+"""Multilayer perceptrons."""
 
 from collections.abc import Sequence
 from itertools import pairwise

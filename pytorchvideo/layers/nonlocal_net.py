@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Non-local block: every position of a clip sees every other one (arXiv 1711.07971, figure 2)."""
+"""Non-local blocks: self-attention over the positions of a clip (arXiv 1711.07971, figure 2)."""
 
 from typing import Literal
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encodings of where a token is: learnt ones on a grid, and sines and cosines (arXiv 1706.03762, section 3.5)."""
+"""Positional encodings: learnt on a grid, and sinusoidal (arXiv 1706.03762, section 3.5)."""
 
 import math
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The former name of a positional encoding, whose grid is a property."""
+"""The former name of a positional encoding."""
 
 from pytorchvideo.layers.positional_encoding import GridEncoding
 

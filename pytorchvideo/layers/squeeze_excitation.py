@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Squeeze-and-excitation (arXiv 1709.01507): channels are weighted by what the whole clip looks like."""
+"""Squeeze-and-excitation (arXiv 1709.01507)."""
 
 import torch
 from torch import nn

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Width and depth arithmetic of scaled networks, and an attribute helper that user code imports."""
+"""Rounding of widths and depths of scaled networks, and a helper for attributes."""
 
 import math
 from collections.abc import Mapping

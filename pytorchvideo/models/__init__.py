@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Architectures, the list of named models, and their published weights."""
+"""Architectures, the registry of named models, and published weights."""
 
 from pytorchvideo.models._registry import (
     ModelEntry,

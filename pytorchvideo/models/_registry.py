@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All models by name: how each is built, for which clips, and its published weights."""
+"""The registry of models: builders, clip sizes and published weights by name."""
 
 import inspect
 from collections.abc import Callable, Mapping

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Audiovisual SlowFast: the two pathways of SlowFast, and a third that hears.
+"""Audiovisual SlowFast: SlowFast with an audio pathway.
 
 Paper: Audiovisual SlowFast networks for video recognition (arXiv 2001.08740, table 1). For clips (B, 3, T, S, S) and
 (B, 3, 4 T, S, S) and a log-mel spectrogram (B, 1, 16 T, 1, F), with T = 8, S = 224 and F = 80 by default::

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bootstrap your own latent (BYOL, arXiv 2006.07733): predict what a slow copy of the network says of another view."""
+"""BYOL (Bootstrap your own latent, arXiv 2006.07733)."""
 
 import copy
 from itertools import chain

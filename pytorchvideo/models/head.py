@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Heads: from the last feature map of a network to class scores.
+"""Heads: pooling, dropout and classifier after the last feature map.
 
 Every head keeps its last learnt layer in a child that :attr:`ReplaceableClassifier.classifier` names, so that
 any model can be given other classes.

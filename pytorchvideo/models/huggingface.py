@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Video models of Hugging Face's ``transformers`` with the interface of the models here.
+"""Video models of Hugging Face's ``transformers``, with this library's interface.
 
     clip (B, C, T, H, W) -> (B, T, C, H, W) -> transformers' model without its last layer -> features -> classifier
 

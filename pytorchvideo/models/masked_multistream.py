@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models of several streams of features of which some entries are missing.
+"""Models of several feature streams with masks.
 
 A stream is a sequence (B, S, D) with a mask (B, S) of bool, False where an entry is missing; no mask means that none
 is. What stands at missing entries has no influence on any result, and neither sequences nor masks are ever written to.

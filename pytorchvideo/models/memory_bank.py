@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Instance discrimination (arXiv 1805.01978): tell a clip from others by what earlier epochs made of them."""
+"""Instance discrimination with a memory bank (arXiv 1805.01978)."""
 
 import logging
 

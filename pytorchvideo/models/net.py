@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks: a trunk of blocks and a head, and what every model of this library can do."""
+"""Networks: a trunk of blocks and a head, with the interface of all models."""
 
 import copy
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trained model with all that is needed to use it, as a folder or on the Hugging Face Hub.
+"""Trained models as a folder or on the Hugging Face Hub: weights, labels, clip recipe, scores.
 
 ::
 

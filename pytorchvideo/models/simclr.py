@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SimCLR (arXiv 2002.05709): tell the other view of a clip from the other views of all other clips."""
+"""SimCLR (arXiv 2002.05709)."""
 
 import torch
 import torch.distributed as dist

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stems: the first layers of a network, from a clip to its first feature map."""
+"""Stems: the first layers of a network."""
 
 import torch
 from torch import nn

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Classes that are only named: CLIP and SigLIP compare the frames of a clip with sentences about the classes.
+"""Zero-shot classification with CLIP and SigLIP.
 
     frames -> encoder of pictures -> unit vectors -> mean --\\
                                                              cosine * scale -> logits (B, num_labels)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens to boxes (N, 4), ``x1, y1, x2, y2`` in pixels, when their picture changes.
+"""Boxes (N, 4), ``x1, y1, x2, y2`` in pixels, under scales, crops and flips.
 
 Boxes are tensors on any device, or numpy arrays, and come back as what they were; the caller's are
 never changed.

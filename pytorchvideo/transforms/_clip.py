@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transforms of clips as modules: they keep the parameters, draw what is random, call ``functional``.
+"""Transforms of clips as modules over the functions of ``functional``.
 
 Clips are (C, T, H, W), batches (B, C, T, H, W).
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How :class:`ApplyTransformToKey` runs a pipeline on a clip: step by step, which allows four things.
+"""The execution of pipelines on clips by :class:`ApplyTransformToKey`.
 
 - A step that takes time for channels is an error that says so, instead of wrong colours.
 - kornia's ``VideoSequential``, which takes batches, gets a single clip as a batch of one.

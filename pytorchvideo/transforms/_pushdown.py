@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recognises what a transform does first to a clip, so that the decoder may do it.
+"""Pushdown of a pipeline's first steps, frame selection and scale, into the decoder.
 
 Transforms that keep only some frames: only those are decoded. Transforms that then scale: large frames are scaled one
 by one as they are decoded, so that a clip of them is never held in full size. FFmpeg scales while it turns frames into

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random numbers for transforms: from torch's global generator, or from one that the caller gives."""
+"""Random numbers from torch's global generator or from a given one."""
 
 import math
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transforms of whole samples (dicts), and how a pipeline is run on one of their entries."""
+"""Transforms of samples (dicts), and pipelines on one of their entries."""
 
 from collections.abc import Callable
 from typing import Any

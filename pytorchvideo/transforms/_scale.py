@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scaling of clips (..., C, T, H, W), the same for every frame. TorchScript can compile it."""
+"""Scaling of clips (..., C, T, H, W); TorchScript can compile it."""
 
 import numpy as np
 import torch

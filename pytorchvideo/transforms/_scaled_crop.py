@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A scale that a crop follows, on a CPU: what lies below and to the right of the crop is not computed.
+"""Scale and crop in one step on a CPU, without computing what is cropped away.
 
 torch interpolates from the top left corner, so that a scaled clip may end anywhere with the same pixels.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clip transforms that torchvision keeps in a private module, under the same names.
+"""Clip transforms in the names of torchvision's private video module.
 
 They take clips (C, T, H, W) and batches (B, C, T, H, W). Random ones treat all frames, and all clips of
 a batch, alike.

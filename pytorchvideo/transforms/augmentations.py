@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Augmentations of the colours and the geometry of clips (T, C, H, W), by name and magnitude.
+"""Augmentations of colour and geometry for clips (T, C, H, W), by name and magnitude.
 
 The fourteen operations are those of RandAugment (Cubuk et al., arXiv 1909.13719). Each is drawn once
 and applied to all frames at once, through the kernels of torchvision.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clip recipes: what a stretch of video must become for a model."""
+"""Clip recipes: the clips and preprocessing that a model expects."""
 
 import math
 import re

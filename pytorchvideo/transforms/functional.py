@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transforms of one clip as plain functions: same parameters for every frame and every box.
+"""Transforms of clips as functions: the same parameters for every frame and every box.
 
 A clip is a tensor (C, T, H, W), a batch (B, C, T, H, W), float or uint8, contiguous or not; boxes are
 (N, 4) tensors or arrays ``x1, y1, x2, y2`` in pixels. Nothing here changes its arguments; results may

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mixes the clips of a batch (B, C, T, H, W) in pairs, and their labels in the same shares.
+"""MixUp, CutMix and MixVideo of batches (B, C, T, H, W), with their labels.
 
 The partner of a clip is the one at the same place in the reversed batch; all pairs of a batch have the
 same share. Nothing here changes its input.

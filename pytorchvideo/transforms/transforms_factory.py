@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The usual pipelines of training and evaluation, from a few numbers."""
+"""The usual training and evaluation pipelines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

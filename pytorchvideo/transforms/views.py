@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several inputs from one sample: repeated augmentation, and the pathways of SlowFast."""
+"""Several inputs from one sample: repeated augmentation, and pathways of SlowFast."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

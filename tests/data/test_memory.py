@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a sparse clip costs in memory, measured in a process of its own."""
+"""Memory of a sparse clip, measured in a process of its own."""
 
 import json
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How videos are read (``dtype``, ``decoder``, ``device``, ``index_cache``), through every kind of dataset."""
+"""Reading options (``dtype``, ``decoder``, ``device``, ``index_cache``), through every kind of dataset."""
 
 import contextlib
 import logging

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which model is meant, and what its classes are called."""
+"""Loading of predictors, and the names of their classes."""
 
 import json
 from collections.abc import Callable

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every model of the registry can do, whatever its family and its task.
+"""The contract of every model of the registry, whatever its family and its task.
 
 Values are computed on small clips, shapes of clips of full size on the meta device. What takes seconds a model, like
 recording its graph, is done with one model of each family, its depth kept or halved.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What records a network by its Python code: TorchScript, torch.fx and torchvision's feature extractor.
+"""Recorders of Python code on our networks: TorchScript, torch.fx, torchvision's feature extractor.
 
 One model of each family, its depth kept or halved, for small clips.
 """

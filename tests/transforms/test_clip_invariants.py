@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for every transform of clips: sizes, memory layouts, dtypes, batches, boxes, generators."""
+"""Invariants of all transforms of clips: sizes, memory layouts, dtypes, batches, boxes, generators."""
 
 import copy
 import pickle

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for every augmentation, whatever the clip: odd sizes, one frame, every dtype and memory layout."""
+"""Invariants of all augmentations, whatever the clip: odd sizes, one frame, every dtype and memory layout."""
 
 from collections.abc import Callable
 from typing import Any

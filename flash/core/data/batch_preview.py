@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A picture of a batch."""
+"""Batches drawn as an image."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

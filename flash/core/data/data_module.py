@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loaders of the stages, and the transform hooks that run on the device."""
+"""The data module: a loader for each stage, and transform hooks on the device."""
 
 import os
 from collections.abc import Iterator, Mapping, Sized

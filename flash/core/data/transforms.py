@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transforms of entries of a sample, by either name of the entry."""
+"""Transforms of single entries of a sample, by either name of the entry."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which packages are there, by the names of Flash: ``_KORNIA_AVAILABLE`` and so on, and ``requires``."""
+"""Flags of the optional packages, in Flash's names (``_KORNIA_AVAILABLE``), and ``requires``."""
 
 import functools
 from collections.abc import Callable

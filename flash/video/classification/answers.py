@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``VideoClassifier.predict`` says of files and of clips."""
+"""Inputs and outputs of ``VideoClassifier.predict``: files and clips to predictions."""
 
 import os
 from collections.abc import Iterator, Mapping

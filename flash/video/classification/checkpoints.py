@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints of Lightning that somebody else may have written: read once, checked, and only then built."""
+"""Lightning checkpoints from untrusted sources: read once, checked, then built."""
 
 import ast
 import inspect

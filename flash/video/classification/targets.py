@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The targets of a classifier: how many classes, and what training and metrics make of them."""
+"""Targets of a classifier: the number of classes, and their form in losses and metrics."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the videos of each stage to its data set: what the constructors of video data share."""
+"""The constructors of video data: from the videos of each stage to its data set."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The data sets of the stages, whose samples have entries by either name."""
+"""Data sets of the stages, whose samples have both generations of names."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence, Sized
 from fractions import Fraction

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which videos belong to which stage, with one numbering of the classes for all stages."""
+"""Video files of each stage, with one numbering of the classes for all stages."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way of a trained model to a device."""
+"""Deployment of trained models."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The error of every way from a model to an artefact."""
+"""The error of all exports."""
 
 import re
 from collections.abc import Iterator

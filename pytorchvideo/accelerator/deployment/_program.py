@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The graph of a model, from which every artefact is made."""
+"""Graphs of models (``torch.export``), from which every artefact is made."""
 
 import copy
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a model takes and how much memory, side by side with others.
+"""Latency and memory of models, measured side by side.
 
 Each variant lives in a process of its own, so that its memory is its own, and they are asked in turn, so that a busy
 machine is busy for all of them.

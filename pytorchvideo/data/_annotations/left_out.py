@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Videos that annotations name but a data set cannot use: said once, and listed."""
+"""Annotated videos that a data set cannot use: logged once, and listed."""
 
 import warnings
 from collections.abc import Sequence

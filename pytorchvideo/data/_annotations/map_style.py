@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the map-style datasets of manifests share: a list of clips, and the reading of one."""
+"""The base of the map-style datasets of manifests: a list of clips, and the reading of one."""
 
 from collections.abc import Sequence
 from typing import Any

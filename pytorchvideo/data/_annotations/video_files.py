@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files are videos, by their endings, and where they lie in a folder."""
+"""Video files by their extensions, and the walk over a folder of them."""
 
 import os
 import warnings

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every decoder can do."""
+"""The interface of decoders."""
 
 from fractions import Fraction
 from typing import Protocol

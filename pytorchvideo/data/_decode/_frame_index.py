@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the packets of a video tell of its frames, and files that keep it for the next time the video is opened."""
+"""Frame indices: times and key frames of a video, kept in a file for its next opening."""
 
 import hashlib
 import logging

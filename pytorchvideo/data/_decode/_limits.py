@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What reading one clip may take of memory and time, whoever made the file."""
+"""Limits of memory and time for reading one clip."""
 
 import contextlib
 import math

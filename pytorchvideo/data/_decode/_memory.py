@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory of clips that are gone, for those to come.
+"""Reuse of the memory of freed clips.
 
 Eight float frames of 1080p are 190 MB, and the kernel takes as long to hand out so many fresh pages as their conversion
 takes, several times as long on a busy virtual machine. So some memory is kept. Huge pages would be faster where they

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are not on this machine, through fsspec, and open files that several read."""
+"""Remote files through fsspec, and open files shared by readers."""
 
 import io
 import os

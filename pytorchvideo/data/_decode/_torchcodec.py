@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures through torchcodec, where they are those of PyAV to the pixel; on a GPU on request.
+"""Frames through torchcodec, where they equal PyAV's to the pixel; on a GPU on request.
 
 torchcodec takes the FFmpeg of the system, PyAV brings its own. Where the two decode or convert in different ways, no
 option of torchcodec makes them agree, and PyAV reads the file; the log says why, once per file. The reasons, each

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What decoders take and return, and the checks that all of them share."""
+"""Arguments and results of decoders, and the checks that all decoders share."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a labelled video to its samples."""
+"""Reading of clips: from a labelled video to samples."""

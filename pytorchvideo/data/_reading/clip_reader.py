@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From one labelled video to its samples: the part that all datasets share."""
+"""Samples of one labelled video: the part that all datasets share."""
 
 import inspect
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long the videos of a data set are, and how many frames they show a second: asked once and kept on request."""
+"""Durations and frame rates of the videos of a data set, read once and cached on request."""
 
 import json
 import logging

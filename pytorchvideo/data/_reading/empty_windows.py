@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Windows of time in which no frame of a video begins: screen recordings, time lapses and pauses have them.
+"""Windows in which no frame begins, as in screen recordings, time lapses and pauses.
 
 They are no damage. Datasets pass over them and count them.
 """

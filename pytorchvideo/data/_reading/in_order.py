@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clips of one video in the order of time, each of its frames decoded once although the clips overlap.
+"""Overlapping clips of one video in one pass, each frame decoded once.
 
 ``get_clip`` goes on where the clip before ended, but has to go back to a key frame for one that begins earlier. Here
 the frames that later clips want are kept on the way: not more of them than lie in one clip.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Randomness that is a function of numbers one can name, and leaves no trace."""
+"""Random numbers from named seeds, without global state."""
 
 import random
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What readers of video files check and share."""
+"""Checks and state that all readers of video files share."""
 
 import contextlib
 import logging

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a ``sampler`` argument may be."""
+"""The ``sampler`` argument of datasets."""
 
 import inspect
 from functools import partial

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A record of the videos that a dataset could not use and of the windows it passed over, shared by its workers."""
+"""Skipped videos and windows of a dataset, recorded over all its workers."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The moments of Ego4D as a list of labelled stretches.
+"""Annotations of Ego4D's moments as labelled windows.
 
 Annotations: ``{"videos": [{"video_uid", "split", "clips": [{"clip_uid", "video_start_sec", "video_end_sec",
 "annotations": [{"labels": [{"label", "video_start_time", "video_end_time"}]}]}]}]}``. Metadata (``ego4d.json``):

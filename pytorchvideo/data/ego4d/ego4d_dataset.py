@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The moments of Ego4D with frames, sound and inertial measurements."""
+"""The moments of Ego4D with frames, audio and IMU data."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inertial measurements of Ego4D: acceleration and rotation of the camera, one csv file per video."""
+"""IMU data of Ego4D: acceleration and rotation of the camera, one csv file per video."""
 
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound as pictures: spectrogram, mel spectrogram, cepstral coefficients.
+"""Spectrograms of audio: linear, mel, and cepstral coefficients (MFCC).
 
 Powers of a short-time Fourier transform with a periodic Hann window as long as the transform, centred, the ends
 reflected: what torchaudio's classes of these names compute with their defaults.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts of the Ego4D datasets: clips around moments, class ids of labels, what reads inertial measurements."""
+"""Parts of the Ego4D datasets: windows around moments, class indices of labels, the IMU interface."""
 
 from abc import ABC, abstractmethod
 from fractions import Fraction

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Manifests of EPIC-KITCHENS out of its folders."""
+"""Manifests of EPIC-KITCHENS, made from its folders."""
 
 import os
 import re

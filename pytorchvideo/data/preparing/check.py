@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads every video of a data set from its first frame to its last, and says which are bad and why."""
+"""Verification of a data set: every video decoded whole, bad ones listed with the reason."""
 
 import os
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder of videos, encoded anew for training: resumable, in parallel, bad files listed.
+"""Transcoding of a folder of videos for training: resumable, in parallel, bad files listed.
 
 What is finished stands in ``prepared.jsonl`` in the target folder, a line for each video, so that a run that was
 broken off goes on where it stopped, and a later one encodes only what is new or has changed.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Preparation of a data set: encodes a folder for training, packs it into shards, and says what that cost."""
+"""Preparation of a data set: transcoding, shards, and a summary of cost and gain."""
 
 import time
 from collections.abc import Callable, Mapping

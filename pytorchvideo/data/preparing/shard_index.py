@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The index of a folder of shards as a file that somebody else may have written."""
+"""The index of a folder of shards, read as an untrusted file."""
 
 from typing import Any
 

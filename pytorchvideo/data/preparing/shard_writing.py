@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Videos into tar files; :mod:`pytorchvideo.data.preparing.shards` describes them.
+"""Writing of shards, described in :mod:`pytorchvideo.data.preparing.shards`.
 
 While a folder is not complete, ``unfinished.jsonl`` stands in it: first the limits, then a line for each shard with
 the videos in it. A run that was broken off goes on from there; ``index.json`` appears when every shard is there.

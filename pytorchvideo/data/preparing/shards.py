@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Videos in tar files, for a corpus that lives in object storage: written here, read here or by ``webdataset``.
+"""Shards: videos in tar files for object storage, in the layout of ``webdataset``.
 
 A shard is a plain tar file in the format of WebDataset (https://github.com/webdataset/webdataset): files whose names
 are the same up to the first dot of their last part belong to one sample. A sample written here is

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Predictions on a stream while it goes on."""
+"""Predictions on live streams."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the frames of a stream to scores: the window of the last clip, or each frame once."""
+"""Engines of stream prediction: a sliding window, or frame by frame."""
 
 from bisect import bisect_right
 from collections import deque

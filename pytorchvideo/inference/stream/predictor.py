@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names what happens in a stream, again and again, while it goes on.
+"""``StreamPredictor``: predictions on a live stream, window by window.
 
     LiveVideo.take() ── window of the last clip ── model ── scores, smoothed ── answer
                         or, incrementally, each frame once

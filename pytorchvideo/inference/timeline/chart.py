@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Charts of what happens when: lines for the clips of a short video, a heat map for hours."""
+"""Charts of timelines: lines for short videos, heat maps for hours."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

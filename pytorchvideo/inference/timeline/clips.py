@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said of the clips of a long video, kept clip by clip in a file that survives whatever ends the program.
+"""The file of a timeline's clips, appended clip by clip and resumable.
 
 The first line of the file is what was asked for, each further one a clip, in the order of time. Lines are only ever
 added, several at a time, and are on the disk before more are computed; after a kill the last may be incomplete. Clips

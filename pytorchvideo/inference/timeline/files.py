@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A timeline as json, csv, subtitles and a chart. Clips are read and written one by one."""
+"""Timelines as json, csv, subtitles and charts, read and written clip by clip."""
 
 import html
 import json

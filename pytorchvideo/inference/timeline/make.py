@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens when in a long video: clips that slide over hours of it, in memory that does not grow with them.
+"""Making of timelines: predictions for sliding clips, in constant memory.
 
 ::
 

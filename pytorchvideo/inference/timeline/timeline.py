@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens when in a long video, read from the file of its clips."""
+"""Timelines: scores of a long video over time, read from the file of its clips."""
 
 import itertools
 from collections.abc import Iterator, Mapping

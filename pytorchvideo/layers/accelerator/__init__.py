@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blocks made for a kind of device."""
+"""Blocks for particular devices."""

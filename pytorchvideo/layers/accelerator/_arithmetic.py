@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sums and products as modules, which int8 needs: their results have a range of their own."""
+"""Sums and products as modules, which int8 quantisation needs."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolutions of clips as convolutions of pictures, exactly: for processors that have no others.
+"""3-D convolutions computed as 2-D ones, exactly, for processors without 3-D operators.
 
 A clip (B, C, T, H, W) is looked at in two ways. Where a kernel is 1 in height and width, it is the picture
 (B, C, T, H * W), and a kernel over time is one over the picture's height. Elsewhere it is B * T pictures, and the

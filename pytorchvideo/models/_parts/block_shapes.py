@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes of a multiscale vision transformer: of its input, of its grid of patches, and of each of its blocks."""
+"""Shapes in a multiscale vision transformer: input, patch grid, and each block."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encoders of pictures, such as CLIP's, on the frames of a clip, with a layer that looks at all of them.
+"""Video encoders from image encoders, such as CLIP's, with a temporal layer over the frames.
 
 frames (B, T, C, H, W) -> encoder -> (B, T, D) -> temporal layer -> mean -> features (B, D) -> classifier
 """

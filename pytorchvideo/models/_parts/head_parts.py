@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What heads are made of: a classifier that can be replaced, pools, scores of feature maps."""
+"""Parts of heads: a replaceable classifier, pools, scores of feature maps."""
 
 import torch
 from torch import nn

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models of ``transformers`` for clips of another size: what their configuration says of it, and their positions.
+"""Models of ``transformers`` for clips of another size: configuration and position embeddings.
 
 ================  ==========================================================  ============================
 family            positions                                                   those of another size are

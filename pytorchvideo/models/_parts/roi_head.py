@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The head that scores boxes: RoIAlign (arXiv 1703.06870, section 3) on a feature map without its time."""
+"""The RoI head of detection: RoIAlign (arXiv 1703.06870, section 3) on time-pooled features."""
 
 import torch
 from torch import nn

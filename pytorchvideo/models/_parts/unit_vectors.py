@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Features as self-supervised models compare them."""
+"""L2-normalised features of self-supervised models."""
 
 import torch
 from torch.nn import functional as F

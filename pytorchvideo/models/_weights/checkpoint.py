@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights from files into models: every form they come in, and one clear sentence where they do not fit."""
+"""Loading of state dicts from all forms of checkpoints, with one error for all that does not fit."""
 
 import logging
 import pickle

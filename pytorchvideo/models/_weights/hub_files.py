@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files from and to the Hugging Face Hub, with errors that say what to do."""
+"""Download and upload of files of the Hugging Face Hub."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

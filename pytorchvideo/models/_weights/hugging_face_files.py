@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of models for ``transformers``, from the Hub or a folder: nothing in them names code that is run."""
+"""Loading of ``transformers`` models, from the Hub or a folder, without remote code."""
 
 import contextlib
 import os

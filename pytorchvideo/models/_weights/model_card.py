@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README.md of a saved model: the Hub's metadata, how to use it, and what is known of it."""
+"""Model cards: the README.md of a saved model."""
 
 import json
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks from files that somebody else may have written: the one place that decides what such a file may set.
+"""Rebuilding of networks from untrusted files: the one place that decides what they may set.
 
 A file of a classifier says its network by name and arguments. Here each argument is held against what the builder of
 that network takes: numbers, texts and lists of them. Whatever would run code, or read another file or the network, is

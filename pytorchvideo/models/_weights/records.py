@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The records of all published weights, a table for each data set.
+"""Records of all published weights, a table for each data set.
 
 Scores, multiply-adds and addresses are those of the model zoo that the weights were published in; parameters
 are counted on our models, as are the multiply-adds of ``i3d_inception``, EfficientX3D and the models for AVA.

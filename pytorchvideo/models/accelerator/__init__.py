@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks made for a kind of device."""
+"""Networks for particular devices."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entry points: every model with published weights, by name."""
+"""Hub entry points of all models with published weights."""
 
 from pytorchvideo.models.hub.csn import csn_r101
 from pytorchvideo.models.hub.efficient_x3d_mobile_cpu import efficient_x3d_s, efficient_x3d_xs

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A builder with a checkpoint address, as an entry point."""
+"""Hub entry points from a builder and the address of a checkpoint."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models that run on a stream, frame by frame."""
+"""Incremental inference: models that run on a stream, frame by frame."""
 
 from pytorchvideo.models.incremental.model import IncrementalModel
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""X3D and Slow on a stream, frame by frame: what was computed of past frames is kept, not computed again.
+"""Incremental X3D and Slow: activations of past frames are cached, not computed again.
 
 A network whose only operators over time are convolutions of stride 1 and a mean at the end can be computed as the
 frames come ("Continual 3D convolutional neural networks", arXiv 2106.00050). A convolution with a temporal kernel

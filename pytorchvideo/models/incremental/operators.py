@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operators of a network that runs frame by frame, and how they are made of its layers.
+"""Incremental operators, and their making from the layers of a network.
 
 An operator is a function of the next frames and of what it kept of earlier ones. What is kept lies in a dict of
 tensors outside of the operators, so that a step is done as a whole or not at all.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What packets tell of frames, and the files that keep it."""
+"""Frame indices: their contents, and the files that keep them."""
 
 import dataclasses
 import logging

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a reader of a video file is opened with, and who may use it at the same time."""
+"""Arguments of readers of video files, and their use from several threads."""
 
 import io
 import multiprocessing

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the command line shows of names that strangers chose."""
+"""Console output for names that strangers chose."""
 
 import io
 from pathlib import Path

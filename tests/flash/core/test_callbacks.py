@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the trainer adds to a run: averages, stopping, resuming, layouts, precision, accumulation."""
+"""Callbacks of the trainer: averages, stopping, resuming, layouts, precision, accumulation."""
 
 import errno
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run has learnt can be given away: the same answers, its labels, its scores."""
+"""Shared classifiers of runs: the same answers, labels and scores."""
 
 from io import StringIO
 from pathlib import Path

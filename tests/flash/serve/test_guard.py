@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may ask a server, requests that stall or go, and a server that stays quick; over real sockets of this machine."""
+"""Access to a server, requests that stall or go, and its response times; over real sockets of this machine."""
 
 import contextlib
 import json

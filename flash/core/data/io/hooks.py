@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transforms as a dict of hooks: what happens to a sample, and where.
+"""Transform hooks as a dict: the stages of a sample's way to the model.
 
 ::
 

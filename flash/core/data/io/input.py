@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The names under which a sample's parts travel."""
+"""Keys of a sample, in the names of both generations of Flash."""
 
 from collections.abc import Iterable, Mapping
 from enum import Enum

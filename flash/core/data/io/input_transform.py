@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transforms as a class: a method for each place, which returns what happens there."""
+"""Transforms as a class with a method for each hook."""
 
 import inspect
 from collections.abc import Callable, Mapping

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a prediction is shown as: logits, probabilities, class numbers or label names."""
+"""Outputs: predictions as logits, probabilities, class indices or labels."""
 
 import copy
 import os

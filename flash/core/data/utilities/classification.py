@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the targets that people have, in their many forms, to class numbers and multi-hot vectors."""
+"""Targets in all their forms as class indices and multi-hot vectors."""
 
 from collections.abc import Sequence
 from typing import Any

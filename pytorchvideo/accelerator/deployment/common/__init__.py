@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is the same for all devices."""
+"""Model transmutation for any device."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Efficient blocks in the place of layers of any model.
+"""Replacement of layers of any model by efficient blocks.
 
 ``EFFICIENT_BLOCK_TRANSMUTER_REGISTRY`` has, for each device, a list of functions that take a module and return the
 efficient block for it, or None. It is filled by importing the package of the device, and may be extended:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights of 8 bits whose rounding errors cancel each other.
+"""Rounding of int8 weights with errors that cancel each other.
 
 The nearest of 255 values for each weight on its own is not the best choice for their sum: inputs of a layer, above all
 those after a ReLU, are correlated, so that errors of many weights add up. Here the weights are rounded one after the

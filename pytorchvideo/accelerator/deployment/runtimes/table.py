@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a model can be taken to: each runtime with how a model gets there and how it runs there."""
+"""The table of runtimes: export to each, and execution."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

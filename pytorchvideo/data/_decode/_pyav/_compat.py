@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What differs between the versions of PyAV; probed, and nowhere else."""
+"""Differences between versions of PyAV, probed by use."""
 
 import io
 from functools import cache

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound, sample by sample, on the time line of the video."""
+"""Audio, exact to the sample, on the time line of the video."""
 
 import itertools
 import math

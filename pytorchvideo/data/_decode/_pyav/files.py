@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opening what a stranger made: a file, never an address, and never the files that it names."""
+"""Opening of untrusted files: never an address, and never files that they name."""
 
 import os
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The order in which H.264 pictures are shown, from the first bits of their slices.
+"""Display order of H.264 frames, from the slice headers.
 
 Numbers of sections are those of Recommendation ITU-T H.264.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames from where they come only once: a camera, an address of the network, a pipe, or a file read in one go."""
+"""Frames of sources that cannot seek: cameras, network streams, pipes, and files read once."""
 
 import os
 import re

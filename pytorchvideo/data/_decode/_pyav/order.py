@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""In what order pictures are shown, read from the first bits of each."""
+"""Display order of frames, from the first bits of each."""
 
 from typing import Any, Protocol
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packets, and which of them wanted frames need."""
+"""Packets, and the choice of those that wanted frames need."""
 
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator

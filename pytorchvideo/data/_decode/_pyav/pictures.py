@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From decoded frames to the tensor of a clip: converted once, written once."""
+"""Conversion of decoded frames into the tensor of a clip."""
 
 import struct
 from typing import Any

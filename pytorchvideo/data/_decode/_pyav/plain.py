@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plain way to the frames of a container that somebody else has opened: seek, decode, keep what is asked for."""
+"""Frames of a container opened by the caller: seek, decode, keep what is asked for."""
 
 from typing import Any
 

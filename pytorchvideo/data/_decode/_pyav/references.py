@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether other frames depend on a frame, told by the first bytes of its packet."""
+"""Reference frames, told from the first bytes of their packets."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound at another rate, the same whatever clip it is asked in."""
+"""Resampling of audio, the same for every clip of a file."""
 
 import math
 from collections.abc import Callable

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When the frame of each packet is shown."""
+"""Presentation times of packets."""
 
 import heapq
 import itertools

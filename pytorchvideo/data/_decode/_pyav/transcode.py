@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a video file to one that is cheap to read in training: small, key frames near, nothing reordered."""
+"""Transcoding to files that are cheap to read in training: small, dense key frames, no B-frames."""
 
 import errno
 import itertools

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames, sparsely: only what wanted frames need is decoded, only wanted frames are converted.
+"""Sparse decoding of video: only packets that wanted frames need, only wanted frames converted.
 
 The packets of a clip's stretch of the file are read first. Their times give the frames of the clip, hence what
 a frame filter asks for, before any picture is decoded. The decoder then goes towards the wanted frames alone:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a file from its first packet to its last, keeping nothing: is every frame there, and sound?"""
+"""Verification of a file by decoding it from its first packet to its last."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames and sound into a file."""
+"""Encoding of frames and audio into a file."""
 
 import contextlib
 from collections.abc import Iterable, Iterator

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blocks made for the processors of phones."""
+"""Blocks for mobile CPUs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Activations by name, as efficient blocks: their deployable form is of operators that int8 has."""
+"""Activations by name, as efficient blocks that int8 can run."""
 
 from collections.abc import Callable
 from typing import Any

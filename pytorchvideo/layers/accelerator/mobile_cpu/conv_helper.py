@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modules of which code for PyTorchVideo builds deployable forms of its own blocks."""
+"""Modules for the deployable forms of blocks, as code written for PyTorchVideo builds them."""
 
 from collections.abc import Sequence
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A linear layer of mobile networks."""
+"""Linear layers of mobile networks."""
 
 from torch import nn
 

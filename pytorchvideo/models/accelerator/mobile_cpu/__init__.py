@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks made for the processors of phones."""
+"""Networks for mobile CPUs."""

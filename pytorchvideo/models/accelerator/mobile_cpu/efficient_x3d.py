@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""EfficientX3D: X3D (arXiv 2004.04730, table 3) from blocks made for the processors of phones.
+"""EfficientX3D: X3D (arXiv 2004.04730, table 3) from efficient blocks for mobile CPUs.
 
 The widths and depths are those of :mod:`pytorchvideo.models.x3d`. All shortcuts that change the shape have a batch
 norm, and the head averages over all positions, so that clips of any size fit.

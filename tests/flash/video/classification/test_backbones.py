@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be the backbone of a classifier of videos, and recipes without a crop."""
+"""Backbones of classifiers, and recipes without a crop."""
 
 from collections.abc import Callable
 from dataclasses import replace

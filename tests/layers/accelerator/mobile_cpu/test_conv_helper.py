@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What code for PyTorchVideo builds its own deployable forms of, in float and in int8."""
+"""Modules for deployable forms of blocks, in float and in int8."""
 
 import sys
 import warnings

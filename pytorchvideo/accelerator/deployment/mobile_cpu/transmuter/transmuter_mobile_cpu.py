@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which 3-D convolution becomes which efficient block: each function returns a block, or None.
+"""Efficient blocks for 3-D convolutions: each function returns a block, or None.
 
 A block has neither norm nor activation, so that it computes what the convolution did, and holds the convolution
 itself: its weights are those of the model, not copies.
