@@ -3,6 +3,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
@@ -77,6 +78,16 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> Path:
             content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
         )
     return target
+
+
+def sha256_of(*files: Path) -> str:
+    """Returns the SHA-256 of the bytes of files, one after the other, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:

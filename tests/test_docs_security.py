@@ -60,7 +60,7 @@ def test_runtimes(runs_code: bool) -> None:
 
 
 def test_options() -> None:
-    help_of = (Path(__file__).parents[1] / "flash" / "_options.py").read_text("utf-8")
+    help_of = (Path(__file__).parents[1] / "flash/cli/options.py").read_text("utf-8")
     for option in re.findall(r"`(--[a-z-]+)", PAGE):
         assert f'"{option}"' in help_of or option in ("--resume", "--run")
     assert 'envvar="PYTORCHVIDEO_TOKEN"' in help_of

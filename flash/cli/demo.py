@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flash.cli import kept
 from flash.cli import options as opt
 from flash.cli.interrupts import going_on
 from flash.cli.printing import answer_screen, print_results, progress_screen
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def demo(out: opt.DemoOut = Path("demo"), seed: opt.Seed = 0) -> None:
     """Write a small labelled set of videos, train on it, evaluate, predict, report."""
     answer = answer_screen()
-    going_on(lambda: f"the same command starts anew what is in {out}.")
+    going_on(lambda: kept.by_demo(out))
     result = run_demo(out, seed=seed, console=progress_screen())
     print_results(answer, result.summary.results, result.summary.labels)
     answer.print(f"unseen clip {result.files.unseen} ({result.files.unseen_label}):")
@@ -102,7 +103,7 @@ def run_demo(out: Path, *, seed: int = 0, console: "Console") -> DemoResult:
 
 def _make_room(out: Path) -> None:
     """Removes an earlier demo, known by the mark that it left, and nothing else."""
-    mark = out / ".pytorchvideo-demo"
+    mark = out / kept.DEMO_MARK
     for name in ("data", "run"):
         if (out / name).exists() and not mark.exists():
             raise FileExistsError(

@@ -11,6 +11,17 @@ from pathlib import Path
 NOTHING = "nothing is kept; the same command starts from the beginning."
 
 
+#: A file in the folder of a demo.
+DEMO_MARK = ".pytorchvideo-demo"
+
+
+def by_demo(out: Path) -> str:
+    """Returns how to go on with the demo in a folder."""
+    if not (out / DEMO_MARK).is_file():
+        return NOTHING
+    return f"the same command starts anew what is in {out}."
+
+
 def by_train(out: Path) -> str:
     """Returns how to go on with the run in a folder."""
     if not (out / "config.json").is_file():

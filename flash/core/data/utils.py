@@ -2,7 +2,6 @@
 """Fetches an archive of videos and unpacks it."""
 
 import contextlib
-import hashlib
 import logging
 import os
 import shutil
@@ -20,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pytorchvideo._checks import expected
-from pytorchvideo._files import whole_file
+from pytorchvideo._files import sha256_of, whole_file
 
 _logger = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ def download_data(
     if not local.is_file():
         raise FileNotFoundError(f"There is no file or folder {str(local)!r} to take data from.")
     if sha256 is not None:
-        _check_hash(local, sha256, chunk_size)
+        _check_hash(local, sha256)
     if not local.name.lower().endswith(ARCHIVES):
         return local.parent
     unpack = _unpack_zip if local.name.lower().endswith(".zip") else _unpack_tar
@@ -147,14 +146,11 @@ def _fetch(url: str, target: Path, verbose: bool, chunk_size: int) -> None:
         raise ConnectionError(f"Could not download {url}: {error}.") from error
 
 
-def _check_hash(archive: Path, sha256: str, chunk_size: int) -> None:
-    digest = hashlib.sha256()
-    with archive.open("rb") as file:
-        while chunk := file.read(chunk_size):
-            digest.update(chunk)
-    if digest.hexdigest() != sha256.lower():
+def _check_hash(archive: Path, sha256: str) -> None:
+    got = sha256_of(archive)
+    if got != sha256.lower():
         raise ValueError(
-            f"Expected {archive} to have the SHA-256 {sha256}, but it has {digest.hexdigest()}. "
+            f"Expected {archive} to have the SHA-256 {sha256}, but it has {got}. "
             "Delete the file to fetch it again."
         )
 

@@ -8,13 +8,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from flash.core._former_names import one_of
 from flash.core.data.utilities.classification import (
     MultiLabelTargetFormatter,
     SingleLabelTargetFormatter,
 )
 from flash.video.sources.base import VideoData
 from flash.video.sources.files import PathLike, StageFiles, find_video, from_targets, to_predict
-from flash.video.sources.options import one_of
 from pytorchvideo._checks import expected, shortened
 from pytorchvideo._text import read_json
 from pytorchvideo.data._annotations.video_files import is_video

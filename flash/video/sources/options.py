@@ -12,6 +12,7 @@ from typing import Any
 
 from torch.utils.data import RandomSampler, Sampler, SequentialSampler
 
+from flash.core._former_names import one_of
 from flash.core.data.data_module import STAGES
 from flash.core.data.io.hooks import TransformHooks
 from flash.core.data.io.input_transform import resolve_transform
@@ -271,16 +272,3 @@ def sort_options(name: str, options: dict[str, Any], *groups: type[Any]) -> list
         group(**{option: value for option, value in options.items() if option in fields[group]})
         for group in groups
     ]
-
-
-def one_of(name: str, value: Any, former: str, other: Any) -> Any:
-    """Returns the value that was given under one of two names of an argument.
-
-    Raises:
-        TypeError: both were given.
-    """
-    if value is not None and other is not None:
-        raise TypeError(
-            f"Expected one of `{name}` and `{former}`, two names of one argument, but got both."
-        )
-    return other if value is None else value

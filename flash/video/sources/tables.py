@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flash.core._former_names import one_of
 from flash.core.data.utilities.classification import VectorTargetFormatter, infer_formatter
 from flash.video.sources.base import VideoData
 from flash.video.sources.files import (
@@ -18,7 +19,6 @@ from flash.video.sources.files import (
     from_targets,
     to_predict,
 )
-from flash.video.sources.options import one_of
 from pytorchvideo._checks import expected, near_names
 from pytorchvideo._text import parse_json, read_json, read_lines
 from pytorchvideo.data._annotations.tables import read_table

@@ -22,7 +22,6 @@
 True
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -34,7 +33,7 @@ import torch
 from torch import nn
 
 from pytorchvideo._checks import check_choice, expected
-from pytorchvideo._files import write_error, write_whole
+from pytorchvideo._files import sha256_of, write_error, write_whole
 from pytorchvideo._text import read_object
 from pytorchvideo.accelerator.deployment.runtimes import RUNTIMES, Inputs, Positional, Precision
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
@@ -173,12 +172,7 @@ def write_artefact(
 
 
 def _sha256(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob(f"{_MODEL}*")):
-        with path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                digest.update(piece)
-    return digest.hexdigest()
+    return sha256_of(*sorted(folder.glob(f"{_MODEL}*")))
 
 
 def write_info(info: ArtefactInfo, folder: str | os.PathLike[str]) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Published weights with all that is needed to use them: address, hash, clip recipe, labels, scores."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 from torchvision import transforms as T
 
+from pytorchvideo._files import sha256_of
 from pytorchvideo.models._weights.checkpoint import load_checkpoint, read_checkpoint
 from pytorchvideo.transforms.clip_recipe import ClipRecipe, Views
 
@@ -117,16 +117,8 @@ def fetch(url: str | None, file: Path, sha256: str | None = None, progress: bool
                 f"Could not download {url} ({error}). Where this machine is offline, download it elsewhere "
                 f"and put it at {file}."
             ) from error
-    if sha256 is not None and _sha256(file) != sha256:
+    if sha256 is not None and sha256_of(file) != sha256:
         raise ValueError(
             f"{file} is not the published file: its SHA-256 is not {sha256}. Delete it to download it again."
         )
     return file
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
