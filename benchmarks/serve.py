@@ -30,8 +30,8 @@ import torch
 from _report import write
 
 from pytorchvideo.data._decode._pyav.write import Encoding, write_video
-from pytorchvideo.inference.predictor import save_classifier
 from pytorchvideo.models._registry import create_model, model_entry
+from pytorchvideo.models.pretrained import PretrainedModel
 
 HOST = "127.0.0.1"
 MODEL, SECONDS, RATE, HEIGHT, WIDTH = "x3d_xs", 3, 30, 240, 320
@@ -58,14 +58,7 @@ def make_weights(path: Path) -> None:
     weights = model_entry(MODEL, "video classification").weights
     torch.manual_seed(0)
     model = create_model(MODEL, num_classes=len(weights.labels))
-    save_classifier(
-        path,
-        model=model,
-        model_name=MODEL,
-        model_kwargs={},
-        labels=weights.labels,
-        recipe=weights.recipe,
-    )
+    PretrainedModel(model, MODEL, weights.recipe, labels=weights.labels).save(path)
 
 
 class Server:

@@ -18,8 +18,8 @@ import pytest
 import torch
 
 from pytorchvideo.data.synthetic import MOTIONS, write_motion_video
-from pytorchvideo.inference.predictor import save_classifier
 from pytorchvideo.models._registry import create_model
+from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 REPO = Path(__file__).resolve().parent.parent
@@ -216,14 +216,7 @@ def make_model_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., P
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = create_model("x3d_xs", num_classes=len(labels), **arguments)
-        save_classifier(
-            path,
-            model=model,
-            model_name="x3d_xs",
-            model_kwargs=arguments,
-            labels=labels,
-            recipe=recipe,
-        )
+        PretrainedModel(model, "x3d_xs", recipe, arguments, tuple(labels)).save(path)
         return path
 
     return make

@@ -9,14 +9,10 @@ from flash.runs.folder import RunFolder
 from flash.runs.sources import Sources
 from pytorchvideo.inference.export import Source
 from pytorchvideo.inference.loading import load_predictor, of_zoo
-from pytorchvideo.inference.predictor import (
-    VideoPredictor,
-    load_state,
-    read_classifier,
-    rebuild_classifier,
-)
+from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.models._registry import model_entry
 from pytorchvideo.models._weights.rebuild import HUGGING_FACE
+from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.transforms.clip_recipe import ClipRecipe, sized
 
 
@@ -64,31 +60,9 @@ def load_source(
 def _of_run(path: Path, frames: int | None, crop: int | None) -> Source:
     folder = RunFolder(path) if path.is_dir() else None
     file = path if folder is None else folder.model_file()
-    saved = read_classifier(file)
-    recipe = ClipRecipe.from_dict(saved["recipe"])
-    kwargs = dict(saved["model_kwargs"])
-    if frames is not None or crop is not None:
-        recipe = sized(recipe, frames, crop)
-        if saved["model_name"].startswith(HUGGING_FACE):
-            raise ValueError(f"Expected {path} without --frames and --crop: it has one size.")
-        kwargs |= _sizes(recipe)
-    network = rebuild_classifier(saved, os.fspath(file), kwargs)
-    try:
-        load_state(network, saved, os.fspath(file))
-    except ValueError as error:
-        if frames is None and crop is None:
-            raise
-        raise ValueError(
-            f"{saved['model_name']} has weights for its own size of clips only: leave out --frames and --crop."
-        ) from error
-    predictor = VideoPredictor(
-        network,
-        recipe,
-        saved["labels"],
-        multi_label=saved["multi_label"],
-        threshold=saved["threshold"],
-    )
-    return Source(saved["model_name"], predictor, () if folder is None else _held_out(folder))
+    trained = PretrainedModel.from_file(file, num_frames=frames, crop_size=crop)
+    videos = () if folder is None else _held_out(folder)
+    return Source(trained.name, VideoPredictor.from_pretrained(trained), videos)
 
 
 def _sizes(recipe: ClipRecipe) -> dict[str, Any]:

@@ -10,6 +10,7 @@
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from flash.runs.folder import RunFolder
 from flash.video.classification.backbones import is_hugging_face
 from flash.video.classification.model import VideoClassifier
 from pytorchvideo._text import read_json
-from pytorchvideo.inference.predictor import VideoPredictor, read_classifier
 from pytorchvideo.models.huggingface import HuggingFaceModel
 from pytorchvideo.models.pretrained import PretrainedModel
 
@@ -40,25 +40,13 @@ def trained_model(
             source.save(Path(folder) / "model.pt")
             return trained_model(Path(folder) / "model.pt", licence=licence)
     run, file = _run_and_file(source)
-    saved = read_classifier(file)
-    if is_hugging_face(saved["model_name"]):
+    trained = PretrainedModel.from_file(file)
+    if is_hugging_face(trained.name):
         raise ValueError(
             f"{file} holds a model of transformers: transformers_model(path) returns it as theirs."
         )
-    predictor = VideoPredictor.from_file(file)
     metrics, protocol = ({}, "") if run is None else _scores(run)
-    return PretrainedModel(
-        model=predictor.model,
-        name=saved["model_name"],
-        recipe=predictor.recipe,
-        model_kwargs=saved["model_kwargs"],
-        labels=tuple(predictor.labels),
-        metrics=metrics,
-        protocol=protocol,
-        multi_label=predictor.multi_label,
-        threshold=predictor.threshold,
-        licence=licence,
-    )
+    return replace(trained, metrics=metrics, protocol=protocol, licence=licence)
 
 
 def transformers_model(path: str | os.PathLike[str]) -> Any:
@@ -74,15 +62,15 @@ def transformers_model(path: str | os.PathLike[str]) -> Any:
         ValueError: it is no run and no model file, or its network is one of the zoo.
     """
     _, file = _run_and_file(path)
-    predictor = VideoPredictor.from_file(file)
-    if not isinstance(predictor.model, HuggingFaceModel):
+    trained = PretrainedModel.from_file(file)
+    if not isinstance(trained.model, HuggingFaceModel):
         raise ValueError(f"{file} holds a model of the zoo: trained_model(path) returns it.")
-    predictor.model.labels = tuple(predictor.labels)
-    model = predictor.model.to_transformers()
-    if predictor.multi_label:
+    trained.model.labels = trained.labels
+    model = trained.model.to_transformers()
+    if trained.multi_label:
         # their pipeline then takes sigmoids; the threshold is ours
         model.config.problem_type = "multi_label_classification"
-        model.config.threshold = predictor.threshold
+        model.config.threshold = trained.threshold
     return model
 
 

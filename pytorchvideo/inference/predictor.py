@@ -4,13 +4,11 @@
     file ── clips spread evenly over it ── views of each clip ── model ── softmax ── mean ── labels
 
 Where a clip may have several labels, a sigmoid takes the place of the softmax.
-
-A model file is one ``torch.save`` of plain types and tensors, readable with ``weights_only=True``.
 """
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,31 +18,14 @@ from torch.utils.data import default_collate
 from torchvision.transforms import CenterCrop, Compose
 
 from pytorchvideo._checks import expected
-from pytorchvideo._files import whole_file
 from pytorchvideo.data._decode import check_window
 from pytorchvideo.data._reading.empty_windows import frame_on_show
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.windows import clip_windows, clips_and_views, uniform_windows
-from pytorchvideo.models._weights.rebuild import rebuild_model
-from pytorchvideo.models._weights.weights import read_checkpoint
 from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.transforms._pushdown import clip_reading
 from pytorchvideo.transforms._sample import UniformCrop
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
-
-FORMAT = "pytorchvideo.classifier"
-VERSION = 1
-# what a model file must hold
-_KINDS: dict[str, Any] = {
-    "multi_label": bool,
-    "threshold": (int, float),
-    "version": int,
-    "model_name": str,
-    "model_kwargs": Mapping,
-    "model_state": Mapping,
-    "labels": list,
-    "recipe": Mapping,
-}
 
 
 @dataclass(frozen=True)
@@ -116,25 +97,8 @@ class VideoPredictor:
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], *, batch_size: int = 4) -> "VideoPredictor":
-        """Loads what :func:`save_classifier` wrote.
-
-        Raises:
-            FileNotFoundError: if there is no such file.
-            ValueError: if it is not a model file, or of a later version, or sets what no file may set: see
-                :func:`~pytorchvideo.models._weights.rebuild.rebuild_model`.
-        """
-        saved = read_classifier(path)
-        labels = saved["labels"]
-        model = rebuild_classifier(saved, os.fspath(path))
-        load_state(model, saved, os.fspath(path))
-        return cls(
-            model,
-            ClipRecipe.from_dict(saved["recipe"]),
-            labels,
-            batch_size=batch_size,
-            multi_label=saved["multi_label"],
-            threshold=saved["threshold"],
-        )
+        """Loads what :meth:`PretrainedModel.save` wrote; for the errors see :meth:`PretrainedModel.from_file`."""
+        return cls.from_pretrained(PretrainedModel.from_file(path), batch_size=batch_size)
 
     @classmethod
     def from_pretrained(
@@ -364,110 +328,3 @@ class VideoPredictor:
 def mean_scores(clips: Sequence[ClipScores]) -> Tensor:
     """Returns the probabilities (num_labels,) of a video: the mean over its clips."""
     return torch.stack([clip.scores for clip in clips]).mean(dim=0)
-
-
-def save_classifier(
-    path: str | os.PathLike[str],
-    *,
-    model: nn.Module,
-    model_name: str,
-    model_kwargs: dict[str, Any],
-    labels: Sequence[str],
-    recipe: ClipRecipe,
-    multi_label: bool = False,
-    threshold: float = 0.5,
-) -> None:
-    """Writes a classifier to one file that needs neither flash nor Lightning to be read.
-
-    Args:
-        path: the file to write; an existing one is replaced when the new one is complete.
-        model: the network.
-        model_name: its name in the registry.
-        model_kwargs: arguments with which the registry builds it, besides the number of classes.
-        labels: class names in the order of the logits.
-        recipe: the clips that it was trained on.
-        multi_label: see :class:`VideoPredictor`, like what follows.
-        threshold: the same.
-    """
-    content = {
-        "format": FORMAT,
-        "version": VERSION,
-        "model_name": model_name,
-        "model_kwargs": dict(model_kwargs),
-        "model_state": {key: value.detach().cpu() for key, value in model.state_dict().items()},
-        "labels": list(labels),
-        "recipe": recipe.to_dict(),
-        "multi_label": multi_label,
-        "threshold": threshold,
-    }
-    with whole_file(path) as part:
-        torch.save(content, part)
-
-
-def rebuild_classifier(
-    saved: Mapping[str, Any], source: str, kwargs: Mapping[str, Any] | None = None
-) -> nn.Module:
-    """Builds the network of a model file, with initial weights.
-
-    Args:
-        saved: what :func:`read_classifier` returned.
-        source: of it, for errors.
-        kwargs: in the place of the file's own arguments.
-
-    Raises:
-        ValueError: see :func:`~pytorchvideo.models._weights.rebuild.rebuild_model`.
-    """
-    return rebuild_model(
-        saved["model_name"],
-        saved["model_kwargs"] if kwargs is None else kwargs,
-        len(saved["labels"]),
-        source=source,
-        state=saved["model_state"],
-    )
-
-
-def load_state(model: nn.Module, saved: Mapping[str, Any], source: str) -> None:
-    """Gives a network that :func:`rebuild_classifier` built the weights of its file.
-
-    Raises:
-        ValueError: they are not those of the network.
-    """
-    try:
-        model.load_state_dict(saved["model_state"])
-    except RuntimeError as error:
-        reasons = str(error).splitlines()
-        raise ValueError(
-            f"{source} holds weights that are not those of its network, {saved['model_name']}: "
-            f"{reasons[min(1, len(reasons) - 1)].strip()[:200]}"
-        ) from error
-
-
-def read_classifier(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Returns the content of a model file; see :meth:`VideoPredictor.from_file` for the errors."""
-    # earlier files do not say these two
-    saved: dict[str, Any] = {"multi_label": False, "threshold": 0.5, **read_checkpoint(path)}
-    if saved.get("format") != FORMAT:
-        is_lightning = "pytorch-lightning_version" in saved
-        advice = (
-            "It is a Lightning checkpoint: VideoClassifier.load_from_checkpoint(...).save(...) makes one."
-            if is_lightning
-            else "VideoClassifier.save(...) makes one."
-        )
-        raise ValueError(
-            f"{os.fspath(path)} is not a model file of the format {FORMAT!r}. {advice}"
-        )
-    if isinstance(saved.get("version"), int) and saved["version"] > VERSION:
-        raise ValueError(
-            f"{os.fspath(path)} has version {saved['version']} of its format, but this release reads up to {VERSION}. "
-            "Update pytorchvideo."
-        )
-    for key, kind in _KINDS.items():
-        if not isinstance(saved.get(key), kind):
-            raise ValueError(
-                f"{os.fspath(path)} is a damaged model file: its {key!r} is {type(saved.get(key)).__name__}."
-            )
-    if not all(isinstance(label, str) for label in saved["labels"]):
-        raise ValueError(
-            f"{os.fspath(path)} is a damaged model file: its labels are not all texts."
-        )
-    return saved

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trained models as a folder or on the Hugging Face Hub: weights, labels, clip recipe, scores.
+"""Trained models as a file, as a folder, or on the Hugging Face Hub: weights, labels, clip recipe, scores.
 
 ::
+
+    model.pt               one ``torch.save`` of plain types and tensors, readable with ``weights_only=True``
 
     FOLDER or owner/name on the Hub
       config.json          the model by name, its arguments, labels, clip recipe, scores
       model.safetensors    its weights
       README.md            the model card, made of these and of the record of the published weights
 
-Folders need nothing but this library; the Hub needs ``pip install "pytorchvideo[hf]"``.
+Files and folders need nothing but this library; the Hub needs ``pip install "pytorchvideo[hf]"``.
 """
 
 import json
@@ -29,14 +31,17 @@ from pytorchvideo._text import read_object
 from pytorchvideo.models._registry import create_model, get_weights, model_entry
 from pytorchvideo.models._weights.hub_files import download, upload
 from pytorchvideo.models._weights.model_card import model_card
-from pytorchvideo.models._weights.rebuild import rebuild_model
+from pytorchvideo.models._weights.rebuild import HUGGING_FACE, rebuild_model
 from pytorchvideo.models._weights.weights import load_checkpoint, read_checkpoint
-from pytorchvideo.transforms.clip_recipe import ClipRecipe
+from pytorchvideo.transforms.clip_recipe import ClipRecipe, sized
 
 __all__ = ["PretrainedModel"]
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-_FORMAT, _VERSION = "pytorchvideo.pretrained", 1
+#: What ``config.json`` of a saved folder calls itself.
+FORMAT = "pytorchvideo.pretrained"
+_VERSION = 1
+# what config.json must hold
 _KINDS: dict[str, type] = {
     "labels": list,
     "licence": str,
@@ -49,15 +54,28 @@ _KINDS: dict[str, type] = {
     "recipe": dict,
     "version": int,
 }
+_FILE_FORMAT, _FILE_VERSION = "pytorchvideo.classifier", 1
+# what a model file must hold
+_FILE_KINDS: dict[str, Any] = {
+    "multi_label": bool,
+    "threshold": (int, float),
+    "version": int,
+    "model_name": str,
+    "model_kwargs": Mapping,
+    "model_state": Mapping,
+    "labels": list,
+    "recipe": Mapping,
+}
 
 
 @dataclass(frozen=True, eq=False)
 class PretrainedModel:
-    """A model of the zoo with trained weights, and what they were trained for.
+    """A network with trained weights, and what they were trained for.
 
     Args:
         model: the network; the card takes what it gives for logits.
-        name: its name, one of :func:`~pytorchvideo.models.list_models`.
+        name: its name, one of :func:`~pytorchvideo.models.list_models`, or ``"hf:..."`` for one of ``transformers``,
+            which :meth:`save` alone can write, with its configuration in ``model_kwargs``.
         recipe: the clips that it takes.
         model_kwargs: what else :func:`~pytorchvideo.models.create_model` was given to build it, such as
             ``num_frames``; not the number of classes.
@@ -74,6 +92,7 @@ class PretrainedModel:
     Example::
 
         trained = PretrainedModel(model, "x3d_xs", recipe, labels=names, metrics={"top1": 91.2})
+        trained.save("model.pt")
         trained.push_to_hub("me/x3d_xs-gestures")
         again = PretrainedModel.from_pretrained("me/x3d_xs-gestures")
         again.model, again.labels, again.recipe
@@ -91,7 +110,8 @@ class PretrainedModel:
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        model_entry(self.name)
+        if not self.name.startswith(HUGGING_FACE):
+            model_entry(self.name)
         object.__setattr__(self, "labels", tuple(str(label) for label in self.labels))
         if self.labels and len(self.labels) != self.num_classes:
             wanted = f"{self.num_classes} names, one a class of the model"
@@ -125,11 +145,61 @@ class PretrainedModel:
         )
 
     @classmethod
+    def from_file(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        num_frames: int | None = None,
+        crop_size: int | None = None,
+    ) -> "PretrainedModel":
+        """Loads what :meth:`save` wrote, as ``model.pt`` in the folder of a run.
+
+        Args:
+            path: the file.
+            num_frames: of the clips, in the place of those that it was trained on.
+            crop_size: side of the clips in pixels, likewise.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ImportError: it holds a network of ``transformers``, which is not there.
+            ValueError: it is no model file, or of a later version, sets what no file may set, or has weights for its
+                own size of clips only.
+        """
+        source = os.fspath(path)
+        saved = _read_file(source)
+        recipe, kwargs = _for_clips(saved, source, num_frames, crop_size)
+        state = saved["model_state"]
+        model = rebuild_model(
+            saved["model_name"], kwargs, len(saved["labels"]), source=source, state=state
+        )
+        try:
+            model.load_state_dict(state)
+        except RuntimeError as error:
+            if kwargs != saved["model_kwargs"]:
+                raise _of_one_size(saved["model_name"]) from error
+            reasons = str(error).splitlines()
+            raise ValueError(
+                f"{source} holds weights that are not those of its network, {saved['model_name']}: "
+                f"{reasons[min(1, len(reasons) - 1)].strip()[:200]}"
+            ) from error
+        return cls(
+            model=model,
+            name=saved["model_name"],
+            recipe=recipe,
+            model_kwargs=kwargs,
+            labels=tuple(saved["labels"]),
+            multi_label=saved["multi_label"],
+            threshold=saved["threshold"],
+        )
+
+    @classmethod
     def from_pretrained(
         cls,
         source: str | os.PathLike[str],
         *,
         num_classes: int | None = None,
+        num_frames: int | None = None,
+        crop_size: int | None = None,
         revision: str | None = None,
         token: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
@@ -140,6 +210,8 @@ class PretrainedModel:
             source: a folder, or ``owner/name`` on the Hub, whose files are kept in the cache.
             num_classes: another number than the model has gives it a new classifier, untrained and without
                 labels and scores.
+            num_frames: of the clips, in the place of those that it was trained on.
+            crop_size: side of the clips in pixels, likewise.
             revision: branch, tag or commit on the Hub.
             token: for private models; by default that of ``hf auth login``.
             cache_dir: by default the Hub's own, ``$HF_HOME/hub``.
@@ -147,7 +219,8 @@ class PretrainedModel:
         Raises:
             FileNotFoundError: there is no such folder and no such model on the Hub, or a file is missing.
             ConnectionError: the Hub cannot be reached, and the model is not in the cache.
-            ValueError: the files are not those of a model of this library, or set what no file may set.
+            ValueError: the files are not those of a model of this library, set what no file may set, or have weights
+                for their own size of clips only.
             ImportError: the source is on the Hub, and ``huggingface_hub`` is not there.
         """
         if Path(source).is_dir():
@@ -158,27 +231,55 @@ class PretrainedModel:
                 download(os.fspath(source), name, **options) for name in (CONFIG, WEIGHTS)
             )
         config = _read_config(config_file, os.fspath(source))
+        recipe, kwargs = _for_clips(config, os.fspath(source), num_frames, crop_size)
         has_new_classifier = num_classes not in (None, config["num_classes"])
         model = rebuild_model(
             config["model_name"],
-            config["model_kwargs"],
+            kwargs,
             config["num_classes"] if num_classes is None else num_classes,
             source=os.fspath(source),
             state=read_checkpoint(weights_file),
         )
-        load_checkpoint(model, weights_file)
+        try:
+            load_checkpoint(model, weights_file)
+        except ValueError as error:
+            if kwargs != config["model_kwargs"]:
+                raise _of_one_size(config["model_name"]) from error
+            raise
         known = {} if has_new_classifier else {key: config[key] for key in ("labels", "metrics")}
         return cls(
             model=model,
             name=config["model_name"],
-            model_kwargs=config["model_kwargs"],
-            recipe=ClipRecipe.from_dict(config["recipe"]),
+            model_kwargs=kwargs,
+            recipe=recipe,
             protocol=config["protocol"] if known else "",
             multi_label=config["multi_label"],
             threshold=config.get("threshold", 0.5),  # earlier files do not say
             licence=config["licence"],
             **known,
         )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes one file, which :meth:`from_file` reads; scores and licence are not in it.
+
+        Args:
+            path: the file; an existing one is replaced when the new one is complete.
+        """
+        content = {
+            "format": _FILE_FORMAT,
+            "version": _FILE_VERSION,
+            "model_name": self.name,
+            "model_kwargs": dict(self.model_kwargs),
+            "model_state": {
+                key: value.detach().cpu() for key, value in self.model.state_dict().items()
+            },
+            "labels": list(self.labels or map(str, range(self.num_classes))),
+            "recipe": self.recipe.to_dict(),
+            "multi_label": self.multi_label,
+            "threshold": self.threshold,
+        }
+        with whole_file(path) as part:
+            torch.save(content, part)
 
     def save_pretrained(
         self, folder: str | os.PathLike[str], *, repo_id: str | None = None
@@ -245,11 +346,12 @@ class PretrainedModel:
         return model_card(self._config(), entry.weights, num_parameters, entry.task, source)
 
     def _config(self) -> dict[str, Any]:
+        model_entry(self.name)
         if not _is_plain(self.model_kwargs):
             wanted = "made of numbers, texts, lists and None, which a file can hold"
             raise ValueError(expected("model_kwargs", wanted, dict(self.model_kwargs)))
         return {
-            "format": _FORMAT,
+            "format": FORMAT,
             "version": _VERSION,
             "library_name": "pytorchvideo",
             "model_name": self.name,
@@ -282,6 +384,52 @@ class PretrainedModel:
         }
 
 
+def _for_clips(
+    about: Mapping[str, Any], source: str, num_frames: int | None, crop_size: int | None
+) -> tuple[ClipRecipe, dict[str, Any]]:
+    """The recipe and the arguments of the network that a file has, for clips of the size that is asked for."""
+    recipe, kwargs = ClipRecipe.from_dict(about["recipe"]), dict(about["model_kwargs"])
+    if num_frames is None and crop_size is None:
+        return recipe, kwargs
+    if about["model_name"].startswith(HUGGING_FACE):
+        raise ValueError(f"Expected {source} without --frames and --crop: it has one size.")
+    recipe = sized(recipe, num_frames, crop_size)
+    return recipe, {**kwargs, "num_frames": recipe.num_frames, "crop_size": recipe.crop_size}
+
+
+def _of_one_size(name: str) -> ValueError:
+    return ValueError(
+        f"{name} has weights for its own size of clips only: leave out --frames and --crop."
+    )
+
+
+def _read_file(path: str) -> dict[str, Any]:
+    """The content of a model file; see :meth:`PretrainedModel.from_file` for the errors."""
+    # earlier files do not say these two
+    saved: dict[str, Any] = {"multi_label": False, "threshold": 0.5, **read_checkpoint(path)}
+    if saved.get("format") != _FILE_FORMAT:
+        is_lightning = "pytorch-lightning_version" in saved
+        advice = (
+            "It is a Lightning checkpoint: VideoClassifier.load_from_checkpoint(...).save(...) makes one."
+            if is_lightning
+            else "VideoClassifier.save(...) makes one."
+        )
+        raise ValueError(f"{path} is not a model file of the format {_FILE_FORMAT!r}. {advice}")
+    if isinstance(saved.get("version"), int) and saved["version"] > _FILE_VERSION:
+        raise ValueError(
+            f"{path} has version {saved['version']} of its format, but this release reads up to {_FILE_VERSION}. "
+            "Update pytorchvideo."
+        )
+    for key, kind in _FILE_KINDS.items():
+        if not isinstance(saved.get(key), kind):
+            raise ValueError(
+                f"{path} is a damaged model file: its {key!r} is {type(saved.get(key)).__name__}."
+            )
+    if not all(isinstance(label, str) for label in saved["labels"]):
+        raise ValueError(f"{path} is a damaged model file: its labels are not all texts.")
+    return saved
+
+
 def _is_plain(value: Any) -> bool:
     try:
         json.dumps(value)
@@ -294,7 +442,7 @@ def _read_config(file: Path, source: str) -> dict[str, Any]:
     if not file.is_file():
         raise FileNotFoundError(f"There is no {file.name} in {source}: it is no saved model.")
     config = read_object(file, "the description of a model")
-    if config.get("format") != _FORMAT:
+    if config.get("format") != FORMAT:
         kind = config.get("model_type")
         advice = f" It is a model of transformers ({kind}): create_hugging_face loads it." * bool(
             kind

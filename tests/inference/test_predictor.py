@@ -22,10 +22,9 @@ from pytorchvideo.inference.predictor import (
     ClipScores,
     VideoPredictor,
     clip_windows,
-    read_classifier,
-    save_classifier,
 )
 from pytorchvideo.models._registry import create_model
+from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 from pytorchvideo.transforms.functional import uniform_crop
 
@@ -223,9 +222,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(1)
         model = create_model("x3d_xs", num_classes=3, crop_size=32)
-    save_classifier(
-        path, model=model, model_name="x3d_xs", model_kwargs=kwargs, labels=LABELS, recipe=RECIPE
-    )
+    PretrainedModel(model, "x3d_xs", RECIPE, kwargs, tuple(LABELS)).save(path)
     return path
 
 
@@ -273,7 +270,7 @@ def test_files_that_are_no_model_files(tmp_path: Path, saved: Path) -> None:
     torch.save({"pytorch-lightning_version": "2.6"}, tmp_path / "run.ckpt")
     with pytest.raises(ValueError, match="It is a Lightning checkpoint"):
         VideoPredictor.from_file(tmp_path / "run.ckpt")
-    torch.save({**read_classifier(saved), "version": 2}, tmp_path / "later.pt")
+    torch.save({**torch.load(saved, weights_only=True), "version": 2}, tmp_path / "later.pt")
     with pytest.raises(ValueError, match=r"has version 2 .* reads up to 1"):
         VideoPredictor.from_file(tmp_path / "later.pt")
 

@@ -62,6 +62,55 @@ def test_a_folder_holds_everything(tmp_path: Path) -> None:
         assert torch.equal(loaded.model.eval()(clip), saved.model.eval()(clip))
 
 
+def test_a_file_holds_the_classifier(tmp_path: Path) -> None:
+    saved = small(multi_label=True, threshold=0.2)
+    saved.save(tmp_path / "model.pt")
+    loaded = PretrainedModel.from_file(tmp_path / "model.pt")
+    for name in ("name", "model_kwargs", "labels", "recipe", "multi_label", "threshold"):
+        assert getattr(loaded, name) == getattr(saved, name), name
+    assert (loaded.metrics, loaded.protocol) == ({}, "")
+    clip = torch.rand(2, 3, 4, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(loaded.model.eval()(clip), saved.model.eval()(clip))
+    small(labels=()).save(tmp_path / "model.pt")
+    assert PretrainedModel.from_file(tmp_path / "model.pt").labels == ("0", "1", "2")
+
+
+def test_a_file_of_the_first_version(tmp_path: Path) -> None:
+    content = {
+        "format": "pytorchvideo.classifier",
+        "version": 1,
+        "model_name": "x3d_xs",
+        "model_kwargs": KWARGS,
+        "model_state": create_model("x3d_xs", num_classes=3, **KWARGS).state_dict(),
+        "labels": list(LABELS),
+        "recipe": {"num_frames": 4, "sampling_rate": 2, "side_size": 64, "crop_size": 64},
+    }
+    torch.save(content, tmp_path / "model.pt")
+    loaded = PretrainedModel.from_file(tmp_path / "model.pt")
+    assert (loaded.labels, loaded.multi_label, loaded.threshold) == (LABELS, False, 0.5)
+    assert loaded.recipe == RECIPE
+
+
+def test_clips_of_another_size(tmp_path: Path) -> None:
+    saved = small()
+    saved.save(tmp_path / "model.pt")
+    saved.save_pretrained(tmp_path / "saved")
+    size = {"num_frames": 8, "crop_size": 96}
+    for loaded in (
+        PretrainedModel.from_file(tmp_path / "model.pt", **size),
+        PretrainedModel.from_pretrained(tmp_path / "saved", **size),
+    ):
+        assert (loaded.recipe.num_frames, loaded.recipe.crop_size) == (8, 96)
+        assert loaded.model_kwargs == size
+        assert loaded.model(torch.rand(1, 3, 8, 96, 96)).shape == (1, 3)
+    fixed = create_model("mvit_base_16x4", num_classes=3, depth=1, **KWARGS)
+    kwargs = {"depth": 1, **KWARGS}
+    PretrainedModel(fixed, "mvit_base_16x4", RECIPE, kwargs).save(tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="its own size of clips only"):
+        PretrainedModel.from_file(tmp_path / "model.pt", crop_size=96)
+
+
 @pytest.mark.parametrize("name", list_models())
 def test_every_model_can_be_saved(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

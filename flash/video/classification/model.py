@@ -33,7 +33,8 @@ from flash.video.classification.targets import (
     default_metrics,
 )
 from pytorchvideo._checks import expected
-from pytorchvideo.inference.predictor import VideoPredictor, save_classifier
+from pytorchvideo.inference.predictor import VideoPredictor
+from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 from pytorchvideo.transforms.functional import uniform_temporal_subsample_repeated
 
@@ -405,16 +406,16 @@ class VideoClassifier(ListsBackbones, Task):
                 "Expected a named backbone with its own head to save, but got a module of your own, whose code a "
                 "file cannot hold. Use trainer.save_checkpoint(path) instead."
             )
-        save_classifier(
-            path,
-            model=self.backbone,
-            model_name=self.backbone_name,
-            model_kwargs=self.backbone_kwargs,
-            labels=self._known_labels(),
-            recipe=self._known_recipe(),
+        trained = PretrainedModel(
+            self.backbone,
+            self.backbone_name,
+            self._known_recipe(),
+            self.backbone_kwargs,
+            labels=tuple(self._known_labels()),
             multi_label=self.multi_label,
             threshold=self.threshold,
         )
+        trained.save(path)
 
     def _known_labels(self) -> list[str]:
         return self.labels or [str(index) for index in range(self.num_classes)]

@@ -16,8 +16,9 @@ from typer.testing import CliRunner, Result
 
 from flash.cli.main import app
 from pytorchvideo.data.encoded_video import EncodedVideo
-from pytorchvideo.inference.predictor import VideoPredictor, save_classifier
+from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.models._registry import create_model
+from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 # clips of half a second
@@ -200,12 +201,6 @@ def test_a_model_that_cannot_be_incremental(tmp_path: Path, video: Path) -> None
     path = tmp_path / "model.pt"
     arguments = {"num_frames": 8, "crop_size": 64}
     recipe = ClipRecipe(num_frames=8, sampling_rate=1, side_size=64, crop_size=64)
-    save_classifier(
-        path,
-        model=create_model("r2plus1d_r50", num_classes=2, **arguments),
-        model_name="r2plus1d_r50",
-        model_kwargs=arguments,
-        labels=["run", "walk"],
-        recipe=recipe,
-    )
+    model = create_model("r2plus1d_r50", num_classes=2, **arguments)
+    PretrainedModel(model, "r2plus1d_r50", recipe, arguments, ("run", "walk")).save(path)
     assert_bad(run(video, "-w", path, "--incremental"), "X3D and Slow")

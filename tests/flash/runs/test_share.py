@@ -13,7 +13,7 @@ from flash.runs.config import RunConfig
 from flash.runs.share import trained_model, transformers_model
 from flash.video import VideoClassifier
 from pytorchvideo.inference.loading import load_predictor
-from pytorchvideo.inference.predictor import VideoPredictor, save_classifier
+from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.models import ClipRecipe, PretrainedModel, create_model
 
 
@@ -43,14 +43,7 @@ def test_a_model_file_has_no_scores(tmp_path: Path) -> None:
     model = create_model("x3d_xs", num_classes=2, **kwargs)
     recipe = ClipRecipe(4, 2, side_size=32, crop_size=32)
     file = tmp_path / "model.pt"
-    save_classifier(
-        file,
-        model=model,
-        model_name="x3d_xs",
-        model_kwargs=kwargs,
-        labels=["a", "b"],
-        recipe=recipe,
-    )
+    PretrainedModel(model, "x3d_xs", recipe, kwargs, ("a", "b")).save(file)
     trained = trained_model(file)
     with pytest.raises(ValueError, match=r"of the zoo: trained_model\(path\) returns it"):
         transformers_model(file)

@@ -25,9 +25,10 @@ from torch import nn
 from flash.serve.app import build_app
 from flash.serve.service import Answer, Limits, Service
 from pytorchvideo.data.utils import export_video_array
-from pytorchvideo.inference.predictor import ClipScores, VideoPredictor, save_classifier
+from pytorchvideo.inference.predictor import ClipScores, VideoPredictor
 from pytorchvideo.inference.timeline.chart import line_chart
 from pytorchvideo.models._registry import create_model
+from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 SIDE, FPS, SECONDS = 32, 8, 4
@@ -135,14 +136,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sizes = {"num_frames": 4, "crop_size": SIDE}
     with torch.random.fork_rng(devices=[]):
         model = create_model("x3d_xs", num_classes=2, **sizes)
-    save_classifier(
-        path,
-        model=model,
-        model_name="x3d_xs",
-        model_kwargs=sizes,
-        labels=["bright", "dark"],
-        recipe=RECIPE,
-    )
+    PretrainedModel(model, "x3d_xs", RECIPE, sizes, ("bright", "dark")).save(path)
     return path
 
 

@@ -12,7 +12,6 @@ import torch
 from pytorch_lightning.core.saving import save_hparams_to_tags_csv, save_hparams_to_yaml
 
 from flash.video import VideoClassifier, VideoPredictor
-from pytorchvideo.inference.predictor import read_classifier
 
 CONFIG = {
     "model_type": "videomae",
@@ -129,7 +128,7 @@ def test_pickled_code(tmp_path: Path) -> None:
 def test_model_file_without_a_part(tmp_path: Path, key: str) -> None:
     model = VideoClassifier(labels=["a", "b"], pretrained=False)
     model.save(tmp_path / "model.pt")
-    content = read_classifier(tmp_path / "model.pt")
+    content = torch.load(tmp_path / "model.pt", weights_only=True)
     for wrong in ({k: v for k, v in content.items() if k != key}, {**content, key: 3}):
         torch.save(wrong, tmp_path / "model.pt")
         with pytest.raises(ValueError, match=f"model.pt is a damaged model file: its '{key}' is"):
@@ -140,7 +139,7 @@ def test_model_file_without_a_part(tmp_path: Path, key: str) -> None:
 def test_model_file_with_weights_of_another(tmp_path: Path, change: str) -> None:
     path = tmp_path / "model.pt"
     VideoClassifier(labels=["a", "b"], pretrained=False).save(path)
-    content = read_classifier(path)
+    content = torch.load(path, weights_only=True)
     key = max(content["model_state"], key=lambda name: content["model_state"][name].numel())
     shape = content["model_state"].pop(key).shape
     if change == "shape":
@@ -154,7 +153,7 @@ def test_model_file_with_weights_of_another(tmp_path: Path, change: str) -> None
 def test_model_file_with_labels_that_are_no_texts(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     VideoClassifier(labels=["a", "b"], pretrained=False).save(path)
-    torch.save({**read_classifier(path), "labels": ["a", ["b"]]}, path)
+    torch.save({**torch.load(path, weights_only=True), "labels": ["a", ["b"]]}, path)
     with pytest.raises(
         ValueError, match=r"model\.pt is a damaged .*: its labels are not all texts"
     ):
@@ -190,7 +189,7 @@ def checkpoint(folder: Path, hyper: dict[str, Any]) -> Path:
 def test_model_file_with_other_parts(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
     path = tmp_path / "model.pt"
     VideoClassifier(labels=["a", "b"], pretrained=False).save(path)
-    torch.save({**read_classifier(path), **change}, path)
+    torch.save({**torch.load(path, weights_only=True), **change}, path)
     with pytest.raises(ValueError, match=sentence):
         VideoPredictor.from_file(path)
 
