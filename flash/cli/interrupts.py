@@ -127,10 +127,15 @@ def _end(number: int) -> None:
     """Ends this process, and those that it has started, now."""
     with _state.ending:  # never released
         try:
+            if threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD"):
+                # PyTorch's handler raises an error where it finds this thread when a worker of a loader ends
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _end_children()
-            speak(number)
         finally:
-            os._exit(128 + number)
+            try:
+                speak(number)
+            finally:
+                os._exit(128 + number)
 
 
 def _end_children() -> None:

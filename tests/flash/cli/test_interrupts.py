@@ -309,3 +309,27 @@ run(main)
 
     # Python's tracker of them writes to the same stderr, which ends with the tracker
     assert interrupted(["-c", program], waits)[:2] == (130, f"{NOTHING}\n")
+
+
+def test_workers_that_end_do_not_take_the_word() -> None:
+    """PyTorch raises an error in the main thread when a worker of a loader is killed, as those are here."""
+    program = """
+import multiprocessing, signal, sys, time
+from flash.cli.interrupts import run
+
+def fail(*_):
+    raise RuntimeError("DataLoader worker is killed by signal: Terminated.")
+
+def main():
+    multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,)).start()
+    signal.signal(signal.SIGCHLD, fail)
+    print("here", file=sys.stderr, flush=True)
+    time.sleep(60)
+
+run(main)
+"""
+
+    def waits(process: subprocess.Popen[str]) -> bool:
+        return process.stderr is not None and process.stderr.readline() == "here\n"
+
+    assert interrupted(["-W", "ignore", "-c", program], waits)[:2] == (130, f"{NOTHING}\n")
