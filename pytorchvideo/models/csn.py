@@ -22,7 +22,11 @@ from torch import nn
 from pytorchvideo._checks import expected
 from pytorchvideo.layers._factories import ModuleFactory, Size3, same_padding
 from pytorchvideo.models._parts.head_parts import check_num_classes
-from pytorchvideo.models._parts.residual_stages import create_bottleneck_block, create_res_stage
+from pytorchvideo.models._parts.residual_stages import (
+    BlockSpec,
+    build_stages,
+    create_bottleneck_block,
+)
 from pytorchvideo.models.head import create_res_basic_head
 from pytorchvideo.models.net import Net
 from pytorchvideo.models.resnet import STAGE_DEPTHS
@@ -85,32 +89,30 @@ def create_csn(
             activation=activation,
         ),
     ]
-    dim_in, dim_out = stem_dim_out, stem_dim_out * 4
-    for i, depth in enumerate(STAGE_DEPTHS[model_depth]):
-        dim_inner = dim_out // bottleneck_ratio
-        side = stage_spatial_stride[i]
-        blocks.append(
-            create_res_stage(
-                depth=depth,
-                dim_in=dim_in,
-                dim_inner=dim_inner,
-                dim_out=dim_out,
-                bottleneck=bottleneck,
-                conv_a_kernel_size=stage_conv_a_kernel_size,
-                conv_a_stride=(1, 1, 1),
-                conv_a_padding=same_padding(stage_conv_a_kernel_size),
-                conv_b_kernel_size=stage_conv_b_kernel_size,
-                conv_b_stride=(stage_temporal_stride[i], side, side),
-                conv_b_padding=same_padding(stage_conv_b_kernel_size),
-                conv_b_num_groups=dim_inner // stage_conv_b_width_per_group,
-                norm=norm,
-                activation=activation,
-            )
+    specs = [
+        BlockSpec(
+            bottleneck,
+            conv_a_kernel_size=stage_conv_a_kernel_size,
+            conv_a_stride=(1, 1, 1),
+            conv_a_padding=same_padding(stage_conv_a_kernel_size),
+            conv_b_kernel_size=stage_conv_b_kernel_size,
+            conv_b_stride=(stage_temporal_stride[i], side, side),
+            conv_b_padding=same_padding(stage_conv_b_kernel_size),
+            conv_b_num_groups=stem_dim_out
+            * 4
+            * 2**i
+            // bottleneck_ratio
+            // stage_conv_b_width_per_group,
+            norm=norm,
+            activation=activation,
         )
-        dim_in, dim_out = dim_out, dim_out * 2
+        for i, side in enumerate(tuple(stage_spatial_stride)[:4])
+    ]
+    depths = STAGE_DEPTHS[model_depth]
+    blocks += build_stages(specs, depths, stem_dim_out, bottleneck_ratio=bottleneck_ratio)
     blocks.append(
         create_res_basic_head(
-            in_features=dim_in,
+            in_features=stem_dim_out * 32,
             out_features=model_num_class,
             pool=head_pool,
             output_size=head_output_size,

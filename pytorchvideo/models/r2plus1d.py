@@ -26,9 +26,10 @@ from pytorchvideo.layers import create_conv_2plus1d
 from pytorchvideo.layers._factories import ModuleFactory, Size3, same_padding
 from pytorchvideo.models._parts.head_parts import check_num_classes
 from pytorchvideo.models._parts.residual_stages import (
+    BlockSpec,
     BottleneckBlock,
+    build_stages,
     create_bottleneck_block,
-    create_res_stage,
 )
 from pytorchvideo.models.head import create_res_basic_head
 from pytorchvideo.models.net import Net
@@ -149,33 +150,27 @@ def create_r2plus1d(
             **norms,
         )
     ]
-    dim_in, dim_out = stem_dim_out, stem_dim_out * 4
-    for i, depth in enumerate(STAGE_DEPTHS[model_depth]):
-        side = stage_spatial_stride[i]
-        blocks.append(
-            create_res_stage(
-                depth=depth,
-                dim_in=dim_in,
-                dim_inner=dim_out // 4,
-                dim_out=dim_out,
-                bottleneck=stage_bottleneck[i],
-                conv_a_kernel_size=stage_conv_a_kernel_size[i],
-                conv_a_stride=(1, 1, 1),
-                conv_a_padding=same_padding(stage_conv_a_kernel_size[i]),
-                conv_b=create_conv_2plus1d,
-                conv_b_kernel_size=stage_conv_b_kernel_size[i],
-                conv_b_stride=(stage_temporal_stride[i], side, side),
-                conv_b_padding=same_padding(stage_conv_b_kernel_size[i], stage_conv_b_dilation[i]),
-                conv_b_num_groups=stage_conv_b_num_groups[i],
-                conv_b_dilation=stage_conv_b_dilation[i],
-                activation=activation,
-                **norms,
-            )
+    specs = [
+        BlockSpec(
+            stage_bottleneck[i],
+            conv_a_kernel_size=stage_conv_a_kernel_size[i],
+            conv_a_stride=(1, 1, 1),
+            conv_a_padding=same_padding(stage_conv_a_kernel_size[i]),
+            conv_b=create_conv_2plus1d,
+            conv_b_kernel_size=stage_conv_b_kernel_size[i],
+            conv_b_stride=(stage_temporal_stride[i], side, side),
+            conv_b_padding=same_padding(stage_conv_b_kernel_size[i], stage_conv_b_dilation[i]),
+            conv_b_num_groups=stage_conv_b_num_groups[i],
+            conv_b_dilation=stage_conv_b_dilation[i],
+            activation=activation,
+            **norms,
         )
-        dim_in, dim_out = dim_out, dim_out * 2
+        for i, side in enumerate(tuple(stage_spatial_stride)[:4])
+    ]
+    blocks += build_stages(specs, STAGE_DEPTHS[model_depth], stem_dim_out)
     blocks.append(
         create_res_basic_head(
-            in_features=dim_in,
+            in_features=stem_dim_out * 32,
             out_features=model_num_class,
             pool=head_pool,
             output_size=head_output_size,

@@ -27,9 +27,11 @@ from pytorchvideo.layers._factories import ModuleFactory, Size3, same_padding
 from pytorchvideo.layers._residual_block import ResBlock
 from pytorchvideo.models._parts.head_parts import check_num_classes
 from pytorchvideo.models._parts.residual_stages import (
+    BlockSpec,
     BottleneckBlock,
     ResStage,
     SeparableBottleneckBlock,
+    build_stages,
     create_acoustic_bottleneck_block,
     create_bottleneck_block,
     create_res_block,
@@ -131,36 +133,33 @@ def create_resnet(
         _per_stage(stage_conv_b_kernel_size),
     )
     dilations = _per_stage(stage_conv_b_dilation)
-    dim_in, dim_out = stem_dim_out, stem_dim_out * 4
-    for i, depth in enumerate(STAGE_DEPTHS[model_depth]):
-        paddings_a = [same_padding(kernel) for kernel in size_list(kernels_a[i])]
-        blocks.append(
-            create_res_stage(
-                depth=depth,
-                dim_in=dim_in,
-                dim_inner=dim_out // 4,
-                dim_out=dim_out,
-                bottleneck=bottlenecks[i],
-                conv_a_kernel_size=kernels_a[i],
-                conv_a_stride=(stage_temporal_stride[i], 1, 1),
-                conv_a_padding=paddings_a,
-                conv_b_kernel_size=kernels_b[i],
-                conv_b_stride=(1, stage_spatial_h_stride[i], stage_spatial_w_stride[i]),
-                conv_b_padding=same_padding(kernels_b[i], dilations[i]),
-                conv_b_num_groups=stage_conv_b_num_groups[i],
-                conv_b_dilation=dilations[i],
-                norm=norm,
-                activation=activation,
-            )
+    specs = [
+        BlockSpec(
+            bottlenecks[i],
+            conv_a_stride=(stage_temporal_stride[i], 1, 1),
+            conv_b_kernel_size=kernels_b[i],
+            conv_b_stride=(1, stage_spatial_h_stride[i], stage_spatial_w_stride[i]),
+            conv_b_padding=same_padding(kernels_b[i], dilations[i]),
+            conv_b_num_groups=stage_conv_b_num_groups[i],
+            conv_b_dilation=dilations[i],
+            norm=norm,
+            activation=activation,
         )
-        dim_in, dim_out = dim_out, dim_out * 2
-        if i == 0 and stage1_pool is not None:
-            size = tuple(stage1_pool_kernel_size)
-            blocks.append(stage1_pool(kernel_size=size, stride=size, padding=(0, 0, 0)))
+        for i in range(4)
+    ]
+    blocks += build_stages(
+        specs,
+        STAGE_DEPTHS[model_depth],
+        stem_dim_out,
+        conv_a_kernel_sizes=[size_list(kernels) for kernels in kernels_a],
+    )
+    if stage1_pool is not None:
+        size = tuple(stage1_pool_kernel_size)
+        blocks.insert(2, stage1_pool(kernel_size=size, stride=size, padding=(0, 0, 0)))
     if head is not None:
         blocks.append(
             head(
-                in_features=dim_in,
+                in_features=stem_dim_out * 32,
                 out_features=model_num_class,
                 pool=head_pool,
                 output_size=head_output_size,

@@ -13,7 +13,7 @@ from pytorchvideo._checks import expected
 from pytorchvideo.layers._cpu_fast_path import is_recorded
 from pytorchvideo.layers._factories import ModuleFactory, Size3, same_padding
 from pytorchvideo.models._parts.head_parts import apply_pool, make_pool
-from pytorchvideo.models._parts.residual_stages import ResStage, create_res_stage, size_list
+from pytorchvideo.models._parts.residual_stages import BlockSpec, ResStage, size_list
 from pytorchvideo.models.net import MultiPathWayWithFuse, check_scriptable
 from pytorchvideo.models.resnet import STAGE_DEPTHS
 
@@ -87,15 +87,9 @@ class Pathway:
         """Builds a stage, 1 to 4, of ``depth`` blocks."""
         i, dim_out = stage - 1, self.stage_dim_out(stage)
         kernels = self.conv_a_kernel_sizes[i]
-        return create_res_stage(
-            depth=depth,
-            dim_in=dim_in,
-            dim_inner=dim_out // 4,
-            dim_out=dim_out,
-            bottleneck=self.bottlenecks[i],
-            conv_a_kernel_size=kernels,
+        spec = BlockSpec(
+            self.bottlenecks[i],
             conv_a_stride=(self.temporal_strides[i], 1, 1),
-            conv_a_padding=[same_padding(kernel) for kernel in size_list(kernels)],
             conv_b_kernel_size=self.conv_b_kernel_sizes[i],
             conv_b_stride=(1, self.spatial_strides[i], self.spatial_strides[i]),
             conv_b_padding=same_padding(self.conv_b_kernel_sizes[i], self.conv_b_dilations[i]),
@@ -103,6 +97,8 @@ class Pathway:
             conv_b_dilation=self.conv_b_dilations[i],
             **shared,
         )
+        sizes = [(kernel, same_padding(kernel)) for kernel in size_list(kernels)]
+        return spec.build_stage(depth, dim_in, dim_out // 4, dim_out, conv_a_sizes=sizes)
 
 
 def pathways_of(input_channels: Sequence[int], **lists: Any) -> list[Pathway]:

@@ -3,6 +3,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, cast
 
 import torch
@@ -10,7 +11,13 @@ from torch import nn
 
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.layers._cpu_fast_path import Chain, run_chain
-from pytorchvideo.layers._factories import ModuleFactory, Size3, build_activation, build_norm
+from pytorchvideo.layers._factories import (
+    ModuleFactory,
+    Size3,
+    build_activation,
+    build_norm,
+    same_padding,
+)
 from pytorchvideo.layers._residual_block import BranchFusion, ResBlock, add_branches
 from pytorchvideo.layers.convolutions import REDUCTIONS, reduce_maps
 
@@ -120,6 +127,116 @@ class ResStage(nn.Module):
         for block in self.res_blocks:
             x = block(x)
         return x
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """Arguments of the residual blocks of a stage, besides their channels; see :func:`create_bottleneck_block`.
+
+    Attributes:
+        bottleneck: builds the residual, called with the channels and all the other attributes.
+    """
+
+    bottleneck: ModuleFactory
+    conv_a_kernel_size: Size3 = (3, 1, 1)
+    conv_a_stride: Size3 = (2, 1, 1)
+    conv_a_padding: Size3 = (1, 0, 0)
+    conv_a: ModuleFactory = nn.Conv3d
+    conv_b_kernel_size: Size3 = (1, 3, 3)
+    conv_b_stride: Size3 = (1, 2, 2)
+    conv_b_padding: Size3 = (0, 1, 1)
+    conv_b_num_groups: int = 1
+    conv_b_dilation: Size3 = (1, 1, 1)
+    conv_b: ModuleFactory = nn.Conv3d
+    conv_c: ModuleFactory = nn.Conv3d
+    norm: ModuleFactory | None = nn.BatchNorm3d
+    norm_eps: float = 1e-5
+    norm_momentum: float = 0.1
+    activation: ModuleFactory | None = nn.ReLU
+
+    def build(
+        self,
+        dim_in: int,
+        dim_inner: int,
+        dim_out: int,
+        *,
+        use_shortcut: bool = False,
+        branch_fusion: BranchFusion = add_branches,
+        conv_skip: ModuleFactory = nn.Conv3d,
+        activation: ModuleFactory | None,
+    ) -> ResBlock:
+        """Builds a block, (B, dim_in, T, H, W) -> (B, dim_out, T', H', W'), with ``activation`` after the sum.
+
+        The shortcut is a strided 1x1x1 ``conv_skip`` with a norm where the residual changes the shape, or where
+        ``use_shortcut`` asks for one; else it is the identity.
+        """
+        stride = tuple(a * b for a, b in zip(self.conv_a_stride, self.conv_b_stride, strict=True))
+        branch1_conv = branch1_norm = None
+        if use_shortcut or dim_in != dim_out or math.prod(stride) != 1:
+            branch1_conv = conv_skip(
+                in_channels=dim_in, out_channels=dim_out, kernel_size=1, stride=stride, bias=False
+            )
+            branch1_norm = build_norm(self.norm, dim_out, self.norm_eps, self.norm_momentum)
+        arguments = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "bottleneck"}
+        return ResBlock(
+            branch1_conv=branch1_conv,
+            branch1_norm=branch1_norm,
+            branch2=self.bottleneck(
+                dim_in=dim_in, dim_inner=dim_inner, dim_out=dim_out, **arguments
+            ),
+            activation=build_activation(activation),
+            branch_fusion=branch_fusion,
+        )
+
+    def build_stage(
+        self,
+        depth: int,
+        dim_in: int,
+        dim_inner: int,
+        dim_out: int,
+        *,
+        conv_a_sizes: Sequence[tuple[Size3, Size3]] = (),
+    ) -> ResStage:
+        """Builds ``depth`` blocks; the first changes channels and strides, the others keep them.
+
+        ``conv_a_sizes`` are pairs of a kernel and its padding, repeated over the depth, in the place of one for all.
+        """
+        blocks = []
+        for i in range(depth):
+            spec = replace(self, conv_a_stride=(1, 1, 1), conv_b_stride=(1, 1, 1)) if i else self
+            if conv_a_sizes:
+                kernel, padding = conv_a_sizes[i % len(conv_a_sizes)]
+                spec = replace(spec, conv_a_kernel_size=kernel, conv_a_padding=padding)
+            blocks.append(
+                spec.build(dim_out if i else dim_in, dim_inner, dim_out, activation=self.activation)
+            )
+        return ResStage(res_blocks=nn.ModuleList(blocks))
+
+
+def build_stages(
+    specs: Sequence[BlockSpec],
+    depths: Sequence[int],
+    stem_dim_out: int,
+    *,
+    bottleneck_ratio: int = 4,
+    conv_a_kernel_sizes: Sequence[Sequence[Size3]] = ((),) * 4,
+) -> list[ResStage]:
+    """Builds the four stages of a network: four times the channels of its stem, then twice those of the last stage.
+
+    Args:
+        specs: the blocks of each stage.
+        depths: how many there are.
+        stem_dim_out: channels of the stem.
+        bottleneck_ratio: channels of a stage over those inside its bottlenecks.
+        conv_a_kernel_sizes: of each stage, kernels to repeat over its blocks in the place of that of its spec.
+    """
+    stages, dim_in, dim_out = [], stem_dim_out, stem_dim_out * 4
+    for spec, depth, kernels in zip(specs, depths, conv_a_kernel_sizes, strict=True):
+        sizes = [(kernel, same_padding(kernel)) for kernel in kernels]
+        dim_inner = dim_out // bottleneck_ratio
+        stages.append(spec.build_stage(depth, dim_in, dim_inner, dim_out, conv_a_sizes=sizes))
+        dim_in, dim_out = dim_out, dim_out * 2
+    return stages
 
 
 def create_bottleneck_block(
@@ -286,39 +403,32 @@ def create_res_block(
     The shortcut is a strided 1x1x1 ``conv_skip`` with a norm where the residual changes the shape, or where
     ``use_shortcut`` asks for one; else it is the identity.
     """
-    skip_stride = tuple(a * b for a, b in zip(conv_a_stride, conv_b_stride, strict=True))
-    projected = use_shortcut or dim_in != dim_out or math.prod(skip_stride) != 1
-    branch1_conv = branch1_norm = None
-    if projected:
-        branch1_conv = conv_skip(
-            in_channels=dim_in, out_channels=dim_out, kernel_size=1, stride=skip_stride, bias=False
-        )
-        branch1_norm = build_norm(norm, dim_out, norm_eps, norm_momentum)
-    return ResBlock(
-        branch1_conv=branch1_conv,
-        branch1_norm=branch1_norm,
-        branch2=bottleneck(
-            dim_in=dim_in,
-            dim_inner=dim_inner,
-            dim_out=dim_out,
-            conv_a_kernel_size=conv_a_kernel_size,
-            conv_a_stride=conv_a_stride,
-            conv_a_padding=conv_a_padding,
-            conv_a=conv_a,
-            conv_b_kernel_size=conv_b_kernel_size,
-            conv_b_stride=conv_b_stride,
-            conv_b_padding=conv_b_padding,
-            conv_b_num_groups=conv_b_num_groups,
-            conv_b_dilation=conv_b_dilation,
-            conv_b=conv_b,
-            conv_c=conv_c,
-            norm=norm,
-            norm_eps=norm_eps,
-            norm_momentum=norm_momentum,
-            activation=activation_bottleneck,
-        ),
-        activation=build_activation(activation_block),
+    spec = BlockSpec(
+        bottleneck,
+        conv_a_kernel_size=conv_a_kernel_size,
+        conv_a_stride=conv_a_stride,
+        conv_a_padding=conv_a_padding,
+        conv_a=conv_a,
+        conv_b_kernel_size=conv_b_kernel_size,
+        conv_b_stride=conv_b_stride,
+        conv_b_padding=conv_b_padding,
+        conv_b_num_groups=conv_b_num_groups,
+        conv_b_dilation=conv_b_dilation,
+        conv_b=conv_b,
+        conv_c=conv_c,
+        norm=norm,
+        norm_eps=norm_eps,
+        norm_momentum=norm_momentum,
+        activation=activation_bottleneck,
+    )
+    return spec.build(
+        dim_in,
+        dim_inner,
+        dim_out,
+        use_shortcut=use_shortcut,
         branch_fusion=branch_fusion,
+        conv_skip=conv_skip,
+        activation=activation_block,
     )
 
 
@@ -350,32 +460,25 @@ def create_res_stage(
     ``conv_a_kernel_size`` and ``conv_a_padding`` may be lists of sizes, repeated over the depth of the stage.
     """
     kernels, paddings = size_list(conv_a_kernel_size), size_list(conv_a_padding)
-    blocks = [
-        create_res_block(
-            dim_in=dim_out if i else dim_in,
-            dim_inner=dim_inner,
-            dim_out=dim_out,
-            bottleneck=bottleneck,
-            conv_a_kernel_size=kernels[i % len(kernels)],
-            conv_a_stride=(1, 1, 1) if i else conv_a_stride,
-            conv_a_padding=paddings[i % len(paddings)],
-            conv_a=conv_a,
-            conv_b_kernel_size=conv_b_kernel_size,
-            conv_b_stride=(1, 1, 1) if i else conv_b_stride,
-            conv_b_padding=conv_b_padding,
-            conv_b_num_groups=conv_b_num_groups,
-            conv_b_dilation=conv_b_dilation,
-            conv_b=conv_b,
-            conv_c=conv_c,
-            norm=norm,
-            norm_eps=norm_eps,
-            norm_momentum=norm_momentum,
-            activation_bottleneck=activation,
-            activation_block=activation,
-        )
-        for i in range(depth)
-    ]
-    return ResStage(res_blocks=nn.ModuleList(blocks))
+    period = math.lcm(len(kernels), len(paddings))
+    sizes = [(kernels[i % len(kernels)], paddings[i % len(paddings)]) for i in range(period)]
+    spec = BlockSpec(
+        bottleneck,
+        conv_a_stride=conv_a_stride,
+        conv_a=conv_a,
+        conv_b_kernel_size=conv_b_kernel_size,
+        conv_b_stride=conv_b_stride,
+        conv_b_padding=conv_b_padding,
+        conv_b_num_groups=conv_b_num_groups,
+        conv_b_dilation=conv_b_dilation,
+        conv_b=conv_b,
+        conv_c=conv_c,
+        norm=norm,
+        norm_eps=norm_eps,
+        norm_momentum=norm_momentum,
+        activation=activation,
+    )
+    return spec.build_stage(depth, dim_in, dim_inner, dim_out, conv_a_sizes=sizes)
 
 
 def size_list(sizes: Size3 | Sequence[Size3]) -> list[Size3]:
