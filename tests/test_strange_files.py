@@ -36,7 +36,7 @@ from pytorchvideo.data.dataset_manifest_utils import (
     VideoInfo,
 )
 from pytorchvideo.data.domsev import _load_labels
-from pytorchvideo.data.ego4d._annotations import read_moments
+from pytorchvideo.data.ego4d.ego4d_dataset import read_moments
 from pytorchvideo.data.ego4d.imu import Ego4dImuData
 from pytorchvideo.data.ego4d.utils import get_label_id_map
 from pytorchvideo.data.epic_kitchen.epic_kitchen_dataset import ActionData

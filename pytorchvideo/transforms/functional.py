@@ -7,23 +7,19 @@ share memory with them. What is random draws from torch's global generator, or f
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from pytorchvideo._checks import expected
-from pytorchvideo.transforms._boxes import (
-    Boxes,
-    clip_boxes_to_image,
-    crop_boxes,
-    flip_boxes,
-    scale_boxes,
-)
-from pytorchvideo.transforms._random import happens, integer
-from pytorchvideo.transforms._resized_crop import random_resized_crop
+from pytorchvideo.transforms._random import happens, integer, uniform
 from pytorchvideo.transforms._scale import (
     _interpolate_opencv,  # noqa: F401 - projects import it from here
+    check_clip,
+    interpolate,
     short_side_scale,
 )
 
@@ -43,6 +39,9 @@ __all__ = [
     "uniform_temporal_subsample",
     "uniform_temporal_subsample_repeated",
 ]
+
+# (N, 4), x1, y1, x2, y2 in pixels
+Boxes = TypeVar("Boxes", torch.Tensor, np.ndarray)
 
 
 def _check_subsample(num_frames: int, num_samples: int) -> None:
@@ -264,3 +263,151 @@ def horizontal_flip_with_boxes(
     if not happens(prob, generator):
         return images, boxes
     return images.flip(-1), flip_boxes(boxes, images.shape[-1])
+
+
+def _apply(change: Callable[[torch.Tensor], torch.Tensor], boxes: Boxes) -> Boxes:
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(expected("boxes", "of shape (N, 4): x1, y1, x2, y2", tuple(boxes.shape)))
+    if isinstance(boxes, np.ndarray):
+        return change(torch.from_numpy(boxes.copy())).numpy()
+    return change(boxes)
+
+
+def clip_boxes_to_image(boxes: Boxes, height: int, width: int) -> Boxes:
+    """Moves corners outside a picture onto its border: x in [0, width - 1], y in [0, height - 1].
+
+    >>> clip_boxes_to_image(torch.tensor([[-3.0, 2.0, 50.0, 9.0]]), 8, 20)
+    tensor([[ 0.,  2., 19.,  7.]])
+    """
+
+    def change(given: torch.Tensor) -> torch.Tensor:
+        limits = given.new_tensor([width - 1, height - 1, width - 1, height - 1])
+        return torch.minimum(given.clamp(min=0), limits)
+
+    return _apply(change, boxes)
+
+
+def crop_boxes(boxes: Boxes, x_offset: float, y_offset: float) -> Boxes:
+    """Boxes as seen from a crop whose upper left corner is at ``(x_offset, y_offset)``.
+
+    >>> crop_boxes(torch.tensor([[5, 6, 9, 9]]), 2, 1)
+    tensor([[3, 5, 7, 8]])
+    """
+
+    def change(given: torch.Tensor) -> torch.Tensor:
+        return torch.stack(
+            [
+                given[:, 0] - x_offset,
+                given[:, 1] - y_offset,
+                given[:, 2] - x_offset,
+                given[:, 3] - y_offset,
+            ],
+            dim=1,
+        )
+
+    return _apply(change, boxes)
+
+
+def scale_boxes(boxes: Boxes, factor: float) -> Boxes:
+    """Boxes of a picture that was made ``factor`` times larger."""
+    return _apply(lambda given: given * factor, boxes)
+
+
+def flip_boxes(boxes: Boxes, width: int) -> Boxes:
+    """Boxes of a picture mirrored left to right: pixel column x becomes ``width - 1 - x``."""
+
+    def change(given: torch.Tensor) -> torch.Tensor:
+        x1, y1, x2, y2 = given.unbind(dim=1)
+        return torch.stack([width - 1 - x2, y1, width - 1 - x1, y2], dim=1)
+
+    return _apply(change, boxes)
+
+
+Limits = tuple[float, float]
+
+
+def random_box(
+    height: int,
+    width: int,
+    scale: Limits,
+    aspect_ratio: Limits,
+    log_uniform_ratio: bool,
+    num_tries: int,
+    generator: torch.Generator | None = None,
+) -> tuple[int, int, int, int]:
+    """(y, x, h, w) of the crop of Inception (Szegedy et al., arXiv 1409.4842, section 6)."""
+    for _ in range(num_tries):
+        area = height * width * uniform(*scale, generator)
+        if log_uniform_ratio:
+            low, high = (math.log(ratio) for ratio in aspect_ratio)
+            ratio = math.exp(uniform(low, high, generator))
+        else:
+            ratio = uniform(*aspect_ratio, generator)
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 1 <= w <= width and 1 <= h <= height:
+            return integer(0, height - h, generator), integer(0, width - w, generator), h, w
+    # Nothing fitted: the largest centred crop with a ratio that is allowed.
+    ratio = min(max(width / height, aspect_ratio[0]), aspect_ratio[1])
+    w, h = min(width, round(height * ratio)), min(height, round(width / ratio))
+    w, h = max(w, 1), max(h, 1)
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+def random_resized_crop(
+    frames: torch.Tensor,
+    target_height: int,
+    target_width: int,
+    scale: Limits,
+    aspect_ratio: Limits,
+    shift: bool = False,
+    log_uniform_ratio: bool = True,
+    interpolation: str = "bilinear",
+    num_tries: int = 10,
+    *,
+    generator: torch.Generator | None = None,
+) -> torch.Tensor:
+    """Cuts out a random part of a clip and resizes it, the same for all clips of a batch.
+
+    Args:
+        frames: clip (C, T, H, W) or batch (B, C, T, H, W); float, or uint8, which is scaled as float
+            and rounded.
+        target_height: pixels of the result.
+        target_width: pixels of the result.
+        scale: smallest and largest share of the area to cut out, in either order.
+        aspect_ratio: smallest and largest width / height of the part, in either order.
+        shift: draw two parts, and move from the first to the second over time.
+        log_uniform_ratio: draw the ratio uniformly on a log scale.
+        interpolation: see :func:`short_side_scale`.
+        num_tries: after so many parts that do not fit, the largest centred one is taken.
+        generator: where random numbers come from; None is torch's global generator.
+
+    Raises:
+        ValueError: not such a clip, or limits that are not two numbers > 0.
+    """
+    check_clip(frames, interpolation)
+    for name, limits in (("scale", scale), ("aspect_ratio", aspect_ratio)):
+        if len(limits) != 2 or not min(limits) > 0:
+            raise ValueError(expected(name, "(low, high), both > 0", limits))
+    if target_height < 1 or target_width < 1:
+        got = (target_height, target_width)
+        raise ValueError(expected("target_height, target_width", ">= 1 pixel", got))
+    num_frames, height, width = frames.shape[-3:]
+    shares, ratios = (min(scale), max(scale)), (min(aspect_ratio), max(aspect_ratio))
+
+    def box() -> tuple[int, int, int, int]:
+        return random_box(height, width, shares, ratios, log_uniform_ratio, num_tries, generator)
+
+    y, x, h, w = box()
+    if not shift:
+        part = frames[..., y : y + h, x : x + w]
+        return interpolate(part, target_height, target_width, interpolation)
+    path = torch.stack(
+        [torch.linspace(a, b, num_frames) for a, b in zip((y, x, h, w), box(), strict=True)], dim=1
+    )
+    moved = [
+        interpolate(
+            frames[..., t : t + 1, y : y + h, x : x + w], target_height, target_width, interpolation
+        )
+        for t, (y, x, h, w) in enumerate(path.long().tolist())
+    ]
+    return torch.cat(moved, dim=-3)

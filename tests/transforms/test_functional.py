@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytorchvideo.transforms import functional as TF
-from pytorchvideo.transforms._resized_crop import random_box
+from pytorchvideo.transforms.functional import random_box
 
 sides = st.integers(1, 40)
 

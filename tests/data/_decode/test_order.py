@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from pytorchvideo.data._decode._pyav import PyAVDecoder
-from pytorchvideo.data._decode._pyav.h264 import H264Order
-from pytorchvideo.data._decode._pyav.order import Mpeg4Order, order_of
+from pytorchvideo.data._decode._pyav.order import H264Order, Mpeg4Order, order_of
 from pytorchvideo.data._decode._pyav.packets import UnknownOrderError
 from pytorchvideo.data._decode._pyav.run import Run
 

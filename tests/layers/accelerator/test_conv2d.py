@@ -7,7 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from pytorchvideo.layers.accelerator._conv2d import FramesConv2d, TimeConv2d, as_conv2d
+from pytorchvideo.layers.accelerator.mobile_cpu.convolutions import (
+    FramesConv2d,
+    TimeConv2d,
+    as_conv2d,
+)
 
 
 def all_sizes() -> list[dict[str, object]]:
