@@ -53,6 +53,7 @@ def embed(
     frames: opt.Frames = None,
     crop: opt.Crop = None,
     clip_duration: opt.ClipDuration = None,
+    workers: opt.Readers = None,
 ) -> None:
     """Write what a model makes of clips of videos, with their times, to a file."""
     from flash.runs.progress import progress_bar
@@ -83,6 +84,7 @@ def embed(
                 files,
                 clips=opt.clips_of(clips),
                 views=views,
+                workers=opt.workers_of(workers, len(files), predictor.recipe, views),
                 made_by=asked,
                 on_video=lambda: bar.advance(task),
             )

@@ -29,6 +29,7 @@ def evaluate(
     views: opt.Views = 1,
     top_k: opt.TopK = 5,
     out: opt.ReportOut = None,
+    workers: opt.Readers = None,
     as_json: opt.AsJson = False,
 ) -> None:
     """Say how well a trained model does on labelled videos."""
@@ -42,6 +43,7 @@ def evaluate(
         trust=trust,
         clips=clips,
         views=views,
+        workers=workers,
         out=out,
         console=progress_screen(),
     )
@@ -64,6 +66,7 @@ def evaluate_data(
     trust: bool = False,
     clips: int = 4,
     views: int = 1,
+    workers: int | None = None,
     out: Path | None = None,
     console: "Console",
 ) -> "Evaluation":
@@ -74,6 +77,7 @@ def evaluate_data(
         run, model, weights, labels, artefact, trust: the model.
         clips: clips of each video.
         views: crops of each clip.
+        workers: processes that decode; None is one a core.
         out: folder for ``predictions.json`` and ``report.html``; None writes neither.
         console: shows the progress.
     """
@@ -94,7 +98,12 @@ def evaluate_data(
         videos = [(path, predictor.labels[info["label"]]) for path, info in files.items]
         with showing(console, "evaluate") as bar:
             results, skipped = evaluate_videos(
-                predictor, videos, clips=clips, views=views, progress=bar
+                predictor,
+                videos,
+                clips=clips,
+                views=views,
+                workers=opt.workers_of(workers, len(videos), predictor.recipe, views),
+                progress=bar,
             )
         if not results:
             raise VideoError(

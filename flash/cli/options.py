@@ -3,9 +3,12 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 _FROM = "Where the model comes from"
 _CLIPS = "Clips"
@@ -190,6 +193,14 @@ Workers = Annotated[
         panel=_TRAINING,
     ),
 ]
+Readers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=0,
+        help="Processes that decode; by default one a core, none for a single video.",
+    ),
+]
 Frames = Annotated[int | None, _option("--frames", help="Frames of a clip.", panel=_CLIPS)]
 Crop = Annotated[int | None, _option("--crop", help="Side of a clip in pixels.", panel=_CLIPS)]
 ClipDuration = Annotated[
@@ -282,6 +293,13 @@ def clips_of(text: str) -> int | str:
     (4, '10x3')
     """
     return int(text) if text.isdecimal() else text
+
+
+def workers_of(asked: int | None, videos: int, recipe: "ClipRecipe", views: int) -> int:
+    """``--workers`` for so many videos."""
+    from pytorchvideo.inference.clips import workers_for
+
+    return workers_for(videos, recipe, views) if asked is None else asked
 
 
 def classes_of(text: str | None) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from flash._errors import BAD_INPUT, UserError, user_errors
+from flash._errors import BAD_INPUT, sentence_of
 from flash.cli import options as opt
 from flash.cli.printing import answer_screen, print_answer, say
 
@@ -26,6 +26,7 @@ def predict(
     end: opt.End = None,
     zero_shot: opt.ZeroShot = None,
     timeline: opt.Timeline = False,
+    workers: opt.Readers = None,
     as_json: opt.AsJson = False,
 ) -> None:
     """Name what happens in videos."""
@@ -42,14 +43,17 @@ def predict(
         trust=trust,
     )
     answers, bad = [], []
-    for video in videos:
-        try:
-            with user_errors():
-                found = predictor.predict_clips(
-                    video, clips=opt.clips_of(clips), views=views, start_sec=start, end_sec=end
-                )
-        except UserError as error:
-            say(str(error))
+    rows_of = predictor.predict_videos(
+        videos,
+        clips=opt.clips_of(clips),
+        views=views,
+        start_sec=start,
+        end_sec=end,
+        workers=opt.workers_of(workers, len(videos), predictor.recipe, views),
+    )
+    for video, found in zip(videos, rows_of, strict=True):
+        if isinstance(found, Exception):
+            say(sentence_of(found) or str(found))
             bad.append(video)
             continue
         best = predictor.named(found, top)

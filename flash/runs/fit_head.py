@@ -10,31 +10,30 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import default_collate
 
 from flash.runs.moved import names_below
 from flash.runs.progress import progress_bar
 from pytorchvideo._files import whole_file
 from pytorchvideo._progress import Meter
-from pytorchvideo.data._decode import VideoError
-from pytorchvideo.data._reading.empty_windows import frame_on_show
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.windows import clip_windows
 from pytorchvideo.evaluation.videos import Labelled
-from pytorchvideo.transforms._pushdown import clip_reading
+from pytorchvideo.inference.clips import Clip, End, read_clips, rows_of_videos
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 _SHARD = 16  # videos whose features are kept in one file: what a kill can cost
 
 
-class VideoViews(Dataset[dict[str, Any]]):
-    """The model inputs of each video: its middle, then random views.
+class VideoViews:
+    """The views of each video that a probe learns from: its middle, then random times, crops and flips.
 
     Args:
         paths: the videos.
@@ -43,9 +42,6 @@ class VideoViews(Dataset[dict[str, Any]]):
         seed: of the random views, which depend on the seed and the position in ``paths`` alone.
         flip: the share of random views to mirror.
         names: what tells the videos apart wherever they are moved to; by default their paths.
-
-    An item is ``{"index", "clips": [(C, T, H, W)...], "reason"}``; a video that cannot be read has no clips,
-    and a reason.
     """
 
     def __init__(
@@ -61,36 +57,44 @@ class VideoViews(Dataset[dict[str, Any]]):
         self.names = list(paths if names is None else names)
         self.paths, self.recipe, self.views, self.seed = list(paths), recipe, views, seed
         self._still = recipe.transforms()
-        self._reading = clip_reading(recipe.transforms(key="video"))
         self._random = recipe.transforms(train=True, horizontal_flip_prob=flip)
+        self._drawn: tuple[int, Tensor] | None = None  # the video, and the random state after it
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        clips: list[Any] = []
-        reason = ""
-        try:
-            with EncodedVideo.from_path(self.paths[index], decode_audio=False) as video:
-                clips = list(self._clips(video, index))
-        except (VideoError, OSError) as error:
-            clips, reason = [], str(error)
-        return {"index": index, "clips": clips, "reason": reason}
+    def clips(self, some: range, workers: int = 0) -> Iterator[Clip | End]:
+        """Yields the views of some videos as clips; see :func:`read_clips`, whose numbers begin at ``some``."""
+        return read_clips(
+            self.paths[some.start : some.stop],
+            partial(self._windows, some.start),
+            self.recipe,
+            views=partial(self._view, some.start),
+            workers=workers,
+            batch_size=1,
+            every_window=True,
+        )
 
-    def _clips(self, video: EncodedVideo, index: int) -> Iterator[Any]:
+    def _windows(self, first: int, number: int, video: EncodedVideo) -> list[tuple[float, float]]:
         duration, length = float(video.duration), self.recipe.clip_duration_sec
-        generator = random.Random(f"{self.seed} {index}")
+        generator = self._generator(first + number)
+        generator.getrandbits(63)  # which seed the crops
+        starts = [generator.uniform(0, max(duration - length, 0)) for _ in range(1, self.views)]
+        return [clip_windows(duration, length, 1)[0], *((at, at + length) for at in starts)]
+
+    def _view(self, first: int, number: int, view: int, frames: Tensor) -> list[Any]:
+        index = first + number
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator.getrandbits(63))
-            for view in range(self.views):
-                start, end = clip_windows(duration, length, 1)[0]
-                if view:
-                    start = generator.uniform(0, max(duration - length, 0))
-                    end = start + length
-                frames = video.get_clip(start, end, **self._reading)["video"]
-                if frames is None:
-                    frames = frame_on_show(video, start)
-                yield (self._random if view else self._still)(frames)
+            if self._drawn is not None and self._drawn[0] == index:
+                torch.set_rng_state(self._drawn[1])
+            else:
+                torch.manual_seed(self._generator(index).getrandbits(63))
+            made = (self._random if view else self._still)(frames)
+            self._drawn = index, torch.get_rng_state()
+        return [made]
+
+    def _generator(self, index: int) -> random.Random:
+        return random.Random(f"{self.seed} {index}")
 
 
 def cached_features(
@@ -138,7 +142,6 @@ def cached_features(
     return torch.cat(features), skipped
 
 
-@torch.inference_mode()
 def _compute(
     model: Any,
     dataset: VideoViews,
@@ -150,21 +153,22 @@ def _compute(
     like = next(model.parameters())
     vectors: list[Tensor] = []
     skipped: list[list[str]] = []
-    loader = DataLoader(
-        dataset, batch_size=None, sampler=list(shard), num_workers=min(workers, len(shard))
-    )
-    for item in loader:
-        if item["clips"]:
-            meter.start_model()
-            rows = []
-            for clip in item["clips"]:  # one at a time: memory stays that of one clip
-                batch = default_collate([clip])
-                moved = batch.to(like) if isinstance(batch, Tensor) else [p.to(like) for p in batch]
-                rows.append(model.forward_features(moved).float().cpu())
-            meter.stop_model(len(rows))
-            vectors.append(torch.cat(rows))
+
+    @torch.inference_mode()
+    def features(clips: Sequence[Sequence[Any]]) -> Tensor:
+        meter.start_model()
+        batch = default_collate([clip[0] for clip in clips])
+        moved = batch.to(like) if isinstance(batch, Tensor) else [p.to(like) for p in batch]
+        rows: Tensor = model.forward_features(moved).float().cpu()
+        meter.stop_model(len(rows))
+        return rows
+
+    # one clip at a time: memory stays that of one
+    for video in rows_of_videos(dataset.clips(shard, workers), features, batch_size=1):
+        if video.error is None:
+            vectors.append(torch.stack(video.rows))
         else:
-            skipped.append([dataset.paths[item["index"]], item["reason"]])
+            skipped.append([dataset.paths[shard[video.video]], str(video.error)])
             vectors.append(torch.full((dataset.views, model.num_features), float("nan")))
         on_video()
     return {"features": torch.stack(vectors).clone(), "skipped": skipped}

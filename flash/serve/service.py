@@ -9,11 +9,10 @@ from typing import Any
 import torch
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data._reading.empty_windows import frame_on_show
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.visualize import gif_bytes, unnormalize
+from pytorchvideo.inference.clips import CropViews, clips_of_video
 from pytorchvideo.inference.predictor import ClipScores, VideoPredictor
-from pytorchvideo.transforms._pushdown import clip_reading
 
 
 @dataclass(frozen=True)
@@ -112,12 +111,12 @@ class Service:
     def _seen(self, path: str | os.PathLike[str], clip: ClipScores) -> bytes:
         """The model's input for a clip, with its own colours again, at about its own speed."""
         recipe = self.predictor.recipe
-        with EncodedVideo.from_path(os.fspath(path), decode_audio=False) as video:
-            reading = clip_reading(recipe.transforms(key="video"))
-            frames = video.get_clip(clip.start_sec, clip.end_sec, **reading)["video"]
-            if frames is None:
-                frames = frame_on_show(video, clip.start_sec)
-        inputs = recipe.transforms()(frames)
+        with EncodedVideo.from_path(
+            os.fspath(path), decode_audio=False, dtype=torch.uint8
+        ) as video:
+            window = (clip.start_sec, clip.end_sec)
+            (seen,) = clips_of_video(video, [window], recipe, CropViews(recipe))
+        (inputs,) = seen.views
         # of several pathways, the one with the most frames
         x = inputs if isinstance(inputs, torch.Tensor) else max(inputs, key=lambda p: p.shape[1])
         speed = x.shape[1] / (clip.end_sec - clip.start_sec)

@@ -3,11 +3,16 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TypeAlias, overload
 
 from pytorchvideo._checks import expected
+from pytorchvideo.data._decode import check_window
+from pytorchvideo.data.encoded_video import EncodedVideo
+
+#: The windows of a video, from its number among others and the open file.
+WindowRule: TypeAlias = Callable[[int, EncodedVideo], Sequence[tuple[float, float]]]
 
 
 def clip_windows(duration: float, clip_duration: float, clips: int) -> list[tuple[float, float]]:
@@ -40,6 +45,48 @@ def uniform_windows(duration: float, clip_duration: float) -> list[tuple[float, 
     latest = duration - clip_duration
     starts = [min(i * clip_duration, latest) for i in range(count)]
     return [(start, start + clip_duration) for start in starts]
+
+
+@dataclass(frozen=True)
+class ClipWindows:
+    """A :data:`WindowRule`: clips spread evenly over each video, or clip after clip.
+
+    Args:
+        clip_sec: length of a clip.
+        clips: how many, see :func:`clip_windows`; None covers all, see :func:`uniform_windows`.
+        start_sec: look at the video from here on.
+        end_sec: look at it up to here; None is its end.
+    """
+
+    clip_sec: float
+    clips: int | None = None
+    start_sec: float = 0.0
+    end_sec: float | None = None
+
+    def __call__(self, number: int, video: EncodedVideo) -> list[tuple[float, float]]:
+        """Returns the windows of a video.
+
+        Raises:
+            ValueError: what is to be looked at lies beyond its end.
+        """
+        first, length = part_of(video, self.start_sec, self.end_sec)
+        if self.clips is None:
+            found = uniform_windows(length, self.clip_sec)
+        else:
+            found = clip_windows(length, self.clip_sec, self.clips)
+        return [(first + start, first + end) for start, end in found]
+
+
+def part_of(video: EncodedVideo, start_sec: float, end_sec: float | None) -> tuple[float, float]:
+    """Returns where a part of a video begins and how long it is, in seconds; an end of None is that of the video.
+
+    Raises:
+        ValueError: it lies beyond the end, or ends before it begins.
+    """
+    duration = float(video.duration)
+    last = max(duration, start_sec) if end_sec is None else end_sec
+    check_window(start_sec, last, video.name, video.duration)
+    return start_sec, min(last, duration) - start_sec
 
 
 @dataclass(frozen=True)

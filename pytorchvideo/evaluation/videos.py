@@ -8,9 +8,8 @@ from typing import Any
 
 from pytorchvideo._files import write_json
 from pytorchvideo._progress import Meter, Progress, Step, silent
-from pytorchvideo.data._decode import VideoError
 from pytorchvideo.evaluation.scores import ClipResult, accuracy, class_scores
-from pytorchvideo.inference.predictor import VideoPredictor
+from pytorchvideo.inference.predictor import VideoPredictor, mean_scores
 
 #: A video and its class name; a video and why it cannot be read.
 Labelled = tuple[str, str]
@@ -23,6 +22,7 @@ def evaluate_videos(
     *,
     clips: int = 4,
     views: int = 1,
+    workers: int = 0,
     progress: Progress = silent,
 ) -> tuple[list[ClipResult], list[Skipped]]:
     """Predicts labelled videos.
@@ -32,6 +32,7 @@ def evaluate_videos(
         videos: ``(path, class name)``; the names are among the predictor's labels.
         clips: clips of each video, spread evenly.
         views: 1 or 3 crops of each clip.
+        workers: processes that read; see :meth:`VideoPredictor.predict_videos`.
         progress: is called after each video.
 
     Returns:
@@ -43,16 +44,14 @@ def evaluate_videos(
     meter = Meter()
     progress(Step(0, len(videos)))
     with meter.watching(predictor.model):
-        for done, (path, label) in enumerate(videos, 1):
-            try:
-                named = predictor.predict(path, clips=clips, views=views, top_k=len(labels))
-            except (VideoError, OSError) as error:
-                skipped.append((path, str(error)))
+        paths = [path for path, _ in videos]
+        found = predictor.predict_videos(paths, clips=clips, views=views, workers=workers)
+        for done, ((path, label), rows) in enumerate(zip(videos, found, strict=True), 1):
+            if isinstance(rows, Exception):
+                skipped.append((path, str(rows)))
             else:
-                scores = dict(named)
-                results.append(
-                    ClipResult(path, label, tuple(scores[name] for name in labels), labels)
-                )
+                scores = tuple(mean_scores(rows).tolist())
+                results.append(ClipResult(path, label, scores, labels))
             progress(Step(done, len(videos), meter=meter))
     return results, skipped
 

@@ -22,7 +22,7 @@ from pytorchvideo._checks import expected
 from pytorchvideo._files import whole_file
 from pytorchvideo._text import parse_json
 from pytorchvideo.data._decode import VideoError
-from pytorchvideo.inference.predictor import VideoPredictor
+from pytorchvideo.inference.predictor import ClipFeatures, VideoPredictor
 
 _FORMAT = "pytorchvideo.embeddings"
 _ENDINGS = (".parquet", ".safetensors")
@@ -146,6 +146,7 @@ def embed(
     *,
     clips: int | str = 4,
     views: int = 1,
+    workers: int = 0,
     made_by: dict[str, Any] | None = None,
     on_video: Callable[[], None] = lambda: None,
 ) -> tuple[Embeddings, list[tuple[str, str]]]:
@@ -156,6 +157,7 @@ def embed(
         videos: files.
         clips: see :meth:`VideoPredictor.predict`.
         views: the same.
+        workers: processes that read; see :meth:`VideoPredictor.predict_videos`.
         made_by: what is said of the model beside its recipe.
         on_video: called after each.
 
@@ -167,12 +169,13 @@ def embed(
         TypeError: the model has no features.
     """
     names: list[str] = []
-    found, skipped = [], []
-    for path in videos:
-        try:
-            rows = predictor.embed_clips(path, clips=clips, views=views)
-        except (VideoError, OSError) as error:
-            skipped.append((path, str(error)))
+    found: list[ClipFeatures] = []
+    skipped: list[tuple[str, str]] = []
+    paths = list(videos)
+    answers = predictor.embed_videos(paths, clips=clips, views=views, workers=workers)
+    for path, rows in zip(paths, answers, strict=True):
+        if isinstance(rows, Exception):
+            skipped.append((path, str(rows)))
         else:
             found += rows
             names += [path] * len(rows)

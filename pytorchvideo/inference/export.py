@@ -30,8 +30,9 @@ from pytorchvideo.accelerator.deployment.runtimes import (
     Precision,
     needs_calibration,
 )
-from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.preparing.check import videos_of
+from pytorchvideo.data.windows import ClipWindows
+from pytorchvideo.inference.clips import Clip, read_clips
 from pytorchvideo.inference.predictor import VideoPredictor
 
 #: Share of the largest logit by which a float32 artefact may differ from its model.
@@ -191,16 +192,16 @@ def _read(
     """The model's inputs for the middle clip of up to ``most`` videos, spread over all of them."""
     videos = list(videos_of(data)) if isinstance(data, str) else list(data)
     step = max(1, len(videos) / most)
+    some = [videos[int(index * step)] for index in range(min(most, len(videos)))]
+    middle = ClipWindows(predictor.recipe.clip_duration_sec, clips=1)
     found: list[Inputs] = []
-    for index in range(min(most, len(videos))):
-        video = videos[int(index * step)]
-        try:
-            _times, (inputs,) = next(predictor.clip_inputs(video, clips=1))
-        except (VideoError, OSError) as error:
-            skipped.append((video, str(error)))
-        else:
+    for item in read_clips(some, middle, predictor.recipe):
+        if isinstance(item, Clip):
+            (inputs,) = item.views
             pathways = inputs if isinstance(inputs, list) else [inputs]
             found.append(tuple(x[None] for x in pathways))
+        elif item.error is not None:
+            skipped.append((some[item.video], str(item.error)))
     if not found:
         raise ValueError(f"No video of {data if isinstance(data, str) else 'the run'} can be read.")
     return found

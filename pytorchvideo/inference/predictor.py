@@ -6,25 +6,20 @@
 Where a clip may have several labels, a sigmoid takes the place of the softmax.
 """
 
-import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
-from torchvision.transforms import CenterCrop, Compose
+from torchvision.transforms import Compose
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data._decode import check_window
-from pytorchvideo.data._reading.empty_windows import frame_on_show
-from pytorchvideo.data.encoded_video import EncodedVideo
-from pytorchvideo.data.windows import clip_windows, clips_and_views, uniform_windows
+from pytorchvideo.data.windows import ClipWindows, clips_and_views
+from pytorchvideo.inference.clips import CropViews, VideoRows, read_clips, rows_of_videos
 from pytorchvideo.models.pretrained import PretrainedModel
-from pytorchvideo.transforms._pushdown import clip_reading
-from pytorchvideo.transforms._sample import UniformCrop
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 
@@ -56,6 +51,9 @@ class ClipFeatures:
     start_sec: float
     end_sec: float
     features: Tensor
+
+
+_Row = TypeVar("_Row", ClipScores, ClipFeatures)
 
 
 class VideoPredictor:
@@ -182,9 +180,9 @@ class VideoPredictor:
         end_sec: float | None = None,
     ) -> list[ClipScores]:
         """Returns the scores of every clip in the order of time; arguments and errors of :meth:`predict`."""
-        span = (start_sec, end_sec)
-        rows = self._rows(self._scores, path, clips, views, span)
-        return [ClipScores(*window, row) for window, row in rows]
+        options: dict[str, Any] = {"clips": clips, "views": views}
+        options |= {"start_sec": start_sec, "end_sec": end_sec}
+        return _of_one(self.predict_videos([path], **options))
 
     def embed_clips(
         self,
@@ -200,26 +198,83 @@ class VideoPredictor:
         Raises:
             TypeError: the model has no ``forward_features``.
         """
+        options: dict[str, Any] = {"clips": clips, "views": views}
+        options |= {"start_sec": start_sec, "end_sec": end_sec}
+        return _of_one(self.embed_videos([path], **options))
+
+    def predict_videos(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        *,
+        clips: int | str = 4,
+        views: int = 1,
+        start_sec: float = 0.0,
+        end_sec: float | None = None,
+        workers: int = 0,
+    ) -> Iterator[list[ClipScores] | Exception]:
+        """Yields for each video, in their order, what :meth:`predict_clips` gives, or the error that it raises.
+
+        Clips of several videos go through the model together.
+
+        Args:
+            paths: video files.
+            clips: see :meth:`predict`, like what follows.
+            views: the same.
+            start_sec: the same.
+            end_sec: the same.
+            workers: processes that read, see :func:`~pytorchvideo.inference.clips.workers_for`; 0 reads in this one.
+
+        Raises:
+            ValueError: ``clips`` or ``views`` is out of range.
+        """
+        span = (start_sec, end_sec)
+        for video in self._videos(self.score_inputs, paths, clips, views, span, workers):
+            rows = zip(video.windows, video.rows, strict=True)
+            yield video.error or [ClipScores(*window, row) for window, row in rows]
+
+    def embed_videos(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        *,
+        clips: int | str = 4,
+        views: int = 1,
+        start_sec: float = 0.0,
+        end_sec: float | None = None,
+        workers: int = 0,
+    ) -> Iterator[list[ClipFeatures] | Exception]:
+        """Yields for each video what :meth:`embed_clips` gives; arguments and errors of :meth:`predict_videos`.
+
+        Raises:
+            TypeError: the model has no ``forward_features``.
+        """
         if not hasattr(self.model, "forward_features"):
             kind = type(self.model).__name__
             raise TypeError(expected("model", "one with `forward_features`, as in the zoo", kind))
-        rows = self._rows(self._features, path, clips, views, (start_sec, end_sec))
-        return [ClipFeatures(*window, row) for window, row in rows]
+        span = (start_sec, end_sec)
+        for video in self._videos(self._embed_inputs, paths, clips, views, span, workers):
+            rows = zip(video.windows, video.rows, strict=True)
+            yield video.error or [ClipFeatures(*window, row) for window, row in rows]
 
-    def _rows(
+    def _videos(
         self,
-        function: Callable[[list[Any]], Tensor],
-        path: str | os.PathLike[str],
+        score: Callable[[Sequence[Sequence[Any]]], Tensor],
+        paths: Sequence[str | os.PathLike[str]],
         clips: int | str,
         views: int,
         span: tuple[float, float | None],
-    ) -> Iterator[tuple[tuple[float, float], Tensor]]:
-        """Each clip's times and the mean over its views of the row that ``function`` makes of each."""
+        workers: int,
+    ) -> Iterator[VideoRows]:
         count, views = clips_and_views(clips, views)
-        found = self.clip_inputs(path, clips=count, views=views, span=span)
-        while some := list(itertools.islice(found, self.batch_size)):
-            windows, inputs = zip(*some, strict=True)
-            yield from zip(windows, self._means(function, inputs), strict=True)
+        windows = ClipWindows(self.recipe.clip_duration_sec, count, *span)
+        found = read_clips(
+            paths,
+            windows,
+            self.recipe,
+            views=views,
+            workers=workers,
+            batch_size=self.batch_size,
+        )
+        return rows_of_videos(found, score, self.batch_size)
 
     def score_inputs(self, clips: Sequence[Sequence[Any]]) -> Tensor:
         """Returns the probabilities (N, num_labels) of clips, the mean over the views of each.
@@ -228,6 +283,10 @@ class VideoPredictor:
             clips: the inputs of each clip's views, which are equally many: what :meth:`view_transforms` make of it.
         """
         return self._means(self._scores, clips)
+
+    def _embed_inputs(self, clips: Sequence[Sequence[Any]]) -> Tensor:
+        """The features (N, F) of clips."""
+        return self._means(self._features, clips)
 
     def _means(
         self, function: Callable[[list[Any]], Tensor], clips: Sequence[Sequence[Any]]
@@ -238,67 +297,13 @@ class VideoPredictor:
         # (clips * views, N) -> (clips, N)
         return torch.cat(rows).unflatten(0, (len(clips), -1)).mean(dim=1)
 
-    def clip_inputs(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        clips: int | None = 4,
-        views: int = 1,
-        span: tuple[float, float | None] = (0.0, None),
-    ) -> Iterator[tuple[tuple[float, float], list[Any]]]:
-        """Yields each clip's times and the model inputs of its views, from one open file.
-
-        Clips in which no frame begins are left out; where that is all of them, the middle one is the frame on show.
-
-        Args:
-            path: a video file.
-            clips: number of clips, spread evenly; None covers all of the video.
-            views: crops of each clip, 1 or 3.
-            span: seconds of the video that are looked at; None is its end.
-
-        Raises:
-            FileNotFoundError, IsADirectoryError, VideoError, ValueError: see :meth:`predict`.
-        """
-        transforms = self.view_transforms(views)
-        # the recipe keeps few frames of a clip, and these small
-        reading = clip_reading(self.recipe.transforms(key="video"))
-        found = False
-        with EncodedVideo.from_path(os.fspath(path), decode_audio=False) as video:
-            duration = float(video.duration)
-            first, last = span[0], max(duration, span[0]) if span[1] is None else span[1]
-            check_window(first, last, video.name, video.duration)
-            length, clip_length = min(last, duration) - first, self.recipe.clip_duration_sec
-            windows = (
-                uniform_windows(length, clip_length)
-                if clips is None
-                else clip_windows(length, clip_length, clips)
-            )
-            for offset, end in windows:
-                start, end = first + offset, first + end
-                frames = video.get_clip(start, end, **reading)["video"]
-                if frames is not None:
-                    found = True
-                    yield (start, end), [transform(frames) for transform in transforms]
-            if not found:  # a time lapse, or a pause
-                start, end = (first + time for time in windows[len(windows) // 2])
-                still = frame_on_show(video, start)
-                yield (start, end), [transform(still) for transform in transforms]
-
     def view_transforms(self, views: int = 1) -> list[Compose]:
         """Returns the transforms of a clip (3, T, H, W) in 0..255 into the inputs of its views, 1 or 3.
 
         Raises:
             ValueError: several views, and a recipe that leaves pictures whole.
         """
-        steps = self.recipe.transforms().transforms
-        if views == 1:
-            return [Compose(steps)]
-        if self.recipe.crop_size is None:
-            raise ValueError(expected("views", "1 for pictures that are left whole", views))
-        crops = [UniformCrop(self.recipe.crop_size, position) for position in range(views)]
-        return [
-            Compose([crop if isinstance(s, CenterCrop) else s for s in steps]) for crop in crops
-        ]
+        return CropViews(self.recipe, views).transforms()
 
     @torch.inference_mode()
     def _scores(self, clips: list[Any]) -> Tensor:
@@ -323,6 +328,13 @@ class VideoPredictor:
         # several tensors are the pathways of one batch
         several = not isinstance(batch, Tensor)
         return [path.to(like) for path in batch] if several else batch.to(like)
+
+
+def _of_one(found: Iterator[list[_Row] | Exception]) -> list[_Row]:
+    (rows,) = found
+    if isinstance(rows, Exception):
+        raise rows
+    return rows
 
 
 def mean_scores(clips: Sequence[ClipScores]) -> Tensor:

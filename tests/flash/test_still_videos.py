@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from flash.runs.fit_head import VideoViews
 from flash.serve.service import Service
+from pytorchvideo.inference.clips import Clip, End
 from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.inference.timeline.make import make_timeline
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
@@ -77,6 +78,6 @@ def test_a_prediction_where_no_clip_has_a_frame_takes_the_one_on_show(
 
 
 def test_every_view_of_a_probe_has_a_frame(video: Path) -> None:
-    item = VideoViews([str(video)], RECIPE, views=8, seed=0)[0]
-    assert item["reason"] == ""
-    assert [clip.shape for clip in item["clips"]] == [(3, 4, 16, 16)] * 8
+    *clips, end = VideoViews([str(video)], RECIPE, views=8, seed=0).clips(range(1))
+    assert end == End(0)
+    assert [clip.views[0].shape for clip in clips if isinstance(clip, Clip)] == [(3, 4, 16, 16)] * 8

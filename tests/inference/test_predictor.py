@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.windows import clip_windows
 from pytorchvideo.inference.predictor import (
     ClipScores,
     VideoPredictor,
-    clip_windows,
 )
 from pytorchvideo.models._registry import create_model
 from pytorchvideo.models.pretrained import PretrainedModel
@@ -306,7 +306,7 @@ def use(path, name):
     seen = [clip.scores for clip in predictor.predict_clips(path, clips=1)]
     Service(predictor).answer(path)
     make_timeline(predictor, path, f"{out}/{name}", every_sec=1.0)
-    VideoViews([path], recipe, views=2, seed=0)[0]
+    list(VideoViews([path], recipe, views=2, seed=0).clips(range(1)))
     dataset = LabeledVideoDataset(
         [(path, {})], make_clip_sampler("uniform", 3), SequentialSampler, recipe.transforms(key="video")
     )

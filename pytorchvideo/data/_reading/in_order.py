@@ -5,6 +5,7 @@
 the frames that later clips want are kept on the way: not more of them than lie in one clip.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from pytorchvideo.data._decode import (
     select_frames,
 )
 from pytorchvideo.data._decode._memory import clip_memory
+from pytorchvideo.data._reading.empty_windows import EmptyWindowError
 from pytorchvideo.data.encoded_video import EncodedVideo
 
 _MOST_BYTES = 1 << 29  # of frames that are kept
@@ -37,14 +39,14 @@ def clips_in_order(
 
     Args:
         video: an open video, whose frames take least memory with ``dtype=torch.uint8``.
-        windows: start and end of each clip in seconds; neither ever goes back.
+        windows: start and end of each clip in seconds. Frames are kept where neither ever goes back.
         frame_filter: indices of a clip's frames in, indices to load out; None loads all.
         frame_transform: what is kept of a frame, which it may get as bytes; see :meth:`EncodedVideo.get_clip`.
         first: the number of the window to begin with.
 
     Yields:
         For each window what ``video.get_clip`` gives for it, as float32 (3, T, H, W); or the
-        VideoError which says that it cannot be read.
+        VideoError which says that it cannot be read, an EmptyWindowError if no frame begins in it.
     """
     kept = _Kept.of(video, windows, frame_filter, frame_transform)
     for number in range(first, len(windows)):
@@ -64,8 +66,18 @@ def _clip(
     except VideoError as error:
         return error
     if frames is None:
-        return VideoError(f"{video.name} has no frame in [{window[0]:.3f}, {window[1]:.3f}) s.")
-    return frames.float()
+        where = f"[{window[0]:.3f}, {window[1]:.3f}) s"
+        return EmptyWindowError(f"{video.name} has no frame in {where}.")
+    if frames.dtype == torch.float32:
+        return frames
+    return clip_memory.empty(tuple(frames.shape), torch.float32).copy_(frames)
+
+
+def _is_sorted(windows: Sequence[tuple[float, float]]) -> bool:
+    """Whether no time goes back; sequences that are no lists are worked out, and long."""
+    if not isinstance(windows, list):
+        return True
+    return all(a <= c and b <= d for (a, b), (c, d) in itertools.pairwise(windows))
 
 
 class _Kept:
@@ -102,7 +114,7 @@ class _Kept:
         frame_transform: FrameTransform | None = None,
     ) -> "_Kept | None":
         """None where nothing is gained, where it would take much memory, or where the video has no index."""
-        if len(windows) < 3 or windows[1][0] >= windows[0][1]:
+        if len(windows) < 3 or windows[1][0] >= windows[0][1] or not _is_sorted(windows):
             return None
         try:
             index = video.frame_index

@@ -28,16 +28,14 @@ import torch
 from pytorchvideo._checks import expected
 from pytorchvideo._locks import alone_in
 from pytorchvideo._progress import Meter, Progress, Step, silent
-from pytorchvideo.data._decode import VideoError, check_window
-from pytorchvideo.data._reading.empty_windows import frame_on_show, with_frames
-from pytorchvideo.data._reading.in_order import clips_in_order
+from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
-from pytorchvideo.data.windows import SlidingWindows
+from pytorchvideo.data.windows import SlidingWindows, part_of
+from pytorchvideo.inference.clips import Clip, CropViews, clips_of_video
 from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.inference.timeline.clips import ClipFile, TimelineClip, kept_classes
 from pytorchvideo.inference.timeline.files import write_files
 from pytorchvideo.inference.timeline.timeline import PROGRESS, Timeline, clock
-from pytorchvideo.transforms._pushdown import clip_reading
 
 _VERSION = 1
 
@@ -91,17 +89,13 @@ def make_timeline(
     path, folder, clip_sec = os.fspath(video), Path(out), predictor.recipe.clip_duration_sec
     every = clip_sec if every_sec is None else every_sec
     # frames of overlapping clips are kept, in a quarter of the memory
-    dtype = torch.uint8 if every < clip_sec else torch.float32
-    with EncodedVideo.from_path(path, decode_audio=False, dtype=dtype) as opened:
-        duration = float(opened.duration)
-        last = max(duration, start_sec) if end_sec is None else end_sec
-        check_window(start_sec, last, opened.name, opened.duration)
-        windows = SlidingWindows(start_sec, min(last, duration) - start_sec, clip_sec, every)
+    with EncodedVideo.from_path(path, decode_audio=False, dtype=torch.uint8) as opened:
+        windows = SlidingWindows(*part_of(opened, start_sec, end_sec), clip_sec, every)
         settings = {
             "version": _VERSION,
             "video": path,
             "bytes": _size(path),
-            "duration_sec": round(duration, 6),
+            "duration_sec": round(float(opened.duration), 6),
             "model": _fingerprint(predictor),
             "clip_sec": round(clip_sec, 6),
             "every_sec": every,
@@ -115,8 +109,15 @@ def make_timeline(
             file = ClipFile(folder / PROGRESS, predictor.batch_size)
             done = _begin(file, settings, len(windows), resume)
             timeline = Timeline(folder, settings, tuple(predictor.labels), windows, min_score)
-            inputs = _inputs(predictor, opened, windows, views, done)
-            _compute(timeline, predictor, inputs, file, done, progress)
+            found = clips_of_video(
+                opened,
+                windows,
+                predictor.recipe,
+                CropViews(predictor.recipe, views),
+                every_window=True,
+                first=done,
+            )
+            _compute(timeline, predictor, found, file, done, progress)
             if not any(clip.best for clip in timeline.clips()):
                 why = next(timeline.gaps()).reason
                 raise VideoError(
@@ -166,41 +167,10 @@ def _begin(file: ClipFile, settings: dict[str, Any], total: int, resume: bool) -
     return file.go_on(total)
 
 
-_Inputs = tuple[tuple[float, float], list[Any] | VideoError]
-
-
-def _inputs(
-    predictor: VideoPredictor, video: EncodedVideo, windows: SlidingWindows, views: int, first: int
-) -> Iterator[_Inputs]:
-    """The times of each clip and the model inputs of its views, or why there are none."""
-    transforms = predictor.view_transforms(views)
-    reading = clip_reading(predictor.recipe.transforms(key="video"))
-    clips = clips_in_order(video, windows, first=first, **reading)
-    for number, clip in enumerate(clips, first):
-        if isinstance(clip, VideoError):
-            still = _still(video, windows[number])
-            clip = clip if still is None else still
-        # at once: the frames of several clips would take far more memory
-        yield (
-            windows[number],
-            clip if isinstance(clip, VideoError) else [step(clip) for step in transforms],
-        )
-
-
-def _still(video: EncodedVideo, window: tuple[float, float]) -> torch.Tensor | None:
-    """The frame on show in a window in which none begins; None in one that is damaged."""
-    if with_frames(video, [window]):
-        return None
-    try:
-        return frame_on_show(video, window[0])
-    except VideoError:
-        return None
-
-
 def _compute(
     timeline: Timeline,
     predictor: VideoPredictor,
-    inputs: Iterator[_Inputs],
+    found: Iterator[Clip],
     file: ClipFile,
     done: int,
     progress: Progress,
@@ -209,7 +179,7 @@ def _compute(
     labels, windows, meter = timeline.labels, timeline.windows, Meter()
     kept = kept_classes(len(labels), timeline.settings["top_k"])
     progress(Step(done, len(windows), meter=meter))
-    while group := list(itertools.islice(inputs, file.group)):
+    while group := list(itertools.islice(found, file.group)):
         meter.start_model()
         clips = _scored(predictor, group, kept)
         meter.stop_model(len(clips))
@@ -220,12 +190,12 @@ def _compute(
         progress(Step(done + meter.clips, len(windows), note, meter))
 
 
-def _scored(predictor: VideoPredictor, group: Sequence[_Inputs], kept: int) -> list[TimelineClip]:
-    readable = [inputs for _, inputs in group if isinstance(inputs, list)]
+def _scored(predictor: VideoPredictor, group: Sequence[Clip], kept: int) -> list[TimelineClip]:
+    readable = [clip.views for clip in group if clip.error is None]
     scores = iter(predictor.score_inputs(readable) if readable else ())
     return [
-        TimelineClip.of_scores(window, next(scores), kept)
-        if isinstance(inputs, list)
-        else TimelineClip.unread(window, str(inputs))
-        for window, inputs in group
+        TimelineClip.of_scores(clip.window, next(scores), kept)
+        if clip.error is None
+        else TimelineClip.unread(clip.window, str(clip.error))
+        for clip in group
     ]

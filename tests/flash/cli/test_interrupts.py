@@ -146,6 +146,11 @@ MOMENTS: dict[str, tuple[str, Callable[[subprocess.Popen[str], Path], bool], str
         lambda process, new: (new / "config.json").exists() and children(process) == 1,
         "`pytorchvideo train --resume --out {new}` goes on with what is in {new}.",
     ),
+    "workers that read": (
+        "evaluate",
+        lambda process, new: children(process) >= 2,
+        NOTHING.partition(": ")[2],
+    ),
     "clips": (
         "timeline",
         lambda process, new: (new / "progress.jsonl").exists(),

@@ -26,6 +26,7 @@ from flash.runs.fit import warmup_cosine
 from flash.runs.fit_head import VideoViews, cached_features, fit_linear
 from flash.runs.folder import RunFolder, resumed
 from pytorchvideo._locks import alone_in
+from pytorchvideo.inference.clips import Clip, End
 from pytorchvideo.inference.loading import load_predictor
 from pytorchvideo.models._registry import create_model
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
@@ -329,7 +330,7 @@ def test_features_are_kept_and_equal_the_models(folder: Path, tmp_path: Path) ->
     assert features.shape == (4, 2, 2048)
     assert features[3].isnan().all()
     assert [path for path, _ in skipped] == [paths[3]]
-    clip = dataset[0]["clips"][0]
+    clip = views_of(dataset, 0)[0]
     with torch.inference_mode():
         assert torch.allclose(
             features[0, 0], model.eval().forward_features(clip[None])[0], atol=1e-5
@@ -347,15 +348,27 @@ def test_features_are_kept_and_equal_the_models(folder: Path, tmp_path: Path) ->
     assert len(list((tmp_path / "f").iterdir())) == 2
 
 
+def views_of(dataset: VideoViews, index: int) -> list[torch.Tensor]:
+    """The views of one video."""
+    clips = dataset.clips(range(index, index + 1))
+    return [clip.views[0] for clip in clips if isinstance(clip, Clip)]
+
+
 def test_random_views_depend_on_seed_and_place_alone(folder: Path) -> None:
     recipe = ClipRecipe(
         num_frames=4, sampling_rate=1, frames_per_second=8, side_size=32, crop_size=32
     )
     paths = [str(path) for path in sorted(folder.rglob("*.mp4"))[:2]]
-    first = VideoViews(paths, recipe, views=3, seed=0)[1]["clips"]
+    both = VideoViews(paths, recipe, views=3, seed=0)
+    first = views_of(both, 1)
     torch.rand(7)
-    second = VideoViews(paths, recipe, views=3, seed=0)[1]["clips"]
-    other = VideoViews(paths, recipe, views=3, seed=1)[1]["clips"]
+    second = views_of(VideoViews(paths, recipe, views=3, seed=0), 1)
+    other = views_of(VideoViews(paths, recipe, views=3, seed=1), 1)
+    items = [item for item in both.clips(range(2), workers=2) if item.video == 1]
+    assert items.pop() == End(1)
+    for item, wanted in zip(items, first, strict=True):
+        assert isinstance(item, Clip)
+        assert torch.equal(item.views[0], wanted)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert torch.equal(first[0], other[0])
     assert not torch.equal(first[1], other[1])
