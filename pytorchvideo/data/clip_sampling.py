@@ -12,13 +12,14 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, get_args
 
 import torch
 
-from pytorchvideo._checks import expected, near_names
+from pytorchvideo._checks import check_choice, expected, near_names
 from pytorchvideo.data._decode import as_time
 from pytorchvideo.data._reading.randomness import current_worker
+from pytorchvideo.data.windows import Single, even_start
 
 Seconds: TypeAlias = int | float | Fraction
 
@@ -399,17 +400,25 @@ class ConstantClipsPerVideoSampler(ClipSampler):
         clip_duration: length of a clip in seconds.
         clips_per_video: number of clips.
         augs_per_clip: number of views of each clip; all views of one come before the next clip.
+        single: where the clip lies if there is but one, ``"start"`` or ``"middle"``.
 
     Raises:
-        ValueError: an argument is not positive.
+        ValueError: an argument is not positive, or no such place.
     """
 
     def __init__(
-        self, clip_duration: Seconds, clips_per_video: int, augs_per_clip: int = 1
+        self,
+        clip_duration: Seconds,
+        clips_per_video: int,
+        augs_per_clip: int = 1,
+        *,
+        single: Single = "start",
     ) -> None:
         super().__init__(clip_duration)
+        check_choice("single", single, get_args(Single))
         self._clips_per_video = _count("clips_per_video", clips_per_video)
         self._augs_per_clip = _count("augs_per_clip", augs_per_clip)
+        self._single: Single = single
 
     def __call__(
         self,
@@ -419,8 +428,9 @@ class ConstantClipsPerVideoSampler(ClipSampler):
     ) -> ClipInfo:
         """Returns the next view of the current clip, or the first of the next clip."""
         duration = max(exact_seconds(video_duration), self._clip_duration)
-        stride = (duration - self._clip_duration) / max(self._clips_per_video - 1, 1)
-        start = stride * self._current_clip_index
+        latest = duration - self._clip_duration
+        stride = latest / max(self._clips_per_video - 1, 1)
+        start = even_start(latest, self._clips_per_video, self._current_clip_index, self._single)
         window = next(windows(duration, self._clip_duration, stride, start=start))
         clip_index, aug_index = self._current_clip_index, self._current_aug_index
         last_view = aug_index == self._augs_per_clip - 1

@@ -1,18 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Windows of the clips of a prediction."""
+"""Windows of the clips of a video: one rule for samplers, datasets and predictions.
+
+Several clips that are spread evenly begin at equal distances, the first at the start of the video, the last so that it
+ends with it. A single one is the middle: that is what a prediction, an evaluation and ``ClipRecipe.views("1x1")`` look
+at. ``ConstantClipsPerVideoSampler`` has it at the start unless it is told otherwise, as PyTorchVideo's has.
+"""
 
 import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, overload
+from fractions import Fraction
+from typing import Literal, TypeAlias, TypeVar, overload
 
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import check_window
 from pytorchvideo.data.encoded_video import EncodedVideo
 
+#: Where a single clip of a video lies.
+Single: TypeAlias = Literal["start", "middle"]
 #: The windows of a video, from its number among others and the open file.
 WindowRule: TypeAlias = Callable[[int, EncodedVideo], Sequence[tuple[float, float]]]
+
+
+_Time = TypeVar("_Time", float, Fraction)
+
+
+def even_start(latest: _Time, clips: int, number: int, single: Single = "middle") -> _Time:
+    """Returns where one of several clips that are spread evenly over a video begins.
+
+    Args:
+        latest: where the last one begins.
+        clips: how many.
+        number: which, from 0.
+        single: where one clip alone lies.
+
+    >>> [even_start(8.0, 3, number) for number in range(3)], even_start(8.0, 1, 0)
+    ([0.0, 4.0, 8.0], 4.0)
+    """
+    if clips > 1:
+        return latest * number / (clips - 1)
+    return latest / 2 if single == "middle" else latest * 0
 
 
 def clip_windows(duration: float, clip_duration: float, clips: int) -> list[tuple[float, float]]:
@@ -28,7 +56,7 @@ def clip_windows(duration: float, clip_duration: float, clips: int) -> list[tupl
     latest = duration - clip_duration
     if latest <= 0:
         return [(0.0, duration)]
-    starts = [latest / 2] if clips == 1 else [latest * i / (clips - 1) for i in range(clips)]
+    starts = [even_start(latest, clips, number) for number in range(clips)]
     return [(start, start + clip_duration) for start in starts]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one way from videos to the rows that a model makes of their clips.
+"""Clips of many videos in batches, read in worker processes: what predictions, embeddings and timelines share.
 
 ::
 

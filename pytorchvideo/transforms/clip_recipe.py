@@ -109,7 +109,8 @@ class ClipRecipe:
     def views(self, protocol: str, key: str = "video") -> Views:
         """Returns how to test with several clips of a video and several crops of each.
 
-        Each clip is decoded once; its crops lie side by side along the longer side of the pictures.
+        Clips are spread evenly, a single one is the middle, as of a :class:`VideoPredictor`. Each is decoded once; its
+        crops lie side by side along the longer side of the pictures.
 
         Args:
             protocol: ``"10x3"`` for 10 clips with 3 crops each; the number of crops is 1 or 3.
@@ -129,11 +130,13 @@ class ClipRecipe:
             advice = 'A protocol is clips x crops, as "10x3" or "5x1".'
             raise ValueError(expected("protocol", "clips x 1 or 3 crops", protocol, advice))
         clips, crops = int(found[1]), int(found[2])
-        sampler = {
+        sampler: dict[str, Any] = {
             "clip_duration": self.clip_duration_sec,
             "clips_per_video": clips,
             "augs_per_clip": crops,
         }
+        if clips == 1:
+            sampler["single"] = "middle"
         if crops == 1:
             return Views(sampler, self.transforms(key=key))
         if self.crop_size is None:
