@@ -37,7 +37,7 @@ def main() -> None:
     if args.embeddings is not None and args.embeddings.exists():
         known = Embeddings.load(args.embeddings)
     else:
-        predictor = load_predictor(model=MODEL, weights=args.weights)
+        predictor = load_predictor(MODEL, weights=args.weights)
         predictor.recipe = sized(predictor.recipe, frames=FRAMES)
         known, _ = embed(predictor, videos_of(args.videos), clips=1)
         if args.embeddings is not None:

@@ -41,13 +41,11 @@ _KindName = Annotated[Kind, typer.Option("--kind", help="What is trained on the 
 _Splits = Annotated[int, typer.Option("--splits", min=1, help="How often.")]
 
 
+@opt.takes_model()
 def embed(
     videos: _Sources,
     out: _OutFile,
-    run: opt.Run = None,
-    model: opt.Model = None,
-    weights: opt.Weights = None,
-    labels: opt.Labels = None,
+    chosen: opt.ModelOptions,
     clips: opt.Protocol = "4",
     views: opt.Views = 1,
     frames: opt.Frames = None,
@@ -60,22 +58,22 @@ def embed(
     from pytorchvideo._locks import alone_at
     from pytorchvideo.data.preparing.check import videos_of
     from pytorchvideo.inference import embeddings as embedding
+    from pytorchvideo.inference.loading import is_local
 
     embedding.check_ending(out)
     asked: dict[str, Any] = {
-        "model": model,
         "frames": frames,
         "crop": crop,
         "clip_duration": clip_duration,
         "clips": clips,
         "views": views,
     }
-    for name, given in (("run", run), ("weights", weights), ("labels", labels)):
-        asked[name] = (
-            None if given is None else os.path.abspath(given)
-        )  # `search` may run elsewhere
+    for name in _NAMES:
+        given = getattr(chosen, name)
+        is_path = given is not None and (name != "model" or is_local(given))
+        asked[name] = os.path.abspath(given) if is_path else given  # `search` may run elsewhere
     with alone_at(out):
-        predictor = _predictor(asked)
+        predictor = _predictor(chosen, asked)
         files = [file for source in videos for file in videos_of(source)]
         with progress_bar(progress_screen()) as bar:
             task = bar.add_task("embed", total=len(files), note="")
@@ -107,8 +105,16 @@ def search(file: _File, video: _Query, top: opt.Top = 5, as_json: opt.AsJson = F
         of_query = known
     else:
         asked = _asked(file, known.made_by)
+        paths: Any = {
+            name: None if asked[name] is None else Path(asked[name])
+            for name in ("run", "weights", "labels")
+        }
+        chosen = opt.ModelOptions(model=asked["model"], **paths)
         of_query, _ = embed_videos(
-            _predictor(asked), [video], clips=opt.clips_of(asked["clips"]), views=asked["views"]
+            _predictor(chosen, asked),
+            [video],
+            clips=opt.clips_of(asked["clips"]),
+            views=asked["views"],
         )
     rows = of_query.rows_of_videos()[video]
     query = of_query.vectors[rows].mean(dim=0)
@@ -172,9 +178,11 @@ def probe(
     )
 
 
+# what names the model: not an artefact, which has no features
+_NAMES = ("run", "model", "weights", "labels")
 # what `embed` was asked for
 _KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("run", "model", "weights", "labels"), (str, type(None))),
+    **dict.fromkeys(_NAMES, (str, type(None))),
     **dict.fromkeys(("frames", "crop"), (int, type(None))),
     "clip_duration": (int, float, type(None)),
     "clips": (str,),
@@ -192,15 +200,15 @@ def _asked(file: Path, made_by: dict[str, Any]) -> dict[str, Any]:
     return made_by
 
 
-def _predictor(asked: dict[str, Any]) -> "VideoPredictor":
+def _predictor(chosen: opt.ModelOptions, asked: dict[str, Any]) -> "VideoPredictor":
     """The model that was asked for, with the clips that were."""
-    from pytorchvideo.inference.loading import load_predictor
     from pytorchvideo.transforms.clip_recipe import sized
 
-    run, weights, labels = (
-        None if asked[name] is None else Path(asked[name]) for name in ("run", "weights", "labels")
-    )
-    predictor = load_predictor(run=run, model=asked["model"], weights=weights, labels=labels)
+    predictor = chosen.load()
+    if not hasattr(predictor.model, "forward_features"):
+        raise ValueError(
+            f"{chosen.title} has scores and no features, as artefacts have: give the model that it was made from."
+        )
     predictor.recipe = sized(
         predictor.recipe, asked["frames"], asked["crop"], asked["clip_duration"]
     )

@@ -17,14 +17,10 @@ if TYPE_CHECKING:
     from pytorchvideo.evaluation.videos import Evaluation
 
 
+@opt.takes_model()
 def evaluate(
     data: opt.Data,
-    run: opt.Run = None,
-    model: opt.Model = None,
-    weights: opt.Weights = None,
-    labels: opt.Labels = None,
-    artefact: opt.Artefact = None,
-    trust: opt.Trust = False,
+    chosen: opt.ModelOptions,
     clips: opt.Clips = 4,
     views: opt.Views = 1,
     top_k: opt.TopK = 5,
@@ -35,12 +31,7 @@ def evaluate(
     """Say how well a trained model does on labelled videos."""
     found = evaluate_data(
         data,
-        run=run,
-        model=model,
-        weights=weights,
-        labels=labels,
-        artefact=artefact,
-        trust=trust,
+        chosen,
         clips=clips,
         views=views,
         workers=workers,
@@ -57,24 +48,19 @@ def evaluate(
 
 def evaluate_data(
     data: str,
+    chosen: opt.ModelOptions,
     *,
-    run: Path | None = None,
-    model: str | None = None,
-    weights: Path | None = None,
-    labels: Path | None = None,
-    artefact: Path | None = None,
-    trust: bool = False,
     clips: int = 4,
     views: int = 1,
     workers: int | None = None,
     out: Path | None = None,
     console: "Console",
 ) -> "Evaluation":
-    """Predicts the labelled videos of DATA with a trained model; see ``load_predictor``.
+    """Predicts the labelled videos of DATA with a trained model.
 
     Args:
         data: a folder per class, its held-out part if it is split, or a list file.
-        run, model, weights, labels, artefact, trust: the model.
+        chosen: the model.
         clips: clips of each video.
         views: crops of each clip.
         workers: processes that decode; None is one a core.
@@ -88,11 +74,8 @@ def evaluate_data(
     from pytorchvideo._locks import alone_in
     from pytorchvideo.data._decode import VideoError
     from pytorchvideo.evaluation.videos import Evaluation, evaluate_videos, write_predictions
-    from pytorchvideo.inference.loading import load_predictor
 
-    predictor = load_predictor(
-        run=run, model=model, weights=weights, labels=labels, artefact=artefact, trust=trust
-    )
+    predictor = chosen.load()
     files = read_labelled(data, predictor.labels)
     with nullcontext() if out is None else alone_in(out):
         videos = [(path, predictor.labels[info["label"]]) for path, info in files.items]
@@ -112,11 +95,10 @@ def evaluate_data(
         found = Evaluation(predictor.labels, results, skipped)
         if out is not None:
             write_predictions(out / "predictions.json", results)
-            source = run or weights or artefact or "published weights"
-            asked = {"data": data, "model": source, "clips": clips, "views": views}
+            asked = {"data": data, "model": chosen.title, "clips": clips, "views": views}
             report = Report(
                 title=f"Evaluation on {Path(data).name}",
-                subtitle=f"{model or 'The model'} of {source}.",
+                subtitle=f"{chosen.title}.",
                 labels=[
                     label for label in predictor.labels if any(r.label == label for r in results)
                 ]

@@ -37,7 +37,7 @@ _What = Annotated[
     str,
     typer.Argument(
         metavar="MODEL|RUN",
-        help="Folder of a run, a model file that a run wrote, a model of the zoo, or hf:NAME.",
+        help="What --model of the other commands takes, but an artefact.",
         show_default=False,
     ),
 ]

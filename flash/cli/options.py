@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options of the command line: type, name and help of each."""
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from enum import Enum
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from pytorchvideo.inference.predictor import VideoPredictor
     from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 _FROM = "Where the model comes from"
@@ -66,10 +71,17 @@ Videos = Annotated[
     list[str], typer.Argument(metavar="VIDEO...", help="Video files.", show_default=False)
 ]
 
-# evaluate, predict
+# which model
 Run = Annotated[Path | None, _option("--run", help="Folder of a finished run.", panel=_FROM)]
 Model = Annotated[
-    str | None, _option("--model", "-m", help="A model of the zoo, or hf:NAME.", panel=_FROM)
+    str | None,
+    _option(
+        "--model",
+        "-m",
+        help="A name of the zoo, hf:NAME, a model on the Hub (owner/name), or a path: of a run, a model file, a saved "
+        "model, an artefact.",
+        panel=_FROM,
+    ),
 ]
 Weights = Annotated[
     Path | None,
@@ -284,6 +296,91 @@ MaxMegabytes = Annotated[float, _option("--max-size", help="Largest file, in MB.
 MaxSeconds = Annotated[
     float, _option("--max-seconds", help="Longest video, in seconds.", panel=_CLIPS)
 ]
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What a command line says of its model; :func:`takes_model` makes options of the fields."""
+
+    run: Run = None
+    model: Model = None
+    weights: Weights = None
+    labels: Labels = None
+    artefact: Artefact = None
+    trust: Trust = False
+    zero_shot: ZeroShot = None
+
+    @property
+    def title(self) -> str:
+        """The model in words, for people."""
+        if self.model is not None and self.weights is not None:
+            return f"{self.model} with {self.weights}"
+        if self.zero_shot is not None:
+            return self.model or "Zero-shot"
+        return str(self.run or self.artefact or self.model or self.weights)
+
+    def load(self) -> "VideoPredictor":
+        """Returns the model; for the errors see :func:`~pytorchvideo.inference.loading.load_predictor`."""
+        from pytorchvideo.inference.loading import load_predictor
+
+        sources: dict[str, str | Path | None] = {
+            "run": self.run,
+            "artefact": self.artefact,
+            "model": self.model,
+        }
+        given = [name for name, source in sources.items() if source is not None]
+        if self.zero_shot is not None and given not in ([], ["model"]):
+            raise ValueError(
+                "Expected --zero-shot with --model alone: its classes are those that it names."
+            )
+        if len(given) > 1:
+            named = " and ".join(f"--{name}" for name in given)
+            raise ValueError(f"Expected one of --model, --run and --artefact, but got {named}.")
+        source, weights = (sources[given[0]] if given else None), self.weights
+        if not given and self.zero_shot is None:  # a model file has its network
+            source, weights = weights, None
+        return load_predictor(
+            source,
+            weights=weights,
+            labels=self.labels,
+            zero_shot=classes_of(self.zero_shot),
+            trust=self.trust,
+            kind="run" if self.run else "artefact" if self.artefact else None,
+        )
+
+
+def takes_model(*, zero_shot: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command the options of :class:`ModelOptions` in the place of its parameter ``chosen``.
+
+    Args:
+        zero_shot: whether ``--zero-shot`` is one of them.
+    """
+    names = [one.name for one in fields(ModelOptions) if zero_shot or one.name != "zero_shot"]
+    hints = ModelOptions.__annotations__
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    options = [
+        inspect.Parameter(
+            name, keyword, default=getattr(ModelOptions, name), annotation=hints[name]
+        )
+        for name in names
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_options(**given: Any) -> None:
+            chosen = ModelOptions(**{name: given.pop(name) for name in names})
+            command(chosen=chosen, **given)
+
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command).parameters.values():
+            is_place = parameter.name == "chosen"
+            parameters += options if is_place else [parameter.replace(kind=keyword)]
+        with_options.__annotations__ = {one.name: one.annotation for one in parameters}
+        # Typer reads the options from it
+        with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return with_options
+
+    return decorate
 
 
 def clips_of(text: str) -> int | str:

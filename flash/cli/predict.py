@@ -11,37 +11,21 @@ from flash.cli import options as opt
 from flash.cli.printing import answer_screen, print_answer, say
 
 
+@opt.takes_model(zero_shot=True)
 def predict(
     videos: opt.Videos,
-    run: opt.Run = None,
-    model: opt.Model = None,
-    weights: opt.Weights = None,
-    labels: opt.Labels = None,
-    artefact: opt.Artefact = None,
-    trust: opt.Trust = False,
+    chosen: opt.ModelOptions,
     top: opt.Top = 5,
     clips: opt.Protocol = "4",
     views: opt.Views = 1,
     start: opt.Start = 0.0,
     end: opt.End = None,
-    zero_shot: opt.ZeroShot = None,
     timeline: opt.Timeline = False,
     workers: opt.Readers = None,
     as_json: opt.AsJson = False,
 ) -> None:
     """Name what happens in videos."""
-    from pytorchvideo.inference.loading import load_predictor
-
-    classes = opt.classes_of(zero_shot)
-    predictor = load_predictor(
-        run=run,
-        model=model,
-        weights=weights,
-        labels=labels,
-        zero_shot=classes,
-        artefact=artefact,
-        trust=trust,
-    )
+    predictor = chosen.load()
     answers, bad = [], []
     rows_of = predictor.predict_videos(
         videos,

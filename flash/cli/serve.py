@@ -7,11 +7,9 @@ from flash.cli.printing import say
 from pytorchvideo._checks import expected
 
 
+@opt.takes_model()
 def serve(
-    run: opt.Run = None,
-    model: opt.Model = None,
-    weights: opt.Weights = None,
-    labels: opt.Labels = None,
+    chosen: opt.ModelOptions,
     top: opt.Top = 5,
     host: opt.Host = "127.0.0.1",
     port: opt.Port = 7860,
@@ -24,16 +22,14 @@ def serve(
     from flash.serve.app import build_app, run_app
     from flash.serve.guard import Guard, bind
     from flash.serve.service import Limits, Service
-    from pytorchvideo.inference.loading import load_predictor
 
     if token is not None and not token.isalnum():
         raise ValueError(expected("--token", "letters and digits", "something else"))
-    listening = bind(host, port)
-    limits = Limits(max_bytes=int(max_size * 1e6), max_seconds=max_seconds)
-    predictor = load_predictor(run=run, model=model, weights=weights, labels=labels)
-    title = run.name if run is not None else model or str(weights)
-    app = build_app(Service(predictor, limits, top), title)
-    port = listening.getsockname()[1]
-    going_on(lambda: "the server has ended; the same command starts it again.")
-    say(f"http://{host}:{port}  (Ctrl+C ends it)")
-    run_app(Guard(app, host=host, allowed_hosts=allow_host or (), token=token), listening)
+    with bind(host, port) as listening:
+        limits = Limits(max_bytes=int(max_size * 1e6), max_seconds=max_seconds)
+        title = chosen.title if chosen.run is None else chosen.run.name
+        app = build_app(Service(chosen.load(), limits, top), title)
+        port = listening.getsockname()[1]
+        going_on(lambda: "the server has ended; the same command starts it again.")
+        say(f"http://{host}:{port}  (Ctrl+C ends it)")
+        run_app(Guard(app, host=host, allowed_hosts=allow_host or (), token=token), listening)

@@ -119,14 +119,10 @@ _AsJson = Annotated[
 ]
 
 
+@opt.takes_model()
 def stream(
     source: _Source,
-    run: opt.Run = None,
-    model: opt.Model = None,
-    weights: opt.Weights = None,
-    labels: opt.Labels = None,
-    artefact: opt.Artefact = None,
-    trust: opt.Trust = False,
+    chosen: opt.ModelOptions,
     size: _Size = None,
     rate: _Rate = None,
     pixel_format: _PixelFormat = "rgb24",
@@ -147,18 +143,14 @@ def stream(
     """
     from pytorchvideo._locks import alone_at
     from pytorchvideo.data.captioned_video import DrawnVideo
-    from pytorchvideo.inference.loading import load_predictor
     from pytorchvideo.inference.stream.predictor import StreamPredictor
 
     if seconds is not None and not seconds > 0:
         raise ValueError(expected("--seconds", "> 0", seconds))
     raw = _raw_format(size, rate, pixel_format)
     drawn = None if out is None else DrawnVideo(_other_file(out, source))
-    predictor = load_predictor(
-        run=run, model=model, weights=weights, labels=labels, artefact=artefact, trust=trust
-    )
     streamed = StreamPredictor(
-        predictor, every=every, smooth=smooth, top=top, incremental=incremental
+        chosen.load(), every=every, smooth=smooth, top=top, incremental=incremental
     )
     options = {"realtime": realtime, "raw": raw, "timeout_sec": timeout, "reconnects": reconnect}
     video = streamed.open(source, **options)

@@ -33,16 +33,11 @@ _MinScore = Annotated[
 _Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")]
 
 
+@opt.takes_model(zero_shot=True)
 def timeline(
     video: _Video,
     out: _Out,
-    run: opt.Run = None,
-    model: opt.Model = None,
-    weights: opt.Weights = None,
-    labels: opt.Labels = None,
-    artefact: opt.Artefact = None,
-    trust: opt.Trust = False,
-    zero_shot: opt.ZeroShot = None,
+    chosen: opt.ModelOptions,
     every: _Every = None,
     batch_size: _BatchSize = 4,
     views: opt.Views = 1,
@@ -56,19 +51,10 @@ def timeline(
     """Name what happens in each part of a long video, and write it as json, csv, subtitles and a chart."""
     going_on(lambda: kept.by_timeline(out))
     from flash.runs.progress import showing
-    from pytorchvideo.inference.loading import load_predictor
     from pytorchvideo.inference.timeline.make import make_timeline
     from pytorchvideo.inference.timeline.timeline import clock
 
-    predictor = load_predictor(
-        run=run,
-        model=model,
-        weights=weights,
-        labels=labels,
-        zero_shot=opt.classes_of(zero_shot),
-        artefact=artefact,
-        trust=trust,
-    )
+    predictor = chosen.load()
     predictor.batch_size = batch_size
     screen = progress_screen()
     with showing(screen, "clips") as bar:

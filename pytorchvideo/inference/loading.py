@@ -1,146 +1,305 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loading of predictors from all that a command takes as a model."""
+"""Loading of predictors from all that a command takes as a model.
 
+======== ============================================ =====================================
+kind     what a user gives                            told by
+======== ============================================ =====================================
+run      the folder of a run                          ``model.pt`` in it
+file     a model file, as ``model.pt``                it is a file
+saved    a folder that ``save_pretrained`` wrote      ``format`` in its ``config.json``
+artefact a folder that ``export`` wrote               ``artefact.json`` in it
+zoo      a name of the zoo                            the list of these
+hf       ``hf:NAME``, ``hf:FOLDER``: of Hugging Face  ``hf:``
+hub      ``owner/name``, what ``push_to_hub`` wrote   one slash, and there is no such path here
+======== ============================================ =====================================
+"""
+
+import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from pytorchvideo._checks import expected, shortened
-from pytorchvideo._text import SMALL, read_json, read_lines
+from pytorchvideo._text import SMALL, read_json, read_lines, read_object
 from pytorchvideo.inference.predictor import VideoPredictor
-from pytorchvideo.models._registry import create_model, model_entry
+from pytorchvideo.models._registry import create_model, list_models, model_entry
 from pytorchvideo.models._weights.rebuild import HUGGING_FACE
 from pytorchvideo.models._weights.weights import load_checkpoint
+from pytorchvideo.models.pretrained import CONFIG, FORMAT, WEIGHTS, PretrainedModel
+from pytorchvideo.transforms.clip_recipe import sized
 
 #: What names classes without training where no model is asked for.
 ZERO_SHOT = "openai/clip-vit-base-patch32"
 
+Kind = Literal["artefact", "file", "hf", "hub", "run", "saved", "zoo"]
+
+_RUN_FILE = "model.pt"
+_NOUNS: dict[Kind, str] = {
+    "artefact": "an artefact",
+    "file": "a model file",
+    "hf": "a model of Hugging Face",
+    "hub": "a saved model",
+    "run": "a run",
+    "saved": "a saved model",
+    "zoo": "a model of the zoo",
+}
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_FILE_ENDINGS = (".ckpt", ".pt", ".pth", ".safetensors")
+
 
 def load_predictor(
+    source: str | os.PathLike[str] | None = None,
     *,
-    run: Path | None = None,
-    model: str | None = None,
-    weights: Path | None = None,
-    labels: Path | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
     zero_shot: Sequence[str] = (),
-    artefact: Path | None = None,
     trust: bool = False,
+    kind: Kind | None = None,
 ) -> VideoPredictor:
-    """Returns the predictor of a finished run, a model file, a model of the zoo or of Hugging Face, or an artefact.
+    """Returns the predictor of any model; see the table of this module.
 
     Args:
-        run: folder of a run.
-        model: name of the zoo; with ``hf:`` in front a model of Hugging Face, by its name there or its folder.
-        weights: its weights, or a model file that a run wrote, which needs no ``model``; None takes the
-            published weights.
-        labels: file of class names for weights whose classes are not the published ones, or to be called otherwise
-            than a model file has it.
-        zero_shot: names of classes for CLIP or SigLIP, which need no training; ``model`` says which of these.
-        artefact: folder that ``export`` wrote, alone.
+        source: a file, a folder or a name. A ``Path`` is never taken for a name.
+        weights: of a name of the zoo, a file of weights; None takes the published ones.
+        labels: file of class names: for ``weights`` whose classes are not the published ones, or to call those of a
+            model file or of a saved model otherwise.
+        zero_shot: names of classes for CLIP or SigLIP, which need no training; ``source`` says which of these.
         trust: whether to load an artefact that can run code.
+        kind: what ``source`` is, where a folder holds several; None looks.
 
     Raises:
-        ValueError: neither or both of ``run`` and ``model``, an unknown model, or weights or labels that do not
-            fit it.
+        ValueError: an unknown model, a file or folder that holds none, a folder that holds several, weights or labels
+            that do not fit, or an artefact that needs ``trust``.
         ExportError: (a RuntimeError) the artefact cannot be loaded here.
         FileNotFoundError: a file is not there, or the run is not finished.
-        ConnectionError: the published weights could not be downloaded.
+        ConnectionError: the Hub, or the published weights, cannot be reached.
+
+    Example::
+
+        predictor = load_predictor("runs/gestures")
+        predictor = load_predictor("x3d_s", weights="mine.pth", labels="names.txt")
     """
-    if artefact is not None:
-        if any(given is not None for given in (run, model, weights, labels)) or zero_shot:
-            raise ValueError("Expected --artefact alone: it has its own weights and labels.")
-        return _of_artefact(artefact, trust)
     if zero_shot:
-        if run is not None or weights is not None or labels is not None:
-            raise ValueError(
-                "Expected --zero-shot with --model alone: its classes are those that it names."
-            )
-        return _of_classes((model or ZERO_SHOT).removeprefix(HUGGING_FACE), zero_shot)
-    if run is not None and (model is not None or weights is not None or labels is not None):
-        raise ValueError("Expected either --run, or --model with its --weights, but got both.")
-    if run is not None:
-        predictor = VideoPredictor.from_file(model_of_run(run))
-    elif weights is not None and model is None:
-        predictor = VideoPredictor.from_file(weights)
-        if labels is not None:
-            predictor.labels = _names_for(labels, len(predictor.labels))
-    elif model is None:
-        raise ValueError(
-            "Expected the folder of a run (--run DIR) or a model of the zoo (--model NAME)."
-        )
-    elif model.startswith(HUGGING_FACE):
         if weights is not None or labels is not None:
             raise ValueError(
-                "Expected --model hf:NAME without --weights and --labels: it has its own."
+                "Expected --zero-shot without --weights and --labels: its classes are those that it names."
             )
-        predictor = _of_hugging_face(model.removeprefix(HUGGING_FACE))
-    else:
-        network, names = of_zoo(model, weights, labels)
-        recipe = model_entry(model, "video classification").weights.recipe
-        predictor = VideoPredictor(network, recipe, names)
+        return _of_classes(os.fspath(source or ZERO_SHOT).removeprefix(HUGGING_FACE), zero_shot)
+    if source is None:
+        raise ValueError(
+            "Expected a model: a name of the zoo or any other that --model takes, or the folder of a run (--run DIR)."
+        )
+    kind, name = find_model(source, kind)
+    if kind == "artefact":
+        _check_options(kind, name, weights=weights, labels=labels)
+        return _of_artefact(name, trust)
+    trained = load_trained(source, weights=weights, labels=labels, kind=kind)
+    predictor = VideoPredictor.from_pretrained(trained)
     predictor.model.to(memory_format=torch.channels_last_3d)
     return predictor
 
 
-def model_of_run(folder: Path) -> Path:
+def load_trained(
+    source: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    num_frames: int | None = None,
+    crop_size: int | None = None,
+    untrained: bool = False,
+    kind: Kind | None = None,
+) -> PretrainedModel:
+    """Returns any model but an artefact, which is no network any more; for what else see :func:`load_predictor`.
+
+    Args:
+        source, weights, labels, kind: see :func:`load_predictor`.
+        num_frames: of the clips, in the place of the model's own.
+        crop_size: side of the clips in pixels, likewise.
+        untrained: leave initial weights, where ``weights`` is None, for a name of the zoo.
+
+    Raises:
+        ValueError: it is an artefact, or its network takes clips of one size only.
+    """
+    kind, name = find_model(source, kind)
+    size: Any = {"num_frames": num_frames, "crop_size": crop_size}
+    if kind == "artefact":
+        raise ValueError(f"{name} is an artefact already: give the model that it was made from.")
+    if kind == "zoo":
+        return _of_zoo(name, weights, labels, untrained=untrained, **size)
+    _check_options(kind, name, weights=weights, labels=labels, untrained=untrained)
+    if kind == "hf":
+        if size != {"num_frames": None, "crop_size": None}:
+            raise ValueError(f"Expected {name} without --frames and --crop: it has one size.")
+        return _of_hugging_face(name)
+    if kind == "hub":
+        trained = _of_hub(name, **size)
+    elif kind == "saved":
+        trained = PretrainedModel.from_pretrained(name, **size)
+    else:
+        file = model_of_run(name) if kind == "run" else name
+        trained = PretrainedModel.from_file(file, **size)
+    return trained if labels is None else _renamed(trained, labels)
+
+
+def find_model(source: str | os.PathLike[str], kind: Kind | None = None) -> tuple[Kind, str]:
+    """Returns what a source is, and its path or name, by looking for the file that tells; nothing is loaded.
+
+    Args:
+        source: see :func:`load_predictor`.
+        kind: what it is, where that is known.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder, it holds no model, or the run in it is not finished.
+        ValueError: there is no such name, or a folder holds several models.
+    """
+    name, is_path = os.fspath(source), not isinstance(source, str)
+    if kind is not None:
+        if kind == "saved" and not os.path.isdir(name):
+            raise FileNotFoundError(f"There is no folder {name}.")
+        return kind, name
+    if not is_path and name.startswith(HUGGING_FACE):
+        return "hf", name
+    is_zoo = not is_path and name in list_models()
+    if os.path.isdir(name):
+        if not is_zoo:
+            return _kind_of_folder(Path(name)), name
+        if found := _models_in(Path(name)):
+            raise ValueError(
+                f"{name} is a model of the zoo, and here also a folder with {_listed(found)}. Write ./{name} for the "
+                "folder, or call the command from elsewhere for the zoo."
+            )
+    if is_zoo:
+        return "zoo", name
+    if os.path.isfile(name):
+        return "file", name
+    is_file_name = is_path or name.endswith(_FILE_ENDINGS)
+    if not is_file_name and _HUB_NAME.fullmatch(name):
+        return "hub", name
+    if is_file_name or "/" in name or os.sep in name:
+        raise FileNotFoundError(f"There is no file of weights or folder {name}.")
+    model_entry(name)  # raises the sentence for a name
+    return "zoo", name
+
+
+def is_local(source: str) -> bool:
+    """Whether a source is a file or folder of this machine; for the errors see :func:`find_model`."""
+    return find_model(source)[0] in ("artefact", "file", "run", "saved")
+
+
+def _kind_of_folder(folder: Path) -> Kind:
+    found = _models_in(folder)
+    if len(found) > 1:
+        raise ValueError(
+            f"{folder} holds {_listed(found)}: expected one of them. Say which by --run or --artefact (kind= in "
+            "Python), or keep them in folders of their own."
+        )
+    if found:
+        return next(iter(found))
+    about = _config(folder)
+    if "model_type" in about:
+        raise ValueError(f"{folder} holds a model of transformers: give {HUGGING_FACE}{folder}.")
+    if "data" in about:
+        model_of_run(folder)  # raises: it is not finished
+    names = sorted(entry.name for entry in folder.iterdir())
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    raise FileNotFoundError(
+        f"{folder} holds no model: expected {_RUN_FILE} (of a run), artefact.json (of `export`), or {CONFIG} and "
+        f"{WEIGHTS} (of `save_pretrained`), but found {shown or 'nothing'}."
+    )
+
+
+def _models_in(folder: Path) -> dict[Kind, str]:
+    """The models in a folder, each with the file that tells."""
+    from pytorchvideo.accelerator.deployment.artefact import INFO
+
+    found: dict[Kind, str] = {}
+    if (folder / _RUN_FILE).is_file():
+        found["run"] = _RUN_FILE
+    if (folder / INFO).is_file():
+        found["artefact"] = INFO
+    if _config(folder).get("format") == FORMAT:
+        found["saved"] = CONFIG
+    return found
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    file = folder / CONFIG
+    return read_object(file, "the description of a model") if file.is_file() else {}
+
+
+def _listed(found: dict[Kind, str]) -> str:
+    """``"a run (model.pt) and an artefact (artefact.json)"``."""
+    return " and ".join(f"{_NOUNS[kind]} ({file})" for kind, file in found.items())
+
+
+def _check_options(kind: Kind, name: str, *, labels: Any, **others: Any) -> None:
+    """Raises a ValueError for options that only a name of the zoo has; labels also name the classes of a file."""
+    wrong = [f"--{key}" for key, value in others.items() if value not in (None, False)]
+    if labels is not None and kind not in ("file", "saved", "hub"):
+        wrong.append("--labels")
+    if wrong:
+        raise ValueError(
+            f"Expected {name} without {' and '.join(wrong)}: {_NOUNS[kind]} has its own weights and labels."
+        )
+
+
+def model_of_run(folder: str | os.PathLike[str]) -> Path:
     """Returns the file of the classifier that a run trained.
 
     Raises:
         FileNotFoundError: there is no run, or it is not finished.
     """
-    file = folder / "model.pt"
+    file = Path(folder) / _RUN_FILE
     if file.is_file():
         return file
-    if not (folder / "config.json").is_file():
+    if not file.with_name("config.json").is_file():
         raise FileNotFoundError(f"{folder} holds no run: there is no config.json in it.")
     raise FileNotFoundError(
         f"The run in {folder} is not finished: there is no {file.name}. Finish it with train --resume."
     )
 
 
-def of_zoo(
-    model: str,
-    weights: Path | None,
-    labels: Path | None,
+def _of_zoo(
+    name: str,
+    weights: str | os.PathLike[str] | None,
+    labels: str | os.PathLike[str] | None,
     *,
-    untrained: bool = False,
-    **builder_kwargs: Any,
-) -> tuple[nn.Module, list[str]]:
-    """Builds a model of the zoo with the weights that its classes are of.
-
-    Args:
-        model: its name.
-        weights: a file; None for the published ones.
-        labels: file with the names of its classes; None for the published ones.
-        untrained: leave initial weights, where ``weights`` is None.
-        builder_kwargs: other arguments of its builder.
-
-    Returns:
-        The network and the names of its classes.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: for an unknown model, or weights that are not of such a model with so many classes.
-    """
-    entry = model_entry(model, "video classification")
-    names = list(entry.weights.labels)
+    untrained: bool,
+    num_frames: int | None,
+    crop_size: int | None,
+) -> PretrainedModel:
+    """A model of the zoo with the weights that its classes are of."""
+    entry = model_entry(name, "video classification")
+    names, recipe = list(entry.weights.labels), entry.weights.recipe
     pretrained = weights is None and not untrained
     if labels is not None:
-        names = _names_for(labels, len(names)) if pretrained else read_names(labels)
-    if weights is not None and not weights.is_file():
-        raise FileNotFoundError(f"There is no file of weights {weights}.")
-    kwargs = builder_kwargs | entry.logits_arguments
-    network = create_model(model, pretrained=pretrained, num_classes=len(names), **kwargs)
+        names = _names_for(Path(labels), len(names)) if pretrained else read_names(Path(labels))
+    if weights is not None and not os.path.isfile(weights):
+        raise FileNotFoundError(f"There is no file of weights {os.fspath(weights)}.")
+    kwargs = entry.logits_arguments
+    if num_frames is not None or crop_size is not None:
+        recipe = sized(recipe, num_frames, crop_size)
+        kwargs |= {"num_frames": recipe.num_frames, "crop_size": recipe.crop_size}
+    network = create_model(name, pretrained=pretrained, num_classes=len(names), **kwargs)
     if weights is not None:
         load_checkpoint(network, weights, same_classes=True)
-    return network, names
+    return PretrainedModel(network, name, recipe, kwargs, tuple(names))
 
 
-def _of_artefact(folder: Path, trust: bool) -> VideoPredictor:
+def _of_hub(name: str, **size: Any) -> PretrainedModel:
+    try:
+        return PretrainedModel.from_pretrained(name, **size)
+    except ConnectionError as error:
+        raise ConnectionError(f"There is no file or folder {name} here. {error}") from error
+    except ImportError as error:
+        raise FileNotFoundError(f"There is no file or folder {name} here. {error}") from error
+
+
+def _of_artefact(folder: str, trust: bool) -> VideoPredictor:
     from pytorchvideo.accelerator.deployment.artefact import load_artefact
 
     network = load_artefact(folder, trust=trust)
@@ -154,16 +313,17 @@ def _of_artefact(folder: Path, trust: bool) -> VideoPredictor:
     )
 
 
-def _of_hugging_face(name: str) -> VideoPredictor:
+def _of_hugging_face(name: str) -> PretrainedModel:
     from pytorchvideo.models.huggingface import create_hugging_face
 
-    network = create_hugging_face(name)
-    known = network.labels or [str(i) for i in range(network.classifier.out_features)]
+    network = create_hugging_face(name.removeprefix(HUGGING_FACE))
     config: Any = network.trunk.config
-    return VideoPredictor(
+    return PretrainedModel(
         network,
+        name,
         network.recipe,
-        known,
+        {"config": network.config},
+        network.labels,
         multi_label=getattr(config, "problem_type", None) == "multi_label_classification",
         threshold=getattr(config, "threshold", 0.5),
     )
@@ -174,6 +334,10 @@ def _of_classes(name: str, classes: Sequence[str]) -> VideoPredictor:
 
     network = create_zero_shot(name, classes)
     return VideoPredictor(network, network.recipe, network.labels)
+
+
+def _renamed(trained: PretrainedModel, labels: str | os.PathLike[str]) -> PretrainedModel:
+    return replace(trained, labels=tuple(_names_for(Path(labels), trained.num_classes)))
 
 
 def _names_for(file: Path, count: int) -> list[str]:

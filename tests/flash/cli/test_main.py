@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner, Result
 
 from flash._errors import sentence_of
 from flash.cli.main import app
+from pytorchvideo.accelerator.deployment.artefact import ArtefactInfo, write_artefact
 from pytorchvideo.models._registry import create_model
+from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 RECIPE = ClipRecipe(num_frames=4, sampling_rate=1, frames_per_second=4, side_size=32, crop_size=32)
@@ -271,6 +274,72 @@ def test_models_that_are_none(video: Path, model_file: Path, tmp_path: Path) -> 
     assert_bad(run("predict", video, *weights), "text.pth")
     assert_bad(run("predict", video, "--weights", tmp_path / "none.pt"), "none.pt")
     assert_bad(run("predict", video, "--run", tmp_path), "holds no run")
+
+
+@pytest.fixture(scope="module")
+def forms(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The classifier as a saved folder and as an artefact that needs trust."""
+    folder = tmp_path_factory.mktemp("forms")
+    trained = PretrainedModel.from_file(model_file)
+    trained.save_pretrained(folder / "saved")
+    about = ArtefactInfo("torch-export", trained.name, trained.recipe, trained.labels)
+    write_artefact(trained.model.eval(), about, folder / "artefact")
+    return folder
+
+
+def test_every_command_takes_every_model() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    wanted = {"--run", "--model", "--weights", "--labels", "--artefact", "--trust"}
+    for name in ("predict", "evaluate", "embed", "timeline", "stream", "serve"):
+        assert wanted <= {option for one in commands[name].params for option in one.opts}, name
+    shown = {name for name, one in commands.items() if "zero_shot" in {p.name for p in one.params}}
+    assert shown == {"predict", "timeline"}
+
+
+def test_a_saved_model_and_an_artefact_answer_alike(
+    model_file: Path, forms: Path, classes: Path, video: Path, tmp_path: Path
+) -> None:
+    answers = []
+    for source in (
+        ("--model", model_file),
+        ("--model", forms / "saved"),
+        ("--model", forms / "artefact", "--trust"),
+        ("--artefact", forms / "artefact", "--trust"),
+    ):
+        predicted = run("predict", video, *source, "--json")
+        evaluated = run("evaluate", classes, *source, "--clips", 1, "--json")
+        streamed = run("stream", video, *source, "--json", "--seconds", 0.5)
+        for result in (predicted, evaluated, streamed):
+            assert result.exit_code == 0, result.output
+        (answer,) = json.loads(predicted.stdout)
+        scores = {row["label"]: row["score"] for row in answer["labels"]}
+        answers.append({**scores, "accuracy": json.loads(evaluated.stdout)["accuracy"]})
+    assert all(answer == pytest.approx(answers[0], abs=1e-4) for answer in answers)
+
+
+def test_embeddings_of_a_saved_model(
+    forms: Path, video: Path, make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, out = make_video("other.mp4", num_frames=30), tmp_path / "clips.safetensors"
+    monkeypatch.chdir(forms)
+    done = run("embed", video, "--model", "saved", "--clips", 1, "--out", out)
+    assert done.exit_code == 0, done.output
+    monkeypatch.chdir(tmp_path)
+    found = run("search", out, other, "--json")
+    assert [row["video"] for row in json.loads(found.stdout)] == [str(video)]
+    trusted = ("--artefact", forms / "artefact", "--trust")
+    assert_bad(run("embed", video, *trusted, "--out", out), "no features, as artefacts have")
+
+
+def test_models_that_cannot_be_told(forms: Path, video: Path, tmp_path: Path) -> None:
+    artefact, saved = forms / "artefact", forms / "saved"
+    assert_bad(run("predict", video, "-m", tmp_path), "holds no model: expected model.pt")
+    assert_bad(run("serve", "--port", 0, "-m", artefact), "Refused to load", "--trust")
+    assert_bad(run("serve", "--port", 0, "-m", saved, "--run", saved), "got --run and --model")
+    assert_bad(run("embed", video, "-m", "x/none.pt", "-o", "x.parquet"), "or folder x/none.pt")
+    assert_bad(
+        run("export", artefact, "--to", "onnx", "-o", tmp_path / "a"), "is an artefact already"
+    )
 
 
 def test_outputs_that_cannot_be_written(classes: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_model_of_transformers_becomes_theirs_again(tmp_path: Path) -> None:
     # their pipeline takes the sigmoid for it, and ours finds the threshold again
     assert model.config.problem_type == "multi_label_classification"
     model.save_pretrained(tmp_path / "given")
-    predictor = load_predictor(model=f"hf:{tmp_path / 'given'}")
+    predictor = load_predictor(f"hf:{tmp_path / 'given'}")
     assert (predictor.multi_label, predictor.threshold) == (True, 0.3)
     with pytest.raises(ValueError, match=r"transformers_model\(path\) returns it as theirs"):
         trained_model(tmp_path / "model.pt")

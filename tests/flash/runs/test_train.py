@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from flash.cli.evaluate import evaluate_data
 from flash.cli.main import app
+from flash.cli.options import ModelOptions
 from flash.core.schedules import count_batches
 from flash.runs import train as runs
 from flash.runs.config import RunConfig
@@ -153,11 +154,13 @@ def test_run_leaves_every_file(finished: runs.RunSummary) -> None:
 
 
 def test_saved_model_gives_the_same_predictions(finished: runs.RunSummary, folder: Path) -> None:
-    predictor = load_predictor(run=finished.folder.path)
+    predictor = load_predictor(finished.folder.path)
     result = finished.results[0]
     named = dict(predictor.predict(result.video, clips=1, top_k=2))
     assert named[result.predicted] == pytest.approx(result.score, abs=1e-4)
-    found = evaluate_data(str(folder), run=finished.folder.path, clips=1, console=QUIET)
+    found = evaluate_data(
+        str(folder), ModelOptions(run=finished.folder.path), clips=1, console=QUIET
+    )
     assert len(found.results) == 12
     assert found.to_dict(1)["accuracy"] == found.accuracy()
 
@@ -380,7 +383,7 @@ def test_probe_run_freezes_the_trunk(folder: Path, tmp_path: Path) -> None:
     torch.save({"model_state": trunk.state_dict()}, weights)
     config = RunConfig(str(folder), weights=str(weights), strategy="probe", epochs=20, **TINY)  # type: ignore[arg-type]
     summary = runs.train(config, tmp_path / "run", console=QUIET)
-    saved = load_predictor(run=tmp_path / "run").model.state_dict()
+    saved = load_predictor(tmp_path / "run").model.state_dict()
     for name, value in trunk.state_dict().items():
         if not name.startswith("blocks.5.proj"):
             assert torch.equal(saved[name], value), name

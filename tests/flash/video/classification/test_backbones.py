@@ -31,7 +31,7 @@ def test_models_for_other_tasks_are_refused(name: str, task: str) -> None:
     with pytest.raises(KeyError, match=message):
         VideoClassifier.get_backbone_details(name)
     with pytest.raises(ValueError, match=message):
-        load_predictor(model=name)
+        load_predictor(name)
     with pytest.raises(ValueError, match=message):
         RunConfig("data", model=name).completed()
 
