@@ -43,8 +43,12 @@ def answer_videos(
     said = []
     with _evaluating(task):
         predictor = task.predictor()
-        for file, _ in to_predict(source).items:
-            scores = mean_scores(predictor.predict_clips(file, clips=clips, views=views))
+        files = [file for file, _ in to_predict(source).items]
+        found = predictor.predict_videos(files, clips=clips, views=views)
+        for file, rows in zip(files, found, strict=True):
+            if isinstance(rows, Exception):
+                raise rows
+            scores = mean_scores(rows)
             # an output makes the mean probabilities of these logits again
             logits = scores.logit() if task.multi_label else scores.log()
             said += answers({"video_path": [file], "preds": logits[None]}, task, output)

@@ -17,7 +17,7 @@ from flash.core.data.utilities.classification import (
     infer_formatter,
 )
 from pytorchvideo._checks import expected
-from pytorchvideo.data._annotations.video_files import VIDEO_SUFFIXES, find_videos
+from pytorchvideo.data._annotations.video_files import VIDEO_SUFFIXES, videos_at
 from pytorchvideo.data._annotations.video_lists import read_list
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
 from pytorchvideo.data.splits import Item
@@ -154,8 +154,7 @@ def to_predict(source: PathLike | Sequence[PathLike]) -> StageFiles:
         ValueError: if there is no video.
     """
     if isinstance(source, (str, os.PathLike)):
-        root = Path(source)
-        files = find_videos(root) if root.is_dir() else [os.fspath(source)]
+        files = videos_at(source)
     else:
         if not isinstance(source, Iterable):
             raise TypeError(expected("predict data", "a file, a list of files or a folder", source))

@@ -45,6 +45,24 @@ def is_video(name: str) -> bool:
     return name.lower().endswith(VIDEO_SUFFIXES)
 
 
+def walk(folder: str | Path) -> Iterator[tuple[str, list[str]]]:
+    """Yields each folder at any depth with the names of its files, sorted, without hidden ones.
+
+    Links are followed, but not to a folder that they lie in.
+    """
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if name[0] != "." and _leads_on(parent, name))
+        yield parent, sorted(name for name in files if name[0] != ".")
+
+
+def _leads_on(parent: str, name: str) -> bool:
+    """Whether a folder is none that it lies in itself, by a link."""
+    path = os.path.join(parent, name)
+    if not os.path.islink(path):
+        return True
+    return not Path(os.path.realpath(parent)).is_relative_to(os.path.realpath(path))
+
+
 def videos_below(folder: str | Path, others: Counter[str] | None = None) -> Iterator[str]:
     """Yields the paths of the videos of a folder at any depth, sorted, without hidden ones.
 
@@ -52,15 +70,17 @@ def videos_below(folder: str | Path, others: Counter[str] | None = None) -> Iter
         folder: its path.
         others: counts the files that are left out, by their endings; hidden ones do not count.
     """
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        for name in sorted(files):
-            if name[0] == ".":
-                continue
+    for parent, names in walk(folder):
+        for name in names:
             if is_video(name):
                 yield os.path.join(parent, name)
             elif others is not None:
                 others[os.path.splitext(name)[1].lower() or "no ending"] += 1
+
+
+def videos_at(path: str | os.PathLike[str]) -> list[str]:
+    """Returns the videos of a folder, see :func:`find_videos`; any other path, or a URL, is a single one."""
+    return find_videos(Path(path)) if os.path.isdir(path) else [os.fspath(path)]
 
 
 def find_videos(folder: str | Path) -> list[str]:

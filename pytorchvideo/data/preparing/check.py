@@ -12,7 +12,7 @@ from typing import Any
 from pytorchvideo._files import write_json, write_whole
 from pytorchvideo._locks import alone_at
 from pytorchvideo._progress import Progress, Step, silent
-from pytorchvideo.data._annotations.video_files import find_videos, is_video
+from pytorchvideo.data._annotations.video_files import is_video, videos_at
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.whole import read_whole
 from pytorchvideo.data._reading.clip_reader import quarantine_line
@@ -121,11 +121,9 @@ def check_video(path: str) -> Checked:
 
 def videos_of(data: str) -> Iterator[str]:
     """Yields the paths of the videos of a folder at any depth, of a list file, or of one video."""
-    root = Path(data)
-    if root.is_dir():
-        yield from find_videos(root)
-    elif is_video(data) and root.is_file():
-        yield data
+    is_one = is_video(data) and ("://" in data or Path(data).is_file())
+    if is_one or Path(data).is_dir():
+        yield from videos_at(data)
     else:
         listed = LabeledVideoPaths.from_path(data, split="all")
         listed.check_any_exists()

@@ -24,6 +24,7 @@ from pytorchvideo._text import parse_json
 from pytorchvideo.data._annotations.video_files import (
     expected_endings,
     videos_below,
+    walk,
     warn_of_others,
 )
 from pytorchvideo.data._annotations.video_lists import read_list
@@ -243,10 +244,9 @@ class Preparation:
 
     def _copy_lists(self) -> None:
         """Copies the list files, with the new names of the videos and without the bad ones."""
-        for parent, folders, files in os.walk(self.source, followlinks=True):
-            folders[:] = [name for name in folders if name[0] != "."]
-            for name in files:
-                if name.lower().endswith(_LISTS) and name[0] != ".":
+        for parent, names in walk(self.source):
+            for name in names:
+                if name.lower().endswith(_LISTS):
                     below = os.path.relpath(os.path.join(parent, name), self.source)
                     self._copy_list(Path(below))
 

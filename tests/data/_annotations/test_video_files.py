@@ -9,9 +9,17 @@ import numpy as np
 import pytest
 from av.format import ContainerFormat
 
-from pytorchvideo.data._annotations.video_files import VIDEO_SUFFIXES, find_videos, is_video
+from flash.video.sources.files import to_predict
+from pytorchvideo.data._annotations.video_files import (
+    VIDEO_SUFFIXES,
+    find_videos,
+    is_video,
+    videos_at,
+)
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
+from pytorchvideo.data.preparing.check import videos_of
+from pytorchvideo.data.preparing.encode import Preparation
 
 # formats of pictures and of sound with a cover, lists of other files, raw pictures without a size
 NOT_VIDEOS = {
@@ -104,3 +112,34 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"none has no video\. Expected files with the ending"):
         find_videos(tmp_path / "none")
     assert not is_video("mp4")
+
+
+def test_all_find_the_same_videos(tmp_path: Path) -> None:
+    """In nested folders, with hidden ones, links, and a link to a folder that it lies in."""
+    root, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    wanted = ["a/one.mp4", "a/deep/er/TWO.MKV", "b/three.ts"]
+    for name in (*wanted, "a/.four.mp4", "a/.git/five.mp4", ".six/seven.mp4"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+    elsewhere.mkdir()
+    (elsewhere / "eight.mp4").write_bytes(b"x")
+    (root / "b/linked").symlink_to(elsewhere)
+    (root / "b/again").symlink_to(root)
+    found = {str(root / name) for name in (*wanted, "b/linked/eight.mp4")}
+    labelled = LabeledVideoPaths.from_path(root)
+    lists = {
+        "folder": find_videos(root),
+        "commands": list(videos_of(str(root))),
+        "predict": [path for path, _ in to_predict(root).items],
+        "classes": [labelled[index][0] for index in range(len(labelled))],
+        "prepare": [str(root / name) for name in Preparation(root, tmp_path / "new").videos],
+    }
+    for name, paths in lists.items():
+        assert set(paths) == found, name
+        assert len(paths) == len(found), name
+
+
+def test_one_video_is_a_path_or_an_address() -> None:
+    assert list(videos_of("https://host/a.mp4")) == videos_at("https://host/a.mp4")
+    with pytest.raises(FileNotFoundError, match=r"no file and no folder 'none\.mp4'"):
+        list(videos_of("none.mp4"))
