@@ -38,6 +38,8 @@ matrix: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python docs/make_model_zoo.py
+	rm -rf docs/api/generated
+	$(BIN)/python -m sphinx -W --keep-going docs build/site
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/decode.py ../shared/data/clips
@@ -45,7 +47,7 @@ bench: $(STAMP)
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e ".[deploy,dev,hf,kornia,serve,torchcodec]"
+	$(BIN)/python -m pip install --quiet -e ".[deploy,dev,docs,hf,kornia,serve,torchcodec]"
 	touch $(STAMP)
 
 clean:

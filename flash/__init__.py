@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flash: a video classifier without a training script, on top of :mod:`pytorchvideo`.
+"""Flash: a video classifier without a training script, on top of ``pytorchvideo``.
 
 >>> import flash
 >>> from flash.video import VideoClassificationData, VideoClassifier

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are complete or not there: the one writer of whole files."""
+"""Atomic writing of files: complete or not there."""
 
 import contextlib
 import errno

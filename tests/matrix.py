@@ -47,9 +47,10 @@ EXTRAS: dict[str, list[str]] = {
     "kornia": ["transforms/test_pipeline.py", "flash/core/data/io/test_input_transform.py"],
     "serve": ["flash/serve"],
     "deploy": ["accelerator/deployment"],
+    "docs": [],
     "scale": [],
 }
-IMPORTS = {"scale": "ray.data"}
+IMPORTS = {"docs": "sphinx, myst_parser", "scale": "ray.data"}
 
 
 Command = Sequence[str | Path]

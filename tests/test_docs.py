@@ -16,7 +16,9 @@ from pytorchvideo.data.synthetic import write_demo_videos
 from pytorchvideo.models import create_model
 
 REPO = Path(__file__).resolve().parent.parent
-PAGES = sorted([*REPO.glob("*.md"), *(REPO / "docs").glob("*.md")])
+PAGES = sorted(
+    [*REPO.glob("*.md"), *(REPO / "docs").glob("*.md"), *(REPO / "docs/api").glob("*.md")]
+)
 SNIPPETS = re.findall(r"```python\n(.*?)```", (REPO / "README.md").read_text(), flags=re.DOTALL)
 
 

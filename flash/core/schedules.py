@@ -4,15 +4,15 @@
 Each schedule is a ``LambdaLR``: the learning rate is the optimiser's times a factor of the step. With W steps of
 warm-up and S steps in all, and ``p = (step - W) / (S - W)`` the share of the rest that is done:
 
-======================================================  ====================================================
-name                                                    factor after the warm-up, during which it is step / W
-======================================================  ====================================================
-``constant_schedule``, ``constant_schedule_with_warmup``    1
-``linear_schedule_with_warmup``                             1 - p
-``cosine_schedule_with_warmup``                             (1 + cos(2 pi num_cycles p)) / 2, num_cycles = 0.5
-``cosine_with_hard_restarts_schedule_with_warmup``          (1 + cos(pi (num_cycles p mod 1))) / 2
-``polynomial_decay_schedule_with_warmup``                   from 1 to lr_end / lr as (1 - p) ** power
-======================================================  ====================================================
+========================================================  ==================================================
+name                                                      factor after the warm-up, during which it is step / W
+========================================================  ==================================================
+``constant_schedule``, ``constant_schedule_with_warmup``  1
+``linear_schedule_with_warmup``                           1 - p
+``cosine_schedule_with_warmup``                           (1 + cos(2 pi num_cycles p)) / 2, num_cycles = 0.5
+``cosine_with_hard_restarts_schedule_with_warmup``        (1 + cos(pi (num_cycles p mod 1))) / 2
+``polynomial_decay_schedule_with_warmup``                 from 1 to lr_end / lr as (1 - p) ** power
+========================================================  ==================================================
 """
 
 import math

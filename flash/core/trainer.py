@@ -22,7 +22,7 @@ from pytorchvideo._checks import expected
 
 
 class Trainer(pl.Trainer):
-    """A ``pytorch_lightning.Trainer`` with :meth:`finetune` and a :meth:`predict` that answers in words.
+    """A ``pytorch_lightning.Trainer`` with :meth:`Trainer.finetune`, and :meth:`Trainer.predict` that answers in words.
 
     Takes the arguments of Lightning's trainer (``accelerator``, ``precision="bf16-mixed"``,
     ``accumulate_grad_batches``, ``gradient_clip_val``, ``deterministic=True``, ...) and those below. Without

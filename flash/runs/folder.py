@@ -51,7 +51,7 @@ class RunFolder:
         return RunConfig.from_file(self.config_file)
 
     def model_file(self) -> Path:
-        """Returns the file of the trained model; see :func:`~pytorchvideo.inference.loading.model_of_run`."""
+        """Returns the file of the trained model; see ``pytorchvideo.inference.loading.model_of_run``."""
         return model_of_run(self.path)
 
 

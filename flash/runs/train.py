@@ -71,7 +71,8 @@ def train(
     """Trains, evaluates on the held-out videos, and writes the report.
 
     Args:
-        config: what to do; where a run is resumed, which goes by its own, only what :func:`resumed` says counts.
+        config: what to do; where a run is resumed, which goes by its own, only what ``resumed`` of
+            ``flash.runs.folder`` says counts.
         out: folder of the run.
         resume: go on with the run in ``out``, or start it if it had not begun.
         console: shows the progress.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Readers of videos, clip samplers and datasets."""
 
+from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.ava import Ava
 from pytorchvideo.data.charades import Charades
 from pytorchvideo.data.clip_dataset import ClipDataset
@@ -73,6 +74,7 @@ __all__ = [
     "UniformClipSampler",
     "UniformClipSamplerTruncateFromStart",
     "Video",
+    "VideoError",
     "VideoPathHandler",
     "labeled_video_dataset",
     "make_clip_sampler",

@@ -166,11 +166,11 @@ class FrameVideo(Video):
             frame_filter: gets the indices of the clip's frames and returns those to load.
             resize: gets the (height, width) of an upright picture and returns those wanted; Pillow scales then, taking
                 an average of all pixels that fall into one.
-            frame_transform: see :meth:`EncodedVideo.get_clip <pytorchvideo.data.encoded_video.EncodedVideo.get_clip>`.
+            frame_transform: see :meth:`EncodedVideo.get_clip <pytorchvideo.data.EncodedVideo.get_clip>`.
 
         Returns:
-            ``{"video": (3, T, H, W) in 0..255 or None, "frame_indices": indices into the video,
-            "audio": None}``; None where no frame begins in the window, as beyond the end.
+            A dict with ``video`` (3, T, H, W) in 0..255 or None, ``frame_indices`` into the video, and
+            ``audio``, which is None. No dict but None where no frame begins in the window, as beyond the end.
 
         Raises:
             ValueError: a time is no number.

@@ -17,6 +17,7 @@ import numpy as np
 
 from pytorchvideo.data._decode._pyav.write import Encoding, Sound, has_encoder, write_video
 
+#: The classes, motions that a single frame does not tell apart.
 MOTIONS = ("falling", "growing", "rising", "shrinking")
 SECONDS = 2.0
 AUDIO_RATE = 16000

@@ -64,7 +64,7 @@ class ResNetRoIHead(PoolAndProject):
         self.pool_spatial = pool_spatial
 
     def forward(self, x: torch.Tensor, bboxes: torch.Tensor) -> torch.Tensor:
-        """Returns the scores of boxes on a feature map (B, C, T, H, W); see :func:`check_boxes` for these.
+        """Returns the scores of boxes on a feature map (B, C, T, H, W); see ``check_boxes`` for these.
 
         Raises:
             ValueError: the boxes are laid out otherwise, or the pool leaves several frames.

@@ -244,18 +244,18 @@ def from_unit(clip: torch.Tensor, max_value: float) -> torch.Tensor:
 class AugmentTransform(RandomTransform):
     """One augmentation, with a random magnitude.
 
-    ========================================  ===========================  =====================
-    name                                      level 0 to level 10          sign
-    ========================================  ===========================  =====================
-    AdjustBrightness, AdjustContrast,         factor 1 to 1.9              drawn: down to 0.1
+    ==================================  ==============================  ===================
+    name                                level 0 to level 10             sign
+    ==================================  ==============================  ===================
+    AdjustBrightness, AdjustContrast,   factor 1 to 1.9                 drawn: down to 0.1
     AdjustSaturation, AdjustSharpness
-    Rotate                                    0 to 30 degrees              drawn
-    ShearX, ShearY                            slope 0 to 0.3               drawn
-    TranslateX, TranslateY                    0 to 0.45 of the size        drawn
-    Posterize                                 4 to 0 bits a channel
-    Solarize                                  inverts from 1 to 0 (of white)
-    AutoContrast, Equalize, Invert            without a level
-    ========================================  ===========================  =====================
+    Rotate                              0 to 30 degrees                 drawn
+    ShearX, ShearY                      slope 0 to 0.3                  drawn
+    TranslateX, TranslateY              0 to 0.45 of the size           drawn
+    Posterize                           4 to 0 bits a channel
+    Solarize                            inverts from 1 to 0 (of white)
+    AutoContrast, Equalize, Invert      without a level
+    ==================================  ==============================  ===================
 
     Args:
         transform_name: one of the table, or a name of your own that is in both of the next two.

@@ -40,8 +40,7 @@ class DataModule(pl.LightningDataModule):
         labels: class names in the order of their numbers.
         multi_label: whether a sample may have several classes.
 
-    Attributes:
-        train_dataset, val_dataset, test_dataset, predict_dataset: the datasets, None without data.
+    ``train_dataset``, ``val_dataset``, ``test_dataset`` and ``predict_dataset`` are the datasets, None without data.
     """
 
     def __init__(
@@ -105,7 +104,7 @@ class DataModule(pl.LightningDataModule):
         return self._required_loader("predict")
 
     def show_train_batch(self, hooks: Any = None, reset: bool = True) -> "Figure":
-        """Returns a figure of a training batch; see :func:`flash.core.data.batch_preview.show_batch`.
+        """Returns a figure of a training batch; see ``flash.core.data.batch_preview.show_batch``.
 
         Args:
             hooks: up to which of the hooks: ``"per_batch_transform"`` is what the loader gives, and

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fetches an archive of videos and unpacks it."""
+"""Download and extraction of archives of videos."""
 
 import contextlib
 import logging
@@ -58,7 +58,7 @@ def download_data(
             least, and never more than the disk has room for.
 
     Returns:
-        The folder that holds the data: ``path``, or that of a local folder or file which is no archive.
+        The folder that holds the data, ``path`` or that of a local folder or file which is no archive.
 
     Raises:
         FileNotFoundError: if a local path does not exist.

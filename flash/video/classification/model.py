@@ -54,7 +54,7 @@ class VideoClassifier(ListsBackbones, Task):
             Hugging Face has its own.
         labels: class names in the order of their numbers. Without them a datamodule's are taken over at
             the start of training.
-        backbone: a name of :meth:`available_backbones` (by default ``"x3d_xs"``), ``"hf:NAME"`` or a folder for a
+        backbone: a name of ``available_backbones()`` (by default ``"x3d_xs"``), ``"hf:NAME"`` or a folder for a
             video classifier of Hugging Face, or any module that maps clips to (B, num_classes), or to what
             ``head`` takes.
         backbone_kwargs: arguments for the builder of a named backbone, e.g. ``{"num_frames": 8}``.
@@ -336,7 +336,7 @@ class VideoClassifier(ListsBackbones, Task):
 
     @property
     def network(self) -> nn.Module:
-        """The plain PyTorch network: clips to logits."""
+        """The plain PyTorch network, which maps clips to logits."""
         return (
             self.backbone
             if isinstance(self.head, nn.Identity)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options that the constructors of ``VideoClassificationData`` share, by what they are about."""
+"""Options of the constructors of ``VideoClassificationData``, grouped by subject."""
 
 import copy
 import dataclasses

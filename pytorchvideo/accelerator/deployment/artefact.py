@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model for a runtime in a folder of its own, with everything that is needed to use it.
+"""Artefacts: a model for one runtime in a folder, with its clip recipe and labels.
 
 ::
 

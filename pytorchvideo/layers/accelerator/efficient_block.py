@@ -16,7 +16,7 @@ from pytorchvideo._checks import expected
 
 
 class EfficientBlockBase(nn.Module):
-    """A module with two forms; a subclass writes :meth:`convert` and ``forward``.
+    """A module with two forms; a subclass writes :meth:`EfficientBlockBase.convert` and ``forward``.
 
     ``convert_flag`` says whether the block is in its deployable form; :meth:`convert` sets it.
     """

@@ -88,7 +88,7 @@ class ReplaceableClassifier(nn.Module):
 
 
 class ClassificationHead(ReplaceableClassifier):
-    """A head for whole clips, which computes in :meth:`features` what its classifier sees."""
+    """A head for whole clips, which computes in :meth:`ClassificationHead.features` what its classifier sees."""
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Returns what the classifier sees, averaged over its positions: (B, num_features)."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Published weights with all that is needed to use them: address, hash, clip recipe, labels, scores."""
+"""Published weights: address, hash, clip recipe, labels and scores."""
 
 import re
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ class Weights:
 
     @property
     def file(self) -> Path:
-        """Where the file is kept: ``$TORCH_HOME/hub/checkpoints``, as for every PyTorch model."""
+        """The path of the file, in ``$TORCH_HOME/hub/checkpoints`` as for every PyTorch model."""
         name = f"{self.name}.pth" if self.url is None else self.url.rpartition("/")[2]
         name = self.file_name or name
         return Path(torch.hub.get_dir()) / "checkpoints" / name

@@ -89,7 +89,7 @@ class TransformHooks:
 
     Args:
         transform: None (samples pass through), one callable on the sample dict, or a dict with
-            keys of :data:`HOOK_NAMES`.
+            keys of ``HOOK_NAMES``.
 
     Raises:
         TypeError: for anything else, or a hook that cannot be called.
@@ -126,7 +126,7 @@ class TransformHooks:
 
     @property
     def sample_transform(self) -> Callable[..., Any] | None:
-        """What the dataset applies to each sample: the pre, to and post hooks in this order."""
+        """The pre, to and post hooks in this order, which the dataset applies to each sample."""
         hooks = [in_own_names(self._hooks[name]) for name in SAMPLE_HOOKS if name in self._hooks]
         if len(hooks) < 2:
             return hooks[0] if hooks else None

@@ -35,7 +35,7 @@ _COLOURS = ("colorspace", "color_range", "color_primaries", "color_trc")
 
 @dataclass(frozen=True)
 class TrainingFormat:
-    """How :func:`transcode` writes a video: H.264 in mp4, its index first, no frame shown out of decoding order.
+    """The form of a transcoded video: H.264 in mp4, its index first, no frame shown out of decoding order.
 
     Args:
         short_side: of the pictures in pixels; smaller ones keep their size. None keeps every size.
