@@ -258,6 +258,10 @@ def model_of_run(folder: str | os.PathLike[str]) -> Path:
         return file
     if not file.with_name("config.json").is_file():
         raise FileNotFoundError(f"{folder} holds no run: there is no config.json in it.")
+    if found := _models_in(file.parent):
+        raise FileNotFoundError(
+            f"{folder} holds {_listed(found)} and no run: give it by --model instead of --run."
+        )
     raise FileNotFoundError(
         f"The run in {folder} is not finished: there is no {file.name}. Finish it with train --resume."
     )

@@ -227,6 +227,17 @@ def test_folders_that_hold_no_model(files: dict[str, str], sentence: str, tmp_pa
         load_predictor(str(folder))
 
 
+def test_a_saved_model_is_no_run(forms: Path) -> None:
+    with pytest.raises(
+        FileNotFoundError, match=r"saved model \(config.json\) and no run: .*--model"
+    ):
+        load_predictor(forms / "saved", kind="run")
+    with pytest.raises(FileNotFoundError, match="run holds no artefact"):
+        load_predictor(forms / "run", kind="artefact")
+    with pytest.raises(FileNotFoundError, match=r"no folder .*none"):
+        load_predictor(forms / "none", kind="saved")
+
+
 def test_a_folder_with_two_models(forms: Path, tmp_path: Path) -> None:
     both = tmp_path / "both"
     shutil.copytree(forms / "run", both)
