@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,19 @@ import torch
 
 from pytorchvideo.data.synthetic import MOTIONS, write_motion_video
 from pytorchvideo.models._registry import create_model
+from pytorchvideo.models.accelerator.mobile_cpu import efficient_x3d
 from pytorchvideo.models.pretrained import PretrainedModel
+from pytorchvideo.models.resnet import STAGE_DEPTHS
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 REPO = Path(__file__).resolve().parent.parent
 SHARED = REPO.parent / "shared"
 
-torch.set_num_threads(max(1, min(2, torch.get_num_threads())))
+# processes of pytest-xdist share the processors; theirs do, too
+WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if WORKER:
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+torch.set_num_threads(1 if WORKER else max(1, min(2, torch.get_num_threads())))
 
 
 @pytest.fixture(autouse=True)
@@ -191,6 +198,21 @@ def make_video(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def shallow() -> Callable[[], AbstractContextManager[None]]:
+    """``with shallow(): create_model("c2d_r50")``: networks of five or six blocks from the code of the deep ones."""
+
+    @contextmanager
+    def few_blocks() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            # the second block of a stage is another one than the first
+            patch.setitem(STAGE_DEPTHS, 50, (2, 1, 1, 1))
+            patch.setitem(efficient_x3d._DEPTH_FACTORS, "XS", 0.4)
+            yield
+
+    return few_blocks
 
 
 @pytest.fixture(scope="session")
