@@ -4,6 +4,8 @@
 import copy
 import hashlib
 import pickle
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 import torch
@@ -26,8 +28,9 @@ BATCH = torch.export.Dim("batch", min=1, max=8)
 
 
 @pytest.fixture(scope="module")
-def acoustic() -> nn.Module:
-    return drawn(create_acoustic_resnet(model_num_class=5, stem_dim_out=8, head_pool=None))
+def acoustic(shallow: Callable[[], AbstractContextManager[None]]) -> nn.Module:
+    with shallow():
+        return drawn(create_acoustic_resnet(model_num_class=5, stem_dim_out=8, head_pool=None))
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +172,6 @@ def test_acoustic_resnet(acoustic: nn.Module, sound: torch.Tensor) -> None:
         acoustic(sound[:, 0])
 
 
-@pytest.mark.slow
 def test_acoustic_resnet_exports(acoustic: nn.Module, sound: torch.Tensor) -> None:
     program = torch.export.export(acoustic, (sound,), dynamic_shapes=({0: BATCH},), strict=True)
     more = torch.cat([sound, sound.flip(0)])
@@ -247,6 +249,7 @@ def test_every_parameter_gets_a_gradient(
         assert [n for n, p in network.named_parameters() if p.grad is None] == []
 
 
+@pytest.mark.slow
 def test_audio_visual_slowfast_exports(model: nn.Module, pathways: list[torch.Tensor]) -> None:
     program = torch.export.export(
         model, (pathways,), dynamic_shapes=([{0: BATCH}] * 3,), strict=True

@@ -3,7 +3,8 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -25,8 +26,8 @@ CLIP = torch.linspace(0, 400, 3 * 4 * 46 * 39).sin().view(1, 3, 4, 46, 39)
 
 
 @pytest.fixture(scope="module")
-def x3d_xs() -> Iterator[EfficientX3d]:
-    with torch.random.fork_rng():
+def x3d_xs(shallow: Callable[[], AbstractContextManager[None]]) -> Iterator[EfficientX3d]:
+    with torch.random.fork_rng(), shallow():
         torch.manual_seed(0)
         model = EfficientX3d(num_classes=7)
         for norm in model.modules():
