@@ -58,7 +58,7 @@ def embed(
     from pytorchvideo._locks import alone_at
     from pytorchvideo.data.preparing.check import videos_of
     from pytorchvideo.inference import embeddings as embedding
-    from pytorchvideo.inference.loading import is_local
+    from pytorchvideo.inference.loading import absolute_source
 
     embedding.check_ending(out)
     asked: dict[str, Any] = {
@@ -68,10 +68,10 @@ def embed(
         "clips": clips,
         "views": views,
     }
-    for name in _NAMES:
+    for name in _NAMES:  # absolute: `search` may run elsewhere
         given = getattr(chosen, name)
-        is_path = given is not None and (name != "model" or is_local(given))
-        asked[name] = os.path.abspath(given) if is_path else given  # `search` may run elsewhere
+        absolute = absolute_source if name == "model" else os.path.abspath
+        asked[name] = None if given is None else absolute(given)
     with alone_at(out):
         predictor = _predictor(chosen, asked)
         files = [file for source in videos for file in videos_of(source)]

@@ -185,9 +185,14 @@ def find_model(source: str | os.PathLike[str], kind: Kind | None = None) -> tupl
     return "zoo", name
 
 
-def is_local(source: str) -> bool:
-    """Whether a source is a file or folder of this machine; for the errors see :func:`find_model`."""
-    return find_model(source)[0] in ("artefact", "file", "run", "saved")
+def absolute_source(source: str) -> str:
+    """Returns a source that means the same in every working directory; for the errors see :func:`find_model`."""
+    kind, name = find_model(source)
+    if kind in ("hub", "zoo"):
+        return name
+    prefix = HUGGING_FACE if kind == "hf" else ""
+    path = name.removeprefix(prefix)
+    return name if prefix and not os.path.isdir(path) else prefix + os.path.abspath(path)
 
 
 def _kind_of_folder(folder: Path) -> Kind:

@@ -17,7 +17,13 @@ from pytorchvideo.accelerator.deployment.artefact import (
     ArtefactModel,
     write_artefact,
 )
-from pytorchvideo.inference.loading import find_model, load_predictor, load_trained, read_names
+from pytorchvideo.inference.loading import (
+    absolute_source,
+    find_model,
+    load_predictor,
+    load_trained,
+    read_names,
+)
 from pytorchvideo.models import ClipRecipe, PretrainedModel, get_weights
 from pytorchvideo.models._registry import create_model
 
@@ -285,6 +291,15 @@ def test_a_folder_called_as_a_model_of_the_zoo(
     with pytest.raises(ValueError, match=r"also a folder with a run .* Write \./x3d_xs"):
         find_model("x3d_xs")
     assert find_model("./x3d_xs") == ("run", "./x3d_xs")
+
+
+def test_sources_that_hold_everywhere(forms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(forms)
+    for name in ("run", "saved", "artefact", "other_name"):
+        assert absolute_source(name) == str(forms / name)
+    assert absolute_source("hf:saved") == f"hf:{forms / 'saved'}"
+    for name in ("x3d_xs", "me/gestures", "hf:me/gestures", str(forms / "run")):
+        assert absolute_source(name) == name
 
 
 @pytest.mark.parametrize(
