@@ -30,7 +30,7 @@ transform = get_weights("x3d_s").transforms(key="video")
 ```
 
 Clips are frames x distance between them (in frames of a video of 30 a second); of a model with several pathways, those
-of the longest. A model without a crop takes whole pictures, whose short side is 256 pixels, and boxes in them.
+of the longest. A model without a crop takes whole frames, whose short side is 256 pixels, and boxes in them.
 Accuracies are those published with the weights, on the protocol named below. Multiply-adds are those of one view (and
 of one box), counted by `benchmarks/model_cost.py` on convolutions, linear layers and attention. The published figures
 hold five operations more for each output of a batch or layer norm (7 to 9 % of X3D); with them the count gives every

@@ -64,7 +64,7 @@ def main() -> None:
 
         train, val = clips("train", "random"), clips("val", "uniform")
         sheet = contact_sheet(next(iter(train)), mean=recipe.mean, std=recipe.std)
-        print(f"{train.num_videos} videos to learn from; a clip as a picture: {sheet.size}")
+        print(f"{train.num_videos} videos to learn from; a clip as an image: {sheet.size}")
         trainer = Trainer(
             network.to_transformers(),
             TrainingArguments(

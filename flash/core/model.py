@@ -165,7 +165,7 @@ class Task(pl.LightningModule):
     def predict_step(
         self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0
     ) -> dict[str, Any]:
-        """Returns the batch without its pictures and sound, and with the logits as ``preds``."""
+        """Returns the batch without its frames and sound, and with the logits as ``preds``."""
         if isinstance(batch, Tensor):
             return {"preds": self(batch)}
         kept = {key: value for key, value in batch.items() if key not in _INPUTS}

@@ -179,7 +179,7 @@ class Trainer(pl.Trainer):
             dataloaders: batches, unless ``datamodule`` has them.
             output: ``"labels"``, ``"classes"``, ``"probabilities"``, ``"logits"``, ``"preds"``, ``"top_k"``,
                 ``"fiftyone"``, ``"raw"`` or an :class:`flash.core.data.io.output.Output`; None is the task's own
-                ``output``, else ``"raw"``: the sample dicts without pictures and sound, with the logits as ``preds``.
+                ``output``, else ``"raw"``: the sample dicts without frames and sound, with the logits as ``preds``.
             datamodule: a datamodule with predict data.
             return_predictions: as Lightning's.
             ckpt_path: as Lightning's.

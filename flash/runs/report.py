@@ -281,17 +281,17 @@ def _figures(results: Sequence[ClipResult]) -> str:
 
 def _figure(result: ClipResult) -> str:
     gif = clip_gif(result.video)
-    picture = '<span class="none"></span>'
+    image = '<span class="none"></span>'
     if gif is not None:
         data = base64.b64encode(gif).decode("ascii")
-        picture = f'<img src="data:image/gif;base64,{data}" alt="{_text(result.video)}">'
+        image = f'<img src="data:image/gif;base64,{data}" alt="{_text(result.video)}">'
     kind = "right" if result.correct else "wrong"
     verdict = f'<b class="{kind}">{_text(result.predicted)} {result.score:.1%}</b>'
     truth = "" if result.correct else f"<br>truly <b>{_text(result.label)}</b> "
     if not result.correct:
         truth += f"{result.true_score:.1%}"
     name = Path(result.video).name
-    return f"<figure>{picture}<figcaption>{verdict}{truth}<br>{_text(name)}</figcaption></figure>"
+    return f"<figure>{image}<figcaption>{verdict}{truth}<br>{_text(name)}</figcaption></figure>"
 
 
 def clip_gif(video: str, side: int = _GIF_SIDE, frames: int = _GIF_FRAMES) -> bytes | None:

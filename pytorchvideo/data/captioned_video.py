@@ -14,24 +14,24 @@ from pytorchvideo.data._decode._pyav.write import TimedVideo
 
 __all__ = ["DrawnVideo", "draw_lines"]
 
-_LINES_IN_HEIGHT = 18  # of text, in a picture
+_LINES_IN_HEIGHT = 18  # of text, in a frame
 _SMALLEST_FONT = 10  # pixels; smaller letters cannot be read
 _SHADE = 150  # of the band behind the text, out of 255
 
 
 class DrawnVideo:
-    """Writes pictures with the current lines of text on them, at their own times.
+    """Writes frames with the current lines of text on them, at their own times.
 
     Several threads may use it at once. The file can be played at any moment, also while it is written.
 
     Args:
-        path: of the file, which ends in ``.mp4`` or ``.mkv``; the first picture replaces an existing one.
+        path: of the file, which ends in ``.mp4`` or ``.mkv``; the first frame replaces an existing one.
 
     Raises:
         ValueError: another ending.
 
     Attributes:
-        lines: of text, for the pictures from now on.
+        lines: of text, for the frames from now on.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -46,7 +46,7 @@ class DrawnVideo:
         self._lock = threading.Lock()
 
     def write(self, picture: np.ndarray, seconds: float) -> None:
-        """Adds a picture, uint8 (H, W, 3), which is shown from ``seconds`` on; after :meth:`close` nothing happens.
+        """Adds a frame, uint8 (H, W, 3), which is shown from ``seconds`` on; after :meth:`close` nothing happens.
 
         Raises:
             OSError: the file cannot be written.
@@ -79,7 +79,7 @@ class DrawnVideo:
 
 
 def draw_lines(lines: Sequence[str], width: int, height: int) -> Image.Image:
-    """Returns a band with lines of text for the top of a picture: RGBA, white on a dark shade.
+    """Returns a band with lines of text for the top of a frame: RGBA, white on a dark shade.
 
     Letters are as large as the picture allows. What does not fit is left out: lines beyond half of the height, the
     middle of lines that are too long, whose end may be a score.

@@ -99,7 +99,7 @@ def _load_labels(file: str) -> dict[str, list[LabelData]]:
 class DomsevFrameDataset(Dataset):
     """Every frame with its label, in the order of the manifest.
 
-    An item is a dict with ``frame_id``, ``image`` (a PIL picture in RGB) and ``label`` (int); a frame that no label
+    An item is a dict with ``frame_id``, ``image`` (a PIL image in RGB) and ``label`` (int); a frame that no label
     covers has 0, which is "none".
 
     Args:

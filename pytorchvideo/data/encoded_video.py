@@ -76,9 +76,9 @@ class EncodedVideo(Video):
         dtype: of a clip's ``"video"``: ``torch.float32``, or ``torch.uint8`` for a quarter of the memory.
         time_limit_sec: of opening the file, and of each call: reading and decoding one clip with its sound, or reading
             the frame index. So a file made to waste time cannot stop an epoch.
-        memory_limit_bytes: of the frames and the sound of a call, and of what a decoder may keep: 20 pictures of 3
+        memory_limit_bytes: of the frames and the sound of a call, and of what a decoder may keep: 20 frames of 3
             bytes a pixel, or what their format takes. By default 8 GiB, enough for 10 s of 1080p as float32, and for
-            pictures of 16K (16384x8704). A larger clip is a VideoError, before it is decoded wherever the file says
+            frames of 16K (16384x8704). A larger clip is a VideoError, before it is decoded wherever the file says
             its size.
         device: ``"cuda"``, for ``decoder="torchcodec"`` alone, decodes on the GPU and leaves ``"video"`` there. Its
             pixels are not quite those of the CPU.
@@ -171,7 +171,7 @@ class EncodedVideo(Video):
             opened = [shared(file, self._name) for _ in range(1 + (decoder == "torchcodec"))]
             for reader in opened:
                 self._on_close.callback(reader.close)
-        # A file that is only asked for sound may have no pictures.
+        # A file that is only asked for sound may have no video.
         self._pyav = PyAVDecoder(
             opened[0],
             self._name,

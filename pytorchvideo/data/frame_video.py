@@ -37,20 +37,20 @@ _IO_THREADS = 8
 
 
 class FrameVideo(Video):
-    """A video whose frames are picture files at a constant rate: frame k is shown at ``k / fps`` seconds.
+    """A video whose frames are image files at a constant rate: frame k is shown at ``k / fps`` seconds.
 
     Args:
         duration: length in seconds.
         fps: frames per second.
-        video_frame_to_path_fn: frame index -> path of its picture.
+        video_frame_to_path_fn: frame index -> path of its image.
         video_frame_paths: the paths themselves. Exactly one of the two is given.
-        multithreaded_io: whether the pictures of a clip are read by several threads.
+        multithreaded_io: whether the images of a clip are read by several threads.
         dtype: of a clip's ``"video"``: ``torch.float32``, or ``torch.uint8`` for a quarter of the memory.
         time_limit_sec: see :class:`~pytorchvideo.data.encoded_video.EncodedVideo`.
-        memory_limit_bytes: likewise; Pillow's own limit of the pixels of a picture holds, too.
+        memory_limit_bytes: likewise; Pillow's own limit of the pixels of an image holds, too.
 
     Raises:
-        ValueError: unless exactly one of the two ways to name the pictures is given; for a limit that is not positive.
+        ValueError: unless exactly one of the two ways to name the images is given; for a limit that is not positive.
     """
 
     def __init__(
@@ -91,18 +91,18 @@ class FrameVideo(Video):
         path_order_cache: dict[str, list[str]] | None = None,
         **other_args: Any,
     ) -> "FrameVideo":
-        """Opens the pictures of a directory, in natural order of their names.
+        """Opens the images of a directory, in natural order of their names.
 
         Args:
             path: the directory.
             fps: frames per second.
-            multithreaded_io: whether the pictures of a clip are read by several threads.
+            multithreaded_io: whether the images of a clip are read by several threads.
             path_order_cache: remembers the listing of a directory between calls.
             other_args: ``dtype`` and limits, see :class:`FrameVideo`.
 
         Raises:
             NotADirectoryError: if it is none.
-            VideoError: (a RuntimeError) if it holds no pictures.
+            VideoError: (a RuntimeError) if it holds no images.
         """
         key = str(path)
         cached = path_order_cache.get(key) if path_order_cache is not None else None
@@ -119,7 +119,7 @@ class FrameVideo(Video):
         multithreaded_io: bool = False,
         **other_args: Any,
     ) -> "FrameVideo":
-        """Opens a list of pictures, in this order; other arguments are those of :class:`FrameVideo`.
+        """Opens a list of images, in this order; other arguments are those of :class:`FrameVideo`.
 
         Raises:
             ValueError: for an empty list.
@@ -164,7 +164,7 @@ class FrameVideo(Video):
             start_sec: where it begins: a number of any kind, or an array or tensor of one.
             end_sec: where it ends, the frame at this very time, to half a nanosecond, not included.
             frame_filter: gets the indices of the clip's frames and returns those to load.
-            resize: gets the (height, width) of an upright picture and returns those wanted; Pillow scales then, taking
+            resize: gets the (height, width) of an upright image and returns those wanted; Pillow scales then, taking
                 an average of all pixels that fall into one.
             frame_transform: see :meth:`EncodedVideo.get_clip <pytorchvideo.data.EncodedVideo.get_clip>`.
 
@@ -174,7 +174,7 @@ class FrameVideo(Video):
 
         Raises:
             ValueError: a time is no number.
-            VideoError: (a RuntimeError) if a picture cannot be read.
+            VideoError: (a RuntimeError) if an image cannot be read.
         """
         window = as_window(start_sec, end_sec, self._duration)
         if window is None:
@@ -212,7 +212,7 @@ class FrameVideo(Video):
             ValueError: unless exactly one argument is given, or for a time outside of the video or an index that is no
                 whole number.
             IndexError: for an index outside of the video.
-            VideoError: (a RuntimeError) if a picture cannot be read.
+            VideoError: (a RuntimeError) if an image cannot be read.
         """
         duration = Fraction(self._duration)
         wanted = pick_frames(

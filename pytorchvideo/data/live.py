@@ -129,7 +129,7 @@ class LiveVideo:
         source: a file; the number of a camera; an address such as ``rtsp://...``; or ``"-"``, standard input.
         realtime: drop frames rather than fall behind; a file plays at its own speed. By default for all that is no
             file.
-        transform: of each picture, uint8 (3, H, W): scales it, for instance, so that frames that wait take little
+        transform: of each frame, uint8 (3, H, W): scales it, for instance, so that frames that wait take little
             memory.
         raw: of frames without a container; of a camera, the mode that is asked for.
         buffer_sec: what is kept for who is slow, in seconds of the source.
@@ -149,7 +149,7 @@ class LiveVideo:
         read: frames that came.
         seconds: of the source that came.
         frame_sec: from one frame to the next: what the header says, or what is measured where that is wrong.
-        on_frame: is called, before a frame can be taken, with its picture in full size, uint8 (H, W, 3), and its time
+        on_frame: is called, before a frame can be taken, with its pixels in full size, uint8 (H, W, 3), and its time
             in seconds; also for frames that nobody will take. With ``realtime`` a thread calls it.
         on_note: is called with a sentence for what a user should know, such as a lost connection.
 

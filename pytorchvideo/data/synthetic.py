@@ -145,14 +145,14 @@ def motion_frames(
     frames = round(seconds * rate)
     for t in range(frames):
         time = t / (frames - 1)  # 0 to 1
-        picture = texture.copy()
+        image = texture.copy()
         for shape in shapes:
             down = (shape.down + speed * time) % 1.0 * height
             across = (shape.across + drift * time) % 1.0 * width
             radius = (shape.first + (shape.last - shape.first) * time) * height
             cover = _coverage(shape.kind, (down, across), radius, width, height)[..., None]
-            picture += cover * (shape.colour - picture)
-        yield picture.round().clip(0, 255).astype(np.uint8)
+            image += cover * (shape.colour - image)
+        yield image.round().clip(0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -187,15 +187,15 @@ class _Shape:
 def _texture(generator: np.random.Generator, width: int, height: int) -> np.ndarray:
     """A still background, float32 (H, W, 3): two sine gratings and grain around a random colour."""
     rows, cols = np.mgrid[0:height, 0:width].astype(np.float32)
-    picture = np.broadcast_to(generator.uniform(30, 110, 3), (height, width, 3)).astype(np.float32)
+    image = np.broadcast_to(generator.uniform(30, 110, 3), (height, width, 3)).astype(np.float32)
     for _ in range(2):
         angle, length = generator.uniform(0, math.pi), generator.uniform(12, 50)
         phase = 2 * math.pi * (rows * math.sin(angle) + cols * math.cos(angle)) / length
-        picture = picture + np.sin(phase + generator.uniform(0, 6.3))[..., None] * (
+        image = image + np.sin(phase + generator.uniform(0, 6.3))[..., None] * (
             generator.uniform(-14, 14, 3).astype(np.float32)
         )
     grain = generator.normal(0, 4, (height, width, 1)).astype(np.float32)
-    return (picture + grain).clip(0, 255).astype(np.float32)
+    return (image + grain).clip(0, 255).astype(np.float32)
 
 
 def _coverage(

@@ -189,41 +189,41 @@ def caption_frames(clip: torch.Tensor, caption: str | Sequence[str]) -> torch.Te
     Args:
         clip: uint8 (3, T, H, W).
         caption: of all frames, or one a frame, such as what a model says of that time; cut off where the
-            picture ends. An empty one leaves the frame as it is.
+            image ends. An empty one leaves the frame as it is.
 
     Raises:
         ValueError: another number of captions than there are frames.
     """
-    pictures = _pictures(clip)
-    captions = [caption] * len(pictures) if isinstance(caption, str) else caption
-    if len(captions) != len(pictures):
-        wanted = f"one text, or {len(pictures)}, one a frame"
+    images = _drawn_images(clip)
+    captions = [caption] * len(images) if isinstance(caption, str) else caption
+    if len(captions) != len(images):
+        wanted = f"one text, or {len(images)}, one a frame"
         raise ValueError(expected("caption", wanted, list(captions)))
-    for picture, text in zip(pictures, captions, strict=True):
+    for image, text in zip(images, captions, strict=True):
         if text:
-            _write(picture, text)
-    return torch.from_numpy(np.stack([np.asarray(p) for p in pictures])).permute(3, 0, 1, 2)
+            _write(image, text)
+    return torch.from_numpy(np.stack([np.asarray(p) for p in images])).permute(3, 0, 1, 2)
 
 
-def _pictures(clip: torch.Tensor, side: int | None = None) -> list[Image.Image]:
+def _drawn_images(clip: torch.Tensor, side: int | None = None) -> list[Image.Image]:
     """The frames of a clip (3, T, H, W); with ``side``, their short side is at most that."""
     frames = clip.permute(1, 2, 3, 0).contiguous().numpy()
-    pictures = [Image.fromarray(frame) for frame in frames]
-    if side is None or side >= min(pictures[0].size):
-        return pictures
-    scale = side / min(pictures[0].size)
-    size = [max(1, round(length * scale)) for length in pictures[0].size]
-    return [picture.resize((size[0], size[1]), Image.Resampling.BILINEAR) for picture in pictures]
+    images = [Image.fromarray(frame) for frame in frames]
+    if side is None or side >= min(images[0].size):
+        return images
+    scale = side / min(images[0].size)
+    size = [max(1, round(length * scale)) for length in images[0].size]
+    return [image.resize((size[0], size[1]), Image.Resampling.BILINEAR) for image in images]
 
 
-def _write(picture: Image.Image, text: str) -> None:
+def _write(image: Image.Image, text: str) -> None:
     """White on a dark band, at the bottom."""
-    width, height = picture.size
+    width, height = image.size
     size = max(_SMALLEST_FONT, height // 14)
     band = (0, height - size - 4, width, height)
     shade = Image.new("RGB", (width, size + 4), (0, 0, 0))
-    picture.paste(Image.blend(picture.crop(band), shade, 0.6), band[:2])
-    ImageDraw.Draw(picture).text(
+    image.paste(Image.blend(image.crop(band), shade, 0.6), band[:2])
+    ImageDraw.Draw(image).text(
         (3, height - 3), text, fill="white", font=ImageFont.load_default(size), anchor="lb"
     )
 
@@ -244,7 +244,7 @@ def gif_bytes(
         colors: of each frame, at most 256: fewer make it smaller.
     """
     frames = [
-        picture.quantize(colors, dither=Image.Dither.NONE) for picture in _pictures(clip, side)
+        image.quantize(colors, dither=Image.Dither.NONE) for image in _drawn_images(clip, side)
     ]
     buffer = io.BytesIO()
     frames[0].save(
@@ -313,7 +313,7 @@ def show_clip(source: Source, *, fps: float = _FRAMES_A_SECOND, **options: Any) 
 
 
 def _side_by_side(clips: Sequence[CaptionedClip], caption: bool) -> torch.Tensor:
-    """Clips in a square of pictures, each held at its last frame until the longest ends; uint8 (3, T, H, W)."""
+    """Clips in a square of images, each held at its last frame until the longest ends; uint8 (3, T, H, W)."""
     if not clips:
         raise ValueError(expected("source", "at least one clip", []))
     drawn = [caption_frames(c.frames, c.caption if caption else "") for c in clips]
@@ -337,7 +337,7 @@ def contact_sheet(
     caption: bool = True,
     **options: Any,
 ) -> Image.Image:
-    """Returns one picture with all frames of the clips, each clip beginning in a row of its own.
+    """Returns one image with all frames of the clips, each clip beginning in a row of its own.
 
     Args:
         source: see :func:`read_clips`.
@@ -353,7 +353,7 @@ def contact_sheet(
     if columns < 1:
         raise ValueError(expected("columns", ">= 1", columns))
     clips = [
-        (c.caption if caption else "", _pictures(c.frames, side))
+        (c.caption if caption else "", _drawn_images(c.frames, side))
         for c in read_clips(source, **options)
     ]
     if not clips:
@@ -361,16 +361,16 @@ def contact_sheet(
     height, width = (max(p[0].size[i] for _, p in clips) for i in (1, 0))
     line = max(_SMALLEST_FONT, height // 8)
     band = line + 4 if any(text for text, _ in clips) else 0
-    widest = min(columns, max(len(pictures) for _, pictures in clips))
-    rows = [-(-len(pictures) // columns) for _, pictures in clips]
+    widest = min(columns, max(len(images) for _, images in clips))
+    rows = [-(-len(images) // columns) for _, images in clips]
     size = (widest * (width + gap) - gap, sum(rows) * (height + gap) - gap + len(clips) * band)
     sheet = Image.new("RGB", size, "white")
     draw, font, top = ImageDraw.Draw(sheet), ImageFont.load_default(line), 0
-    for (text, pictures), count in zip(clips, rows, strict=True):
+    for (text, images), count in zip(clips, rows, strict=True):
         draw.text((1, top + band - 2), text, fill="black", font=font, anchor="lb")
         top += band
-        for place, picture in enumerate(pictures):
+        for place, image in enumerate(images):
             row, column = divmod(place, columns)
-            sheet.paste(picture, (column * (width + gap), top + row * (height + gap)))
+            sheet.paste(image, (column * (width + gap), top + row * (height + gap)))
         top += count * (height + gap)
     return sheet

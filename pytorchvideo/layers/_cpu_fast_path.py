@@ -211,8 +211,8 @@ def _convolved(conv: nn.Conv3d, norm: nn.BatchNorm3d | None, x: torch.Tensor) ->
         y = F.conv3d(x, weight, bias, conv.stride, padding, dilations, conv.groups)
         return y.contiguous(memory_format=torch.channels_last_3d)
     # (B, C, T, H, W) -> (B * T, C, H, W), without a copy
-    pictures = x.transpose(1, 2).flatten(0, 1)
-    y = F.conv2d(pictures, weight[:, :, 0], bias, stride, pad, dilation, conv.groups)
+    images = x.transpose(1, 2).flatten(0, 1)
+    y = F.conv2d(images, weight[:, :, 0], bias, stride, pad, dilation, conv.groups)
     return y.unflatten(0, (batch, frames)).transpose(1, 2)
 
 

@@ -15,7 +15,7 @@ class SqueezeExcitation(nn.Module):
     Args:
         num_channels: C.
         num_channels_reduced: channels of the hidden layer.
-        is_3d: clips (B, C, T, H, W); otherwise pictures (B, C, H, W).
+        is_3d: clips (B, C, T, H, W); otherwise images (B, C, H, W).
         activation: class of the activation between the layers.
 
     The gate is ``block``: 1x1x1 convolution, activation, 1x1x1 convolution, sigmoid; its state-dict keys are
@@ -45,7 +45,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class SqueezeAndExcitationLayer2D(nn.Module):
-    """Weights the channels of pictures or spectrograms (B, C, H, W) by a gate in (0, 1) computed from their means.
+    """Weights the channels of images or spectrograms (B, C, H, W) by a gate in (0, 1) computed from their means.
 
     The computation is that of :class:`SqueezeExcitation`; the layers of the gate are named ``excitation`` here, with
     state-dict keys ``excitation.0`` and ``excitation.2``.

@@ -95,7 +95,7 @@ def _x3d(name: str, num_frames: int, crop_size: int) -> ModelEntry:
 
 
 def _mvit(name: str, num_frames: int, task: Task = "video classification") -> ModelEntry:
-    sizes = vision_transformers.picture_sizes if num_frames == 1 else vision_transformers.clip_sizes
+    sizes = vision_transformers.image_sizes if num_frames == 1 else vision_transformers.clip_sizes
     return ModelEntry(
         name=name,
         builder=vision_transformers.create_multiscale_vision_transformers,

@@ -10,7 +10,7 @@ VideoMAE                arXiv 2203.12602            16
 TimeSformer             arXiv 2102.05095            8
 ViViT                   arXiv 2103.15691            32
 V-JEPA 2                arXiv 2506.09985            16, 64
-CLIP                    arXiv 2103.00020            any: its encoder of pictures, then a temporal layer
+CLIP                    arXiv 2103.00020            any: its image encoder, then a temporal layer
 SigLIP, SigLIP 2        arXiv 2303.15343            the same
 ======================  ==========================  ======
 
@@ -67,7 +67,7 @@ class _Family(NamedTuple):
         processor: its class in ``transformers``, whose defaults count where a folder has no processor.
         sampling_rate: number of frames -> their distance, in frames of 30 a second, in training.
         fixed: which of T, H, W cannot be others than those of its configuration.
-        encoder: of a family that knows pictures only, the class of its encoder in ``transformers``.
+        encoder: of a family that knows images only, the class of its encoder in ``transformers``.
     """
 
     processor: str
@@ -92,7 +92,7 @@ _FRAMES_OF_PICTURES = 8
 
 
 def _family(config: Any) -> _Family:
-    """The family of a configuration; that of an encoder of pictures alone belongs to the whole model's."""
+    """The family of a configuration; that of an image encoder alone belongs to the whole model's."""
     name = config.model_type.removesuffix("_vision_model")
     if name not in _FAMILIES:
         wanted = f"a model of {', '.join(sorted(_FAMILIES))}"
@@ -198,11 +198,11 @@ class HuggingFaceModel(nn.Module):
         Its ``save_pretrained(folder)`` writes what ``from_pretrained`` and ``pipeline("video-classification")`` read.
 
         Raises:
-            TypeError: it is an encoder of pictures with a temporal layer, which ``transformers`` does not know.
+            TypeError: it is an image encoder with a temporal layer, which ``transformers`` does not know.
         """
         if isinstance(self.trunk, FrameEncoder):
             raise TypeError(
-                "transformers has no model for clips with this encoder of pictures. Save `model.state_dict()`, and "
+                "transformers has no model for clips with this image encoder. Save `model.state_dict()`, and "
                 "build it again from `model.config`."
             )
         model = copy.deepcopy(self.trunk)
@@ -228,7 +228,7 @@ def create_hugging_face(
         num_classes: classes of the classifier; None keeps that of the source. Where it is another number than the
             source's, or the source has no classifier, it starts untrained.
         num_frames: frames of the clips; None for those of the source, 8 for CLIP and SigLIP.
-        image_size: side of the pictures in pixels; None for that of the source. The positions that a source has learnt
+        image_size: side of the images in pixels; None for that of the source. The positions that a source has learnt
             for clips of another size are interpolated, and the log says so.
         options: keywords of ``from_pretrained``, such as ``revision`` or ``attn_implementation``.
 
@@ -288,7 +288,7 @@ def _resized(model: Any, config: Any, options: Mapping[str, Any]) -> Any:
 
 
 def _of_frames(config: Any, family: _Family, num_frames: int | None) -> Any:
-    """The configuration of what sees the frames, with their number where it is of pictures."""
+    """The configuration of what sees the frames, with their number where it is of images."""
     if family.encoder is not None:
         config = getattr(config, "vision_config", config)
         config.num_frames = num_frames or getattr(config, "num_frames", _FRAMES_OF_PICTURES)
@@ -321,7 +321,7 @@ def _processor(name: str, hub_options: dict[str, Any]) -> Any:
 
 
 def recipe_of(name: str, config: Any, num_frames: int, **options: Any) -> ClipRecipe:
-    """Returns the recipe of a model of pictures, such as CLIP, for clips of so many frames."""
+    """Returns the recipe of a model of images, such as CLIP, for clips of so many frames."""
     hub_options = {key: value for key, value in options.items() if key in HUB_OPTIONS}
     family = _family(config)
     frames_config = _of_frames(copy.deepcopy(config), family, num_frames)
@@ -354,9 +354,9 @@ def _colours(processor: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
     pixels = side_of(processor.size)
     if not 0 < pixels <= _LARGEST:
         raise ValueError(expected("size", f"1 to {_LARGEST} pixels of a processor", pixels))
-    pictures = np.stack([np.full((pixels, pixels, 3), value, np.uint8) for value in (0, 255)])
-    clip = next(iter(processor(list(pictures), return_tensors="pt").values()))
-    # a clip (1, T, C, H, W), or pictures (T, C, H, W)
+    images = np.stack([np.full((pixels, pixels, 3), value, np.uint8) for value in (0, 255)])
+    clip = next(iter(processor(list(images), return_tensors="pt").values()))
+    # a clip (1, T, C, H, W), or images (T, C, H, W)
     black, white = clip.reshape(2, _NUM_CHANNELS, -1)[..., 0].double()
     std = 1 / (white - black)
     mean = -black * std

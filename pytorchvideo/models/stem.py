@@ -27,7 +27,7 @@ class ResNetBasicStem(Chain):
 
 
 class PatchEmbed(nn.Module):
-    """Patches of a clip or picture as a sequence: (B, C, [T,] H, W) -> (B, patches, embed_dim)."""
+    """Patches of a clip or image as a sequence: (B, C, [T,] H, W) -> (B, patches, embed_dim)."""
 
     def __init__(self, *, patch_model: nn.Module | None = None) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ def create_conv_patch_embed(
     conv_bias: bool = True,
     conv: ModuleFactory = nn.Conv3d,
 ) -> PatchEmbed:
-    """Builds a patch embedding from one convolution; ``conv=nn.Conv2d`` with two sizes for pictures."""
+    """Builds a patch embedding from one convolution; ``conv=nn.Conv2d`` with two sizes for images."""
     return PatchEmbed(
         patch_model=conv(
             in_channels=in_channels,

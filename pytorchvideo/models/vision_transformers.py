@@ -41,10 +41,10 @@ from pytorchvideo.models.weight_init import init_net_weights
 def input_sizes(
     spatial_size: int | Sequence[int], temporal_size: int, *, use_2d_patch: bool
 ) -> tuple[int, ...]:
-    """Returns (T, H, W) of clips, (H, W) of pictures.
+    """Returns (T, H, W) of clips, (H, W) of images.
 
     Raises:
-        ValueError: the sizes are no whole numbers >= 1, or pictures have several frames.
+        ValueError: the sizes are no whole numbers >= 1, or images have several frames.
 
     >>> input_sizes(224, 16, use_2d_patch=False)
     (16, 224, 224)
@@ -245,7 +245,7 @@ _LAYER_NORM = partial(nn.LayerNorm, eps=1e-6)
 
 
 class MultiscaleVisionTransformers(ClassificationModel):
-    """Patches, encoding, blocks, norm, head: clips (B, C, T, H, W) or pictures (B, C, H, W) -> (B, num_classes).
+    """Patches, encoding, blocks, norm, head: clips (B, C, T, H, W) or images (B, C, H, W) -> (B, num_classes).
 
     Args:
         patch_embed: makes tokens of the input; None takes tokens (B, N, C).
@@ -341,7 +341,7 @@ class MultiscaleVisionTransformers(ClassificationModel):
 
 
 def _of_size(x: torch.Tensor, size: list[int]) -> torch.Tensor:
-    """Returns a batch of inputs of this size, pictures without their one frame; a ValueError otherwise."""
+    """Returns a batch of inputs of this size, images without their one frame; a ValueError otherwise."""
     if not torch.jit.is_scripting():  # TorchScript compiles nothing of this
         if isinstance(x, torch.fx.Proxy):
             return x
@@ -420,7 +420,7 @@ def create_multiscale_vision_transformers(
     """Builds a multiscale vision transformer, (B, input_channels, T, H, W) -> (B, head_num_classes).
 
     Sizes are (T, H, W), one number or (H, W) for ``spatial_size``; with ``use_2d_patch`` the three sizes of the
-    patch convolution are (H, W) and the input is a picture. Without ``enable_patch_embed`` the input is tokens
+    patch convolution are (H, W) and the input is an image. Without ``enable_patch_embed`` the input is tokens
     (B, temporal_size * H * W, patch_embed_dim). ``embed_dim_mul`` and ``atten_head_mul`` are rows
     ``[block, factor]``, ``pool_q_stride_size`` and ``pool_kv_stride_size`` rows ``[block, T, H, W]``;
     ``pool_kv_stride_adaptive`` is the stride of keys and values before the first pool of queries, and shrinks with
@@ -526,10 +526,10 @@ def clip_sizes(num_frames: int, crop_size: int) -> dict[str, Any]:
     return {"temporal_size": num_frames, "spatial_size": crop_size}
 
 
-def picture_sizes(num_frames: int, crop_size: int) -> dict[str, Any]:
-    """Its arguments for pictures of another size."""
+def image_sizes(num_frames: int, crop_size: int) -> dict[str, Any]:
+    """Its arguments for images of another size."""
     if num_frames != 1:
-        raise ValueError(expected("num_frames", "1 for a model of pictures", num_frames))
+        raise ValueError(expected("num_frames", "1 for a model of images", num_frames))
     return {"spatial_size": crop_size}
 
 

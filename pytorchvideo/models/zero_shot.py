@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Zero-shot classification with CLIP and SigLIP.
 
-    frames -> encoder of pictures -> unit vectors -> mean --\\
+    frames -> image encoder -> unit vectors -> mean --------\\
                                                              cosine * scale -> logits (B, num_labels)
-    labels -> sentences -> encoder of texts -> unit vectors -/
+    labels -> sentences -> text encoder -> unit vectors -----/
 
 CLIP: arXiv 2103.00020, section 3.1.4 for several sentences a class. SigLIP: arXiv 2303.15343.
 """
@@ -40,7 +40,7 @@ class ZeroShotModel(nn.Module):
     """Clips (B, C, T, H, W) -> logits (B, num_labels); T is any.
 
     Args:
-        encoder: pictures (N, C, H, W) -> an output with ``pooler_output`` (N, D).
+        encoder: images (N, C, H, W) -> an output with ``pooler_output`` (N, D).
         projection: (N, D) -> (N, E), the space of the texts.
         texts: unit vectors (num_labels, E).
         scale: of the cosines.

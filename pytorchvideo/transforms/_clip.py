@@ -358,7 +358,7 @@ class OpSampler(RandomTransform):
 
 
 class OnFrames(nn.Module):
-    """Applies a transform of pictures to the frames of a clip.
+    """Applies an image transform to the frames of a clip.
 
     torchvision and kornia look for channels on the third axis from the end, where a clip (C, T, H, W)
     has time. Transforms that only move pixels work on clips all the same; those that look at colours

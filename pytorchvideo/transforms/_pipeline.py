@@ -43,7 +43,7 @@ _CENTER_CROPS = (tv.CenterCrop, tv2.CenterCrop)
 
 
 def never_pads(crop: Any, short_side: int) -> bool:
-    """Whether a step is known to cut a window out of pictures whose sides are at least that long."""
+    """Whether a step is known to cut a window out of frames whose sides are at least that long."""
     kind = type(crop)
     if kind in _RANDOM_CROPS:
         return crop.padding is None and not crop.pad_if_needed
@@ -211,7 +211,7 @@ def _check_channels(step: Any, x: torch.Tensor, is_clip: bool) -> None:
         if name != "Normalize":
             advice = f"Wrap it: pytorchvideo.transforms.OnFrames({name}(...))."
         raise ValueError(
-            f"Expected pictures (..., C, H, W) for torchvision's {name}, but got a clip (..., C, T, H, W) "
+            f"Expected images (..., C, H, W) for torchvision's {name}, but got a clip (..., C, T, H, W) "
             f"of shape {tuple(x.shape)}, whose time it would take for channels. {advice}"
         )
 

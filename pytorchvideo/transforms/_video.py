@@ -40,7 +40,7 @@ def _check_clip(clip: torch.Tensor) -> None:
 
 
 def _room(clip: torch.Tensor, size: tuple[int, int]) -> tuple[int, int]:
-    """How far a window may move down and right inside the pictures."""
+    """How far a window may move down and right inside the frames."""
     _check_clip(clip)
     height, width = clip.shape[-2:]
     if size[0] > height or size[1] > width:
@@ -77,7 +77,7 @@ class CenterCropVideo(nn.Module):
 
 
 class RandomCropVideo(RandomTransform):
-    """Cuts out a window; every place inside the picture is equally likely.
+    """Cuts out a window; every place inside the frame is equally likely.
 
     Args:
         size: pixels, or (height, width).

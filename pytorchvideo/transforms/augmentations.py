@@ -50,7 +50,7 @@ def affine(
     Args:
         img: (..., C, H, W), uint8 or float in 0..1.
         matrix: (a, b, c, d, e, f). The pixel at ``(x, y)`` of the result comes from
-            ``(a x + b y + c, d x + e y + f)`` of the input, in pixels from the centre of the picture.
+            ``(a x + b y + c, d x + e y + f)`` of the input, in pixels from the centre of the frame.
         interpolation: ``"nearest"`` or ``"bilinear"``.
         fill: colour where nothing comes from: one value or one per channel, as a share of white in
             [0, 1] whatever the dtype (0.5 is 128 in uint8), or in 8-bit levels up to 255. None is black.
@@ -265,7 +265,7 @@ class AugmentTransform(RandomTransform):
         level_to_arg: name -> ``f(level, parameters)``, which returns ``arguments``, before ours.
         transform_max_paras: name -> ``parameters``, (level 0, largest change), before ours.
         transform_hparas: keywords for the function: ``{"fill": colour}`` for what comes from outside of
-            the picture, see :func:`affine`; (0.5, 0.5, 0.5) by default.
+            the frame, see :func:`affine`; (0.5, 0.5, 0.5) by default.
         sampling_type: ``"gaussian"``, cut to [0, 10], or ``"uniform"``.
         sampling_hparas: ``{"sampling_std": 0.5}`` of the Gaussian; of the uniform law
             ``{"sampling_data_type": "int", "sampling_min": 0}``, or ``"float"``.

@@ -46,8 +46,8 @@ class ClipRecipe:
         num_frames: frames of the clip, taken at equal distances.
         sampling_rate: distance of two frames, in frames of a video of ``frames_per_second``.
         frames_per_second: rate of the videos that the model was trained on.
-        side_size: short side of the pictures after scaling, in pixels.
-        crop_size: side of the square that is cut out, in pixels; None leaves the pictures whole.
+        side_size: short side of the frames after scaling, in pixels.
+        crop_size: side of the square that is cut out, in pixels; None leaves the frames whole.
         mean: a channel each, of values in [0, 1].
         std: a channel each.
         pathway_ratio: for models with several inputs, the ratio of the clip's frames to those of each.
@@ -73,7 +73,7 @@ class ClipRecipe:
             rate = (self.num_frames, self.sampling_rate, self.frames_per_second)
             raise ValueError(expected("num_frames, sampling_rate, frames_per_second", "> 0", rate))
         if self.crop_size is not None and not 0 < self.crop_size <= self.side_size:
-            advice = "A crop cannot be larger than the picture it is cut from."
+            advice = "A crop cannot be larger than the frame it is cut from."
             raise ValueError(
                 expected("crop_size", f"in 1..{self.side_size}", self.crop_size, advice)
             )
@@ -94,12 +94,12 @@ class ClipRecipe:
             horizontal_flip_prob: in training, the share of clips to flip; 0 where left and right matter.
 
         Raises:
-            ValueError: training, and pictures that are left whole: their boxes would not move with them.
+            ValueError: training, and frames that are left whole: their boxes would not move with them.
         """
         from pytorchvideo.transforms import ApplyTransformToKey
 
         if train and self.crop_size is None:
-            raise ValueError(expected("train", "False for pictures left whole", train, _BOXES))
+            raise ValueError(expected("train", "False for frames left whole", train, _BOXES))
         steps = self._steps("train" if train else "val", horizontal_flip_prob)
         clip_transform = T.Compose([*steps, *self._pathways()])
         if key is None:
@@ -110,7 +110,7 @@ class ClipRecipe:
         """Returns how to test with several clips of a video and several crops of each.
 
         Clips are spread evenly, a single one is the middle, as of a :class:`VideoPredictor`. Each is decoded once; its
-        crops lie side by side along the longer side of the pictures.
+        crops lie side by side along the longer side of the frames.
 
         Args:
             protocol: ``"10x3"`` for 10 clips with 3 crops each; the number of crops is 1 or 3.
@@ -140,7 +140,7 @@ class ClipRecipe:
         if crops == 1:
             return Views(sampler, self.transforms(key=key))
         if self.crop_size is None:
-            raise ValueError(expected("protocol", "clips x 1 for whole pictures", protocol))
+            raise ValueError(expected("protocol", "clips x 1 for whole frames", protocol))
         *before_crop, _ = self._steps("val")
         steps = [
             ApplyTransformToKey(key=key, transform=T.Compose(before_crop)),
@@ -231,7 +231,7 @@ def sized(
     Args:
         recipe: the clips of a model.
         frames: of a clip.
-        crop: side of a clip in pixels; the same share of the picture is cut out.
+        crop: side of a clip in pixels; the same share of the frame is cut out.
         clip_duration: seconds of a clip; otherwise frames keep their distance.
     """
     frames = frames or recipe.num_frames

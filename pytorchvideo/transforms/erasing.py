@@ -29,7 +29,7 @@ class RandomErasing(RandomTransform):
 
     Args:
         probability: share of the clips (with ``cube=False`` of the frames) to change.
-        min_area: smallest area of all rectangles together, as a share of the picture.
+        min_area: smallest area of all rectangles together, as a share of the frame.
         max_area: largest area.
         min_aspect: smallest height / width of a rectangle.
         max_aspect: the largest, by default ``1 / min_aspect``.

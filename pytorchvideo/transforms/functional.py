@@ -205,7 +205,7 @@ def random_crop_with_boxes(
 
     Args:
         images: a clip (..., H, W).
-        size: pixels; every position inside the picture is equally likely.
+        size: pixels; every position inside the frame is equally likely.
         boxes: (N, 4).
         generator: where random numbers come from; None is torch's global generator.
     """
@@ -233,7 +233,7 @@ def uniform_crop(images: torch.Tensor, size: int, spatial_idx: int) -> torch.Ten
     Args:
         images: a clip (..., H, W).
         size: pixels.
-        spatial_idx: 0 left (top of a tall picture), 1 centre, 2 right (bottom).
+        spatial_idx: 0 left (top of a tall frame), 1 centre, 2 right (bottom).
 
     >>> uniform_crop(torch.arange(5).expand(1, 1, 3, 5), 3, 2)[0, 0, 0]
     tensor([2, 3, 4])
@@ -274,7 +274,7 @@ def _apply(change: Callable[[torch.Tensor], torch.Tensor], boxes: Boxes) -> Boxe
 
 
 def clip_boxes_to_image(boxes: Boxes, height: int, width: int) -> Boxes:
-    """Moves corners outside a picture onto its border: x in [0, width - 1], y in [0, height - 1].
+    """Moves corners outside a frame onto its border: x in [0, width - 1], y in [0, height - 1].
 
     >>> clip_boxes_to_image(torch.tensor([[-3.0, 2.0, 50.0, 9.0]]), 8, 20)
     tensor([[ 0.,  2., 19.,  7.]])
@@ -309,12 +309,12 @@ def crop_boxes(boxes: Boxes, x_offset: float, y_offset: float) -> Boxes:
 
 
 def scale_boxes(boxes: Boxes, factor: float) -> Boxes:
-    """Boxes of a picture that was made ``factor`` times larger."""
+    """Boxes of a frame that was made ``factor`` times larger."""
     return _apply(lambda given: given * factor, boxes)
 
 
 def flip_boxes(boxes: Boxes, width: int) -> Boxes:
-    """Boxes of a picture mirrored left to right: pixel column x becomes ``width - 1 - x``."""
+    """Boxes of a frame mirrored left to right: pixel column x becomes ``width - 1 - x``."""
 
     def change(given: torch.Tensor) -> torch.Tensor:
         x1, y1, x2, y2 = given.unbind(dim=1)

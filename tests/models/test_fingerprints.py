@@ -48,7 +48,7 @@ STORED: dict[str, Any] = json.loads(
 
 Frames = int | tuple[int, ...] | None
 
-# (frames, side); several frames for several pathways, none for a model of pictures.
+# (frames, side); several frames for several pathways, none for a model of images.
 HUB_INPUTS: dict[str, tuple[Frames, int]] = {
     "slow_r50": (8, 224),
     "c2d_r50": (8, 224),

@@ -114,17 +114,17 @@ def test_sizes_that_do_not_go_together(options: dict[str, Any], sentence: str) -
 @pytest.mark.parametrize("name", sorted(VARIANTS))
 def test_graphs_of_published_settings(name: str) -> None:
     sizes = {"depth": 3, "patch_embed_dim": 8, "spatial_size": 32, "head_num_classes": 3}
-    pictures = name == "mvit_base_16"
-    variant = {**VARIANTS[name], **sizes, "temporal_size": 1 if pictures else 4}
+    images = name == "mvit_base_16"
+    variant = {**VARIANTS[name], **sizes, "temporal_size": 1 if images else 4}
     model = create_multiscale_vision_transformers(**variant).eval()
-    x = torch.randn((2, 3, 32, 32) if pictures else (2, 3, 4, 32, 32))
+    x = torch.randn((2, 3, 32, 32) if images else (2, 3, 4, 32, 32))
     with torch.no_grad():
         wanted = model(x)
         scripted = torch.jit.script(model)
         torch.testing.assert_close(scripted(x), wanted)
         assert torch.equal(torch.fx.symbolic_trace(model)(x), wanted)
         torch.testing.assert_close(torch.jit.trace(model, x)(x), wanted)
-        if pictures:
+        if images:
             torch.testing.assert_close(scripted(x[:, :, None]), wanted)
     with pytest.raises(torch.jit.Error, match="the size that the model was built for"):
         scripted(x[..., :16])
@@ -232,15 +232,15 @@ def test_clips_of_another_size() -> None:
 
 def test_pictures() -> None:
     model = create_model("mvit_base_16", num_classes=3, crop_size=32).eval()
-    pictures = torch.randn(2, 3, 32, 32)
+    images = torch.randn(2, 3, 32, 32)
     with torch.inference_mode():
-        scores = model(pictures)
+        scores = model(images)
         assert scores.shape == (2, 3)
         # As clips of one frame, which is what the recipe of its weights makes.
-        assert torch.equal(model(pictures[:, :, None]), scores)
+        assert torch.equal(model(images[:, :, None]), scores)
     with pytest.raises(ValueError, match=r"\(B, 3, 32, 32\), the size .* create_model\(name, crop"):
         model(torch.zeros(1, 3, 64, 64))
-    with pytest.raises(ValueError, match="`num_frames` to be 1 for a model of pictures, but got 8"):
+    with pytest.raises(ValueError, match="`num_frames` to be 1 for a model of images, but got 8"):
         create_model("mvit_base_16", num_frames=8)
 
 

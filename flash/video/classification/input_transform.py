@@ -18,7 +18,7 @@ class VideoClassificationInputTransform(InputTransform):
     """Picks frames, divides by 255 and crops in the worker; normalises batches on the device.
 
     Nothing is scaled: a crop takes ``image_size`` pixels of the video as it is, at random in training and
-    the centre otherwise, and smaller pictures get a black border.
+    the centre otherwise, and smaller frames get a black border.
 
     Args:
         image_size: pixels of a side of the crop.
@@ -43,7 +43,7 @@ class VideoClassificationInputTransform(InputTransform):
         check_choice("data_format", self.data_format, ("BCTHW", "BTCHW"))
 
     def per_sample_transform(self) -> Callable[..., Any]:
-        """The centre of each picture."""
+        """The centre of each frame."""
         return self._cropped(CenterCrop(self.image_size))
 
     def train_per_sample_transform(self) -> Callable[..., Any]:

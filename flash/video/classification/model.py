@@ -82,7 +82,7 @@ class VideoClassifier(ListsBackbones, Task):
         optimizer_kwargs, scheduler, scheduler_kwargs: those of Flash 0.5.0.
 
     Raises:
-        KeyError: for an unknown backbone, optimiser or scheduler, with the near names, or one for pictures or boxes.
+        KeyError: for an unknown backbone, optimiser or scheduler, with the near names, or one for images or boxes.
         TypeError: if two names of one argument are given, SGD has no learning rate, or the backbone scores boxes.
         ValueError: if the number of classes is missing, below two, or not that of ``labels``.
 

@@ -105,7 +105,7 @@ def example_inputs(recipe: ClipRecipe) -> Inputs:
     """Returns one clip of noise as a recipe makes it: (1, C, T, H, W) for each pathway.
 
     Raises:
-        ValueError: the recipe leaves pictures whole, so that their size is not known.
+        ValueError: the recipe leaves frames whole, so that their size is not known.
     """
     if recipe.crop_size is None:
         raise ValueError(expected("recipe.crop_size", "a number of pixels", None, "Give --crop."))

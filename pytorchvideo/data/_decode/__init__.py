@@ -2,7 +2,7 @@
 """The only code that knows codecs: files in, upright uint8 frames and float samples out.
 
 Everything above works with :class:`Frames` and :class:`AudioSamples`; the one folder that touches PyAV is
-``_pyav``, the one that opens pictures is ``_images.py``, and torchcodec is ``_torchcodec.py``.
+``_pyav``, the one that opens images is ``_images.py``, and torchcodec is ``_torchcodec.py``.
 """
 
 from pytorchvideo.data._decode._decoder import Decoder

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures on disk as frames; Pillow opens them."""
+"""Images on disk as frames, opened by Pillow."""
 
 import re
 from collections.abc import Sequence
@@ -31,11 +31,11 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 
 
 def list_frames(directory: str | Path) -> list[str]:
-    """Returns the pictures in a directory in natural order.
+    """Returns the images in a directory in natural order.
 
     Raises:
         NotADirectoryError: if it is none.
-        VideoError: if no picture is in it.
+        VideoError: if no image is in it.
     """
     folder = Path(directory)
     if not folder.is_dir():
@@ -57,19 +57,19 @@ def load_frames(
     frame_transform: FrameTransform | None = None,
     budget: Budget | None = None,
 ) -> torch.Tensor:
-    """Returns pictures as RGB (3, T, H, W) in 0..255; each file is opened once, however often it is named.
+    """Returns images as RGB (3, T, H, W) in 0..255; each file is opened once, however often it is named.
 
     Args:
-        paths: of the pictures, at least one.
-        threads: that open pictures; no more of these are held at once besides the clip.
+        paths: of the images, at least one.
+        threads: that open images; no more of these are held at once besides the clip.
         dtype: of the clip.
-        resize: the size of pictures -> that to which they are scaled, by the mean of all pixels that fall into one.
+        resize: the size of images -> that to which they are scaled, by the mean of all pixels that fall into one.
         frame_transform: see :data:`FrameTransform`.
         budget: what they may take.
 
     Raises:
         LimitError: they take more memory or time than they may.
-        VideoError: if a picture is missing, damaged, or of another size than the first.
+        VideoError: if an image is missing, damaged, or of another size than the first.
     """
     budget = budget or Budget("pictures", Limits())
     places: dict[str, list[int]] = {}
@@ -96,7 +96,7 @@ def load_frames(
 
 
 def _load(path: str, budget: Budget, resize: FrameResize | None) -> torch.Tensor:
-    """A picture uint8 (3, H, W)."""
+    """An image uint8 (3, H, W)."""
     try:
         with Image.open(path) as image:
             budget.check_picture(*image.size)
@@ -118,7 +118,7 @@ def _load(path: str, budget: Budget, resize: FrameResize | None) -> torch.Tensor
 
 
 def _eight_bits(image: Image.Image, path: str) -> Image.Image:
-    """The high bytes of a grey picture of 16 bits, as Pillow and OpenCV take them of coloured ones.
+    """The high bytes of a grey image of 16 bits, as Pillow and OpenCV take them of coloured ones.
 
     Pillow calls these I;16, I;16B and more, or I, which has room for more bits.
     """

@@ -41,7 +41,7 @@ class VideoError(RuntimeError):
 
 
 class Orientation(NamedTuple):
-    """How a stored picture is shown: rows and columns swapped first, then mirrored.
+    """How a stored frame is shown: rows and columns swapped first, then mirrored.
 
     Attributes:
         is_transposed: rows are columns.
@@ -54,14 +54,14 @@ class Orientation(NamedTuple):
     flip_y: bool = False
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """The (height, width) of a shown picture of a stored one, and the other way round."""
+        """The (height, width) of a shown frame of a stored one, and the other way round."""
         return (width, height) if self.is_transposed else (height, width)
 
-    def upright(self, picture: torch.Tensor) -> torch.Tensor:
-        """A stored picture (H, W, 3) as it is shown, contiguous if it was."""
+    def upright(self, frame: torch.Tensor) -> torch.Tensor:
+        """A stored frame (H, W, 3) as it is shown, contiguous if it was."""
         if not any(self):
-            return picture
-        turned = picture.transpose(0, 1) if self.is_transposed else picture
+            return frame
+        turned = frame.transpose(0, 1) if self.is_transposed else frame
         axes = [axis for axis, flip in ((0, self.flip_y), (1, self.flip_x)) if flip]
         return (turned.flip(axes) if axes else turned).contiguous()
 

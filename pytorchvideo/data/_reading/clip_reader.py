@@ -146,7 +146,7 @@ class ClipReader:
         return video
 
     def duration(self, video: Video) -> Any:
-        """The seconds of a video that clips are taken from: those of its pictures, where its sound is longer."""
+        """The seconds of a video that clips are taken from: those of its frames, where its sound is longer."""
         pictures = getattr(video, "video_duration", None) if self._decode_video else None
         return video.duration if pictures is None else pictures
 

@@ -148,7 +148,7 @@ class Ego4dMomentsDataset(LabeledVideoDataset):
     Args:
         annotation_path: json of the moments (see ``_annotations.py``).
         metadata_path: json of the videos, ``ego4d.json``.
-        split: ``"train"``, ``"val"`` or ``"test"``; only in training pictures are augmented.
+        split: ``"train"``, ``"val"`` or ``"test"``; only in training frames are augmented.
         decode_audio: whether samples have ``audio``.
         imu: whether samples have ``imu``.
         clip_sampler: by default :class:`MomentsClipSampler` of ``window_sec``.
@@ -298,5 +298,5 @@ def _picture_transform(train: bool) -> Transform:
     size: list[Any] = [ShortSideScale(256), CenterCrop(224)]
     if train:
         size = [RandomShortSideScale(256, 320), RandomCrop(224), RandomHorizontalFlip()]
-    pictures = Compose([Div255(), Normalize((0.45,) * 3, (0.225,) * 3), *size])
-    return ApplyTransformToKey("video", pictures)
+    frames = Compose([Div255(), Normalize((0.45,) * 3, (0.225,) * 3), *size])
+    return ApplyTransformToKey("video", frames)

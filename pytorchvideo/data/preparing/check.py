@@ -28,8 +28,8 @@ class Checked:
         reason: why it is bad, None for a good one.
         frames: frames that were decoded.
         seconds: from the first frame to the end of the last.
-        width: of the pictures, in pixels.
-        height: of the pictures, in pixels.
+        width: of the frames, in pixels.
+        height: of the frames, in pixels.
         codec: FFmpeg's name of the video codec.
         has_audio: whether there is sound.
         finding: what is odd about a good one, such as time stamps that start again; None where nothing is.

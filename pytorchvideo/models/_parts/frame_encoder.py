@@ -15,7 +15,7 @@ from torch import nn
 class TemporalLayer(nn.Module):
     """A transformer layer over the frames with learned positions, then their mean (arXiv 2104.08860, section 3.3).
 
-    It starts as the mean alone: what the encoder knows of pictures is there from the first step on.
+    It starts as the mean alone: what the encoder knows of images is there from the first step on.
 
     Args:
         dim: length of the vectors.
@@ -46,10 +46,10 @@ class TemporalLayer(nn.Module):
 
 
 class FrameEncoder(nn.Module):
-    """A video model made of an encoder of pictures, with the attributes of those of ``transformers``.
+    """A video model made of an image encoder, with the attributes of those of ``transformers``.
 
     Args:
-        encoder: pictures (N, C, H, W) -> an output with ``pooler_output`` (N, D), as ``CLIPVisionModel`` has.
+        encoder: images (N, C, H, W) -> an output with ``pooler_output`` (N, D), as ``CLIPVisionModel`` has.
         num_frames: of the clips.
         num_classes: of the classifier.
     """

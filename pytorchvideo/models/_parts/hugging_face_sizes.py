@@ -90,7 +90,7 @@ def frames_of(config: Any) -> int:
 
 
 def image_size_of(config: Any) -> int:
-    """Returns the side of the pictures that a configuration is for."""
+    """Returns the side of the images that a configuration is for."""
     return side_of(getattr(config, "image_size", None) or config.crop_size)
 
 

@@ -136,7 +136,7 @@ _I3D_INCEPTION = Weights(
     source="I3D RGB, ImageNet and Kinetics-400, arXiv 1705.07750, converted from TensorFlow",
 )
 
-# A model of pictures; a picture is taken from a video as a clip of one frame. How many classes the file has, and
+# A model of images; an image is taken from a video as a clip of one frame. How many classes the file has, and
 # which, is not published with it.
 _MVIT_IMAGE = Weights(
     name="mvit_base_16",
@@ -152,7 +152,7 @@ _MVIT_IMAGE = Weights(
     ),
     labels=(),
     metrics={"top1": 83.0},
-    protocol="ImageNet validation pictures; as published",
+    protocol="ImageNet validation images; as published",
     gflops=7.84,
     num_parameters=36_521_296,
     licence="Apache-2.0",

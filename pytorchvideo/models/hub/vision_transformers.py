@@ -35,5 +35,5 @@ def mvit_base_32x3(pretrained: bool = False, progress: bool = True, **kwargs: An
 
 
 def mvit_base_16(pretrained: bool = False, progress: bool = True, **kwargs: Any) -> nn.Module:
-    """MViT-B-16 (arXiv 2104.11227) for pictures (B, 3, 224, 224): top-1 83 on ImageNet."""
+    """MViT-B-16 (arXiv 2104.11227) for images (B, 3, 224, 224): top-1 83 on ImageNet."""
     return create_model("mvit_base_16", pretrained=pretrained, progress=progress, **kwargs)

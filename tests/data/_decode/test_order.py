@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from pytorchvideo.data._decode._pyav import PyAVDecoder
+from pytorchvideo.data._decode._pyav.decoding_pass import DecodingPass
 from pytorchvideo.data._decode._pyav.order import H264Order, Mpeg4Order, order_of
 from pytorchvideo.data._decode._pyav.packets import UnknownOrderError
-from pytorchvideo.data._decode._pyav.run import Run
 
 B_FRAMES = {"bf": "3", "g": "12", "keyint_min": "12", "sc_threshold": "0"}
 OPEN_GOP = {"x264-params": "bframes=3:keyint=10:min-keyint=10:open-gop=1:scenecut=0"}
@@ -121,14 +121,14 @@ def test_a_late_clip_of_an_avi_file_is_reached_by_seeking(
 ) -> None:
     path = make_video("long.avi", num_frames=600, codec="mpeg4", options={"bf": "2", "g": "30"})
     fed = []
-    original = Run._needed
+    original = DecodingPass._needed
 
     def counted(*args: Any) -> Iterator[tuple[int, Any]]:
         for position, packet in original(*args):
             fed.append(position)
             yield position, packet
 
-    monkeypatch.setattr(Run, "_needed", counted)
+    monkeypatch.setattr(DecodingPass, "_needed", counted)
     frames = PyAVDecoder(path, "long.avi", audio=False).frames(18, 18.5, eighth)
     assert frames is not None
     assert len(fed) < 80  # of 600

@@ -13,8 +13,8 @@ import torch
 
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav import PyAVDecoder
+from pytorchvideo.data._decode._pyav.decoding_pass import DecodingPass
 from pytorchvideo.data._decode._pyav.packets import Packet, groups_with
-from pytorchvideo.data._decode._pyav.run import Run
 
 B_FRAMES = {"bf": "3", "b-pyramid": "none", "g": "12", "keyint_min": "12", "sc_threshold": "0"}
 OPEN_GOP = {"x264-params": "bframes=3:keyint=10:min-keyint=10:open-gop=1:scenecut=0"}
@@ -89,14 +89,14 @@ class FedPackets:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.fed = 0
-        original = Run._needed
+        original = DecodingPass._needed
 
         def counted(*args):  # type: ignore[no-untyped-def]
             for position, packet in original(*args):
                 self.fed += 1
                 yield position, packet
 
-        monkeypatch.setattr(Run, "_needed", counted)
+        monkeypatch.setattr(DecodingPass, "_needed", counted)
 
 
 @pytest.mark.parametrize("b_frames", ["0", "3"])
@@ -289,7 +289,7 @@ def test_packets_that_are_too_many_to_keep_are_read_again(
 ) -> None:
     path = make_video("b_frames.mp4", num_frames=60, **VARIANTS["b_frames.mp4"])
     whole = PyAVDecoder(path, "a", audio=False).frames(0.5, 1.5, None)
-    monkeypatch.setattr("pytorchvideo.data._decode._pyav.run._KEPT_BYTES", 1000)
+    monkeypatch.setattr("pytorchvideo.data._decode._pyav.decoding_pass._KEPT_BYTES", 1000)
     again = PyAVDecoder(path, "a", audio=False).frames(0.5, 1.5, None)
     assert whole is not None and again is not None
     assert torch.equal(whole.data, again.data)

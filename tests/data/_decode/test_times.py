@@ -248,14 +248,14 @@ def test_a_frame_that_never_comes_is_an_error(
     make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make_video("never.mp4", num_frames=40, options=B_FRAMES)
-    original = frame_reader.Run.frames
+    original = frame_reader.DecodingPass.frames
 
     def without_one(*arguments: Any) -> Iterator[tuple[int, Any, Any]]:
         for time, *picture in original(*arguments):
             if time != 20 * 512:
                 yield time, *picture
 
-    monkeypatch.setattr(frame_reader.Run, "frames", without_one)
+    monkeypatch.setattr(frame_reader.DecodingPass, "frames", without_one)
     with opened(path, "pyav") as video:
         assert video.get_clip(0, 0.5)["video"] is not None
         with pytest.raises(VideoError, match=r"never\.mp4, clip \[0\.500, 1\.000\) s.*at 0\.667 s"):

@@ -273,5 +273,5 @@ def test_whole_pictures_have_no_crops() -> None:
     whole = replace(SMALL, crop_size=None)
     assert whole.views("2x1").clip_sampler["augs_per_clip"] == 1
     assert whole.transforms()(torch.zeros(3, 8, 40, 60)).shape == (3, 4, 32, 48)
-    with pytest.raises(ValueError, match="`protocol` to be clips x 1 for whole pictures"):
+    with pytest.raises(ValueError, match="`protocol` to be clips x 1 for whole frames"):
         whole.views("2x3")

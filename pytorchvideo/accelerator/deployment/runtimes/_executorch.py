@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ExecuTorch with its XNNPACK back end: the only file that touches ``executorch`` and torchao's quantisation.
 
-XNNPACK has no operators of clips, so that networks are rewritten as networks of pictures before. It computes in
+XNNPACK has no operators of clips, so that networks are rewritten as networks of images before. It computes in
 channels-last order, in float32 or, after calibration, in int8 with a scale for each channel of a weight and a fixed one
 for each activation.
 """
@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from pytorchvideo._checks import expected
 from pytorchvideo.accelerator.deployment._errors import ExportError, export_errors
 from pytorchvideo.accelerator.deployment._program import Inputs
-from pytorchvideo.accelerator.deployment.pictures.network import export_pictures
+from pytorchvideo.accelerator.deployment.images.network import export_images
 from pytorchvideo.accelerator.deployment.runtimes._rounding import round_weights
 
 _log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def lower(model: nn.Module, example: Inputs, *, calibration: Sequence[Inputs] = 
     Raises:
         ExportError: the model could not be exported, or executorch is not installed.
     """
-    program = export_pictures(model, example, runtime="executorch", instead=_INSTEAD)
+    program = export_images(model, example, runtime="executorch", instead=_INSTEAD)
     _point_at_flatc()
     with export_errors("executorch", "converted", _ADVICE), _quiet():
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
@@ -177,7 +177,7 @@ def _layer_norm(
     eps: float = 1e-5,
     cudnn_enable: bool = False,
 ) -> torch.Tensor:
-    """A layer norm over one dimension of means over the positions of pictures, the only ones that XNNPACK has."""
+    """A layer norm over one dimension of means over the positions of images, the only ones that XNNPACK has."""
     if len(shape) > 1:
         return F.layer_norm(x, shape, weight, bias, eps)
     # (..., C) -> (N, 1, 1, C)

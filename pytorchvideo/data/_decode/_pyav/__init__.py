@@ -15,8 +15,8 @@ from pytorchvideo.data._decode._frame_index import FrameIndex
 from pytorchvideo.data._decode._limits import Budget, Limits
 from pytorchvideo.data._decode._pyav._compat import pixel_format
 from pytorchvideo.data._decode._pyav.audio import AudioReader
-from pytorchvideo.data._decode._pyav.pictures import orientation_of
-from pytorchvideo.data._decode._pyav.source import Source, reason
+from pytorchvideo.data._decode._pyav.clip_frames import orientation_of
+from pytorchvideo.data._decode._pyav.container import Container, reason
 from pytorchvideo.data._decode._pyav.video import FrameReader
 from pytorchvideo.data._decode._types import (
     AudioSamples,
@@ -66,7 +66,7 @@ class PyAVDecoder:
         self._is_lent = False
         try:
             with ExitStack() as on_failure:
-                self._source = Source(file, name, video=video, audio=audio, limits=limits)
+                self._source = Container(file, name, video=video, audio=audio, limits=limits)
                 on_failure.callback(self._source.close)
                 with self.budget.call():
                     self._open(video, seek, index)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Audio, exact to the sample, on the time line of the video."""
+"""Audio, exact to the sample, in the time of the video's frames."""
 
 import itertools
 import math
@@ -14,7 +14,7 @@ import torch
 
 from pytorchvideo.data._decode._limits import Budget
 from pytorchvideo.data._decode._pyav._compat import audio_resampler
-from pytorchvideo.data._decode._pyav.source import Source, reason
+from pytorchvideo.data._decode._pyav.container import Container, reason
 from pytorchvideo.data._decode._types import (
     AudioSamples,
     Time,
@@ -36,7 +36,7 @@ class AudioReader:
     ``origin`` is the zero of all times, in seconds of the container; it begins as the first sample.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Container) -> None:
         self._source = source
         self._base: Fraction = source.audio.time_base
         self.rate: int = source.audio.codec_context.sample_rate

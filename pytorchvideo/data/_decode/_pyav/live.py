@@ -19,9 +19,15 @@ from av.video.reformatter import VideoReformatter
 from pytorchvideo._checks import expected
 from pytorchvideo.data._decode._limits import Budget, LimitError, Limits
 from pytorchvideo.data._decode._pyav._compat import Discard, open_input
+from pytorchvideo.data._decode._pyav.clip_frames import Orientations
+from pytorchvideo.data._decode._pyav.container import (
+    Container,
+    check_size,
+    decode,
+    is_readable,
+    reason,
+)
 from pytorchvideo.data._decode._pyav.files import decoder_options, open_video
-from pytorchvideo.data._decode._pyav.pictures import Orientations
-from pytorchvideo.data._decode._pyav.source import Source, check_size, decode, is_readable, reason
 from pytorchvideo.data._decode._pyav.times import PacketTimes
 from pytorchvideo.data._decode._pyav.video import FrameReader
 from pytorchvideo.data._decode._types import Orientation, VideoError, check_file
@@ -262,7 +268,7 @@ class LiveInput:
     def _find_times(self) -> None:
         """Puts right what a file says wrongly, as far as that can be told without decoding it."""
         file, limits = Path(str(self.address.file)), self._budget.limits
-        source = Source(file, self.address.name, video=True, audio=False, limits=limits)
+        source = Container(file, self.address.name, video=True, audio=False, limits=limits)
         try:
             times = PacketTimes(source, None)
             self._has_times = times.are_true

@@ -12,7 +12,7 @@ import torch
 from pytorchvideo.data._decode._limits import Budget
 from pytorchvideo.data._decode._pyav._compat import audio_resampler
 from pytorchvideo.data._decode._pyav.audio import hold_sound
-from pytorchvideo.data._decode._pyav.source import reason
+from pytorchvideo.data._decode._pyav.container import reason
 from pytorchvideo.data._decode._types import AudioSamples, Time, VideoError, ceil_ticks
 
 _COPIES = 4  # before and after, and while the one becomes the other

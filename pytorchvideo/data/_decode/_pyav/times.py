@@ -12,6 +12,7 @@ import av
 from av.bitstream import BitStreamFilterContext
 
 from pytorchvideo.data._decode._frame_index import FrameIndex
+from pytorchvideo.data._decode._pyav.container import Container
 from pytorchvideo.data._decode._pyav.order import PictureOrder, order_of
 from pytorchvideo.data._decode._pyav.packets import (
     UnknownOrderError,
@@ -19,7 +20,6 @@ from pytorchvideo.data._decode._pyav.packets import (
     numbered,
     with_times,
 )
-from pytorchvideo.data._decode._pyav.source import Source
 from pytorchvideo.data._decode._types import VideoError
 
 PROBE_PACKETS = 32  # H.264 and HEVC reorder at most 16 pictures
@@ -48,7 +48,7 @@ class PacketTimes:
         origin: seconds of the container that are second 0.
     """
 
-    def __init__(self, source: Source, index: FrameIndex | None) -> None:
+    def __init__(self, source: Container, index: FrameIndex | None) -> None:
         self._source = source
         self.base: Fraction = source.video.time_base
         self.untimed: str | None = None

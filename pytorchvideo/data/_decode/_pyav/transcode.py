@@ -17,9 +17,9 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from pytorchvideo._checks import expected
 from pytorchvideo._files import whole_file
 from pytorchvideo.data._decode._pyav.audio import AudioReader
+from pytorchvideo.data._decode._pyav.clip_frames import orientation_of
+from pytorchvideo.data._decode._pyav.container import Container, reason
 from pytorchvideo.data._decode._pyav.files import file_address
-from pytorchvideo.data._decode._pyav.pictures import orientation_of
-from pytorchvideo.data._decode._pyav.source import Source, reason
 from pytorchvideo.data._decode._pyav.video import FrameReader
 from pytorchvideo.data._decode._pyav.whole import SLACK_SEC, PacketTimes
 from pytorchvideo.data._decode._types import VideoError, check_file
@@ -38,7 +38,7 @@ class TrainingFormat:
     """The form of a transcoded video: H.264 in mp4, its index first, no frame shown out of decoding order.
 
     Args:
-        short_side: of the pictures in pixels; smaller ones keep their size. None keeps every size.
+        short_side: of the frames in pixels; smaller ones keep their size. None keeps every size.
         gop: frames from one key frame to the next, at most.
         crf: quality, 0 (lossless) to 51; 18 to 23 is usual.
         preset: of x264, ``"ultrafast"`` to ``"veryslow"``: time for size.
@@ -60,7 +60,7 @@ class TrainingFormat:
             raise ValueError(expected("crf", "from 0 to 51", self.crf))
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """The (width, height) of pictures of this size: even, never enlarged.
+        """The (width, height) of frames of this size: even, never enlarged.
 
         >>> TrainingFormat(short_side=320).size(1920, 1080), TrainingFormat().size(175, 143)
         ((568, 320), (174, 142))
@@ -97,12 +97,12 @@ def transcode(path: str | Path, target: Path, training_format: TrainingFormat) -
 
 
 def _write(file: Path, target: Path, training_format: TrainingFormat) -> None:
-    pictures = Source(file, str(file), video=True, audio=False)
-    sounds: Source | None = None
+    pictures = Container(file, str(file), video=True, audio=False)
+    sounds: Container | None = None
     try:
         reader = FrameReader(pictures)
         if training_format.audio:
-            sounds = Source(file, str(file), video=False, audio=True)
+            sounds = Container(file, str(file), video=False, audio=True)
         sound = AudioReader(sounds) if sounds is not None and sounds.audio is not None else None
         with av.open(
             file_address(target), "w", format="mp4", options={"movflags": "faststart"}
@@ -125,7 +125,7 @@ def _write(file: Path, target: Path, training_format: TrainingFormat) -> None:
             sounds.close()
 
 
-def _frames(source: Source, reader: FrameReader) -> Iterator[tuple[Fraction, Any]]:
+def _frames(source: Container, reader: FrameReader) -> Iterator[tuple[Fraction, Any]]:
     """(seconds after the first frame, frame) of the whole video.
 
     Raises:
@@ -164,10 +164,14 @@ def _processor_options() -> dict[str, str]:
 
 
 class _VideoTrack:
-    """Encodes pictures of any size and format as those of the first one."""
+    """Encodes frames of any size and format as those of the first one."""
 
     def __init__(
-        self, container: Any, source: Source, reader: FrameReader, training_format: TrainingFormat
+        self,
+        container: Any,
+        source: Container,
+        reader: FrameReader,
+        training_format: TrainingFormat,
     ) -> None:
         self._container = container
         self._format = training_format
@@ -225,7 +229,7 @@ class _VideoTrack:
 
 
 class _AudioTrack:
-    """Encodes the sound of a reader as AAC, a little ahead of the pictures."""
+    """Encodes the sound of a reader as AAC, a little ahead of the frames."""
 
     def __init__(self, container: Any, reader: AudioReader) -> None:
         self._container = container

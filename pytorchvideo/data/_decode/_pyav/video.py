@@ -23,16 +23,16 @@ from av.video.reformatter import VideoReformatter
 from pytorchvideo.data._decode._clip_tensor import ClipTensor
 from pytorchvideo.data._decode._frame_index import FrameIndex
 from pytorchvideo.data._decode._limits import LimitError
+from pytorchvideo.data._decode._pyav.clip_frames import ClipFrames
+from pytorchvideo.data._decode._pyav.container import Container, reason
+from pytorchvideo.data._decode._pyav.decoding_pass import DecodingPass
 from pytorchvideo.data._decode._pyav.packets import (
     Flags,
     MissingFrameError,
     UnknownOrderError,
     UntimedError,
 )
-from pytorchvideo.data._decode._pyav.pictures import Pictures
 from pytorchvideo.data._decode._pyav.references import reference_test
-from pytorchvideo.data._decode._pyav.run import Run
-from pytorchvideo.data._decode._pyav.source import Source, reason
 from pytorchvideo.data._decode._pyav.times import WITH_TABLE, PacketTimes
 from pytorchvideo.data._decode._pyav.whole import SLACK_SEC
 from pytorchvideo.data._decode._types import (
@@ -58,7 +58,7 @@ class FrameReader:
 
     def __init__(
         self,
-        source: Source,
+        source: Container,
         *,
         seek: bool = True,
         index: FrameIndex | None = None,
@@ -66,7 +66,7 @@ class FrameReader:
         self._source = source
         self._may_seek = seek
         self._converter = VideoReformatter()  # sets itself up for a size once
-        self._run: Run | None = None
+        self._pass: DecodingPass | None = None
         self._flags: Flags | None = None  # of the index, where they had to be read before
         self._times = PacketTimes(source, index)
         if index is not None:
@@ -143,8 +143,8 @@ class FrameReader:
         sparse = frame_filter is not None
         budget, converter = self._source.budget, self._converter
 
-        def new_pictures(count: int) -> Pictures:
-            return Pictures(converter, ClipTensor(count, dtype, budget, frame_transform), resize)
+        def new_frames(count: int) -> ClipFrames:
+            return ClipFrames(converter, ClipTensor(count, dtype, budget, frame_transform), resize)
 
         while True:
             low, high = (
@@ -154,14 +154,14 @@ class FrameReader:
                 return None
             try:
                 try:
-                    return self._clip(low, high, choose, sparse, new_pictures)
+                    return self._clip(low, high, choose, sparse, new_frames)
                 except MissingFrameError as error:
                     self._hide_silent(error)
             except UnknownOrderError:
-                self._run = None
+                self._pass = None
                 self._times.give_up()
             except UntimedError as error:
-                self._run = None
+                self._pass = None
                 self._count(str(error))
             except LimitError:  # which says what is wanted
                 raise
@@ -207,7 +207,7 @@ class FrameReader:
         Raises:
             VideoError: the frame that is missing is not one of them.
         """
-        self._run = None
+        self._pass = None
         count = self._times.find_silent()
         if not count:
             raise VideoError(
@@ -247,95 +247,100 @@ class FrameReader:
         high: float,
         choose: Callable[[int], list[int]],
         sparse: bool,
-        new_pictures: Callable[[int], Pictures],
+        new_frames: Callable[[int], ClipFrames],
     ) -> Frames | None:
         """Tries one decoder after the other until all chosen frames come."""
         shown: list[int] = []
         indices: list[int] = []
         missing = low
-        for run, goes_on, may_skip in self._runs(low):
-            self._run = None  # until it is known to be as good as a new one
+        for decoding, goes_on, may_skip in self._passes(low):
+            self._pass = None  # until it is known to be as good as a new one
             try:
-                run.read(high)
-                if goes_on and not run.keeps_all:
+                decoding.read(high)
+                if goes_on and not decoding.keeps_all:
                     continue
-                self._run = (
-                    run  # what it has read is kept for the next clip, whatever the filter does
-                )
-                found = run.shown(low, high)
+                # what it has read is kept for the next clip, whatever the filter does
+                self._pass = decoding
+                found = decoding.shown(low, high)
                 if not found:
-                    self._check_end(run, low)
+                    self._check_end(decoding, low)
                 if found != shown:
                     shown, indices = found, choose(len(found))
                 if not indices:
                     return None
-                pictures = new_pictures(len(indices))
-                pictures.check(self._source.video.codec_context)
-                self._run = None
+                frames = new_frames(len(indices))
+                frames.check(self._source.video.codec_context)
+                self._pass = None
                 places = [shown[i] for i in indices]
-                lost = self._fill(run, pictures, places, sparse and may_skip)
+                lost = self._fill(decoding, frames, places, sparse and may_skip)
             except (av.error.FFmpegError, EOFError):
                 if goes_on:
                     continue
                 raise
-            data = pictures.clip.data
+            data = frames.clip.data
             if not lost and data is not None:
-                self._run = run
+                self._pass = decoding
                 times = [float((t - self._times.start) * self._times.base) for t in places]
                 return Frames(data, torch.tensor(times, dtype=torch.float64), indices)
             missing = min(lost)
         seconds = float((missing - self._times.start) * self._times.base)
         raise MissingFrameError(seconds)
 
-    def _runs(self, low: float) -> Iterator[tuple[Run, bool, bool]]:
-        """Decoders that may show all frames from a time on, the cheapest first: (run, whether it goes on, may skip).
+    def _passes(self, low: float) -> Iterator[tuple[DecodingPass, bool, bool]]:
+        """Passes that may show all frames from a time on, the cheapest first: (pass, whether it goes on, may skip).
 
         Frames right after a key frame may not come: with periodic intra refresh a decoder shows nothing until all
         parts of the picture have been renewed. Then it starts one key frame further back, and at last at the start.
         """
-        if self._run is not None and self._run.reaches(low):
-            yield self._run, True, self._times.are_known
+        if self._pass is not None and self._pass.reaches(low):
+            yield self._pass, True, self._times.are_known
         target, step = int(low), max(1, int(1 / self._times.base))
         # a palette, without which frames are black, stands in the first packet
         may_skip = self._times.are_known and not self._source.has_palette
         while self._times.are_known and self._may_seek and target > self._times.start:
             self._source.seek(self._source.video, target)
-            run = Run(self._source, self._times, low, target)
-            first = run.first
+            decoding = DecodingPass(self._source, self._times, low, target)
+            first = decoding.first
             if first is not None and first.is_keyframe and first.pts <= target:
-                yield run, False, may_skip
+                yield decoding, False, may_skip
                 if may_skip:
                     may_skip, target = False, first.pts - 1
                     continue
                 target = first.pts
             target, step = target - step, 2 * step
         self._source.rewind()
-        yield Run(self._source, self._times, low, None), False, may_skip
+        yield DecodingPass(self._source, self._times, low, None), False, may_skip
         if may_skip:
             self._source.rewind()
-            yield Run(self._source, self._times, low, None), False, False
+            yield DecodingPass(self._source, self._times, low, None), False, False
 
-    def _fill(self, run: Run, pictures: Pictures, wanted: list[int], sparse: bool) -> set[int]:
+    def _fill(
+        self, decoding: DecodingPass, frames: ClipFrames, wanted: list[int], sparse: bool
+    ) -> set[int]:
         """Second pass: decodes the frames of some times into their places; returns the times that do not come."""
         places: dict[int, list[int]] = {}
         for place, pts in enumerate(wanted):
             places.setdefault(pts, []).append(place)
         missing = set(places)
-        for pts, frame, orientation in run.frames(sorted(places), sparse):
+        for pts, frame, orientation in decoding.frames(sorted(places), sparse):
             if pts in missing:
-                pictures.put(frame, orientation, places[pts])
+                frames.put(frame, orientation, places[pts])
                 missing.remove(pts)
         return missing
 
-    def _check_end(self, run: Run, low: float) -> None:
+    def _check_end(self, decoding: DecodingPass, low: float) -> None:
         """Raises a VideoError where a file ends before a window for which its header promises frames.
 
         That no frame begins in a window is no damage: pictures of a screen, or one a second, are shown for long.
         """
         promised = self._times.start + self.duration / self._times.base
         slack = SLACK_SEC / self._times.base
-        if run.end is not None and run.end <= low < promised and run.end + slack < promised:
-            there = float((run.end - self._times.start) * self._times.base)
+        if (
+            decoding.end is not None
+            and decoding.end <= low < promised
+            and decoding.end + slack < promised
+        ):
+            there = float((decoding.end - self._times.start) * self._times.base)
             raise VideoError(
                 f"cut off: its pictures end at {there:.3f} s, but its header promises {float(self.duration):.3f} s."
             )

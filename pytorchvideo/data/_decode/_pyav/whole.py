@@ -9,8 +9,8 @@ from typing import Any
 
 import av
 
+from pytorchvideo.data._decode._pyav.container import Container, reason
 from pytorchvideo.data._decode._pyav.packets import Stamps
-from pytorchvideo.data._decode._pyav.source import Source, reason
 from pytorchvideo.data._decode._types import VideoError, check_file
 
 SLACK_SEC = Fraction(1, 2)  # headers round, and the sound may outlast the pictures
@@ -53,7 +53,7 @@ def read_whole(path: str | Path) -> WholeVideo:
     file = Path(path)
     check_file(file)
     try:
-        source = Source(file, str(file), video=True, audio=True)
+        source = Container(file, str(file), video=True, audio=True)
     except (av.error.FFmpegError, EOFError) as error:
         raise VideoError(f"{file} is not a readable video: {reason(error)}.") from error
     try:
@@ -62,7 +62,7 @@ def read_whole(path: str | Path) -> WholeVideo:
         source.close()
 
 
-def _read(source: Source) -> WholeVideo:
+def _read(source: Container) -> WholeVideo:
     stream = source.video
     context = stream.codec_context
     promised = None
@@ -98,7 +98,7 @@ def _read(source: Source) -> WholeVideo:
     return WholeVideo(frames, seconds, *size, context.name, has_audio, times.finding(frames))
 
 
-def _read_sound(source: Source) -> None:
+def _read_sound(source: Container) -> None:
     source.rewind()
     decoded = False
     for packet in source.packets(source.audio):

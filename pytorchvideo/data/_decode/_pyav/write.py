@@ -104,7 +104,7 @@ def has_encoder(name: str) -> bool:
 
 
 class TimedVideo:
-    """Writes pictures as H.264 at their own times; the file can be played at any moment, and memory does not grow.
+    """Writes frames as H.264 at their own times; the file can be played at any moment, and memory does not grow.
 
     Args:
         path: ends in ``.mp4`` or ``.mkv``.
@@ -126,7 +126,7 @@ class TimedVideo:
         self._last: int | None = None
 
     def write(self, picture: np.ndarray, seconds: float) -> None:
-        """Adds a picture uint8 (H, W, 3); later ones are scaled to the size of the first, made even.
+        """Adds a frame uint8 (H, W, 3); later ones are scaled to the size of the first, made even.
 
         Raises:
             OSError: the file cannot be written.

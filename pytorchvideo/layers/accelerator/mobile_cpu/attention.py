@@ -14,7 +14,7 @@ from pytorchvideo.layers.accelerator.efficient_block import EfficientBlockBase, 
 
 
 class SqueezeExcitation(EfficientBlockBase):
-    """:class:`pytorchvideo.layers.SqueezeExcitation` of clips or pictures; state-dict keys ``se.block.0`` and ``.2``.
+    """:class:`pytorchvideo.layers.SqueezeExcitation` of clips or images; state-dict keys ``se.block.0`` and ``.2``.
 
     In the deployable form the layers of the gate are linear ones.
 

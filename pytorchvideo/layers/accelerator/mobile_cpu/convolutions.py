@@ -5,7 +5,7 @@ All take clips (B, C, T, H, W) and share these arguments: ``bias``, ``activation
 ``use_bn``, ``norm_eps`` and ``norm_momentum``. State-dict keys are ``kernel.conv`` and ``kernel.bn``.
 
 In the deployable form the norm, as it is in evaluation mode, is part of the convolution, and convolutions of
-pictures, which every processor has, do the work of those of clips. It takes clips of any size, and all of its
+images, which every processor has, do the work of those of clips. It takes clips of any size, and all of its
 operators can be replaced by those of int8 (eager quantisation).
 """
 
@@ -57,7 +57,7 @@ def as_conv2d(conv: nn.Conv3d) -> nn.Module:
 
 
 class TimeConv2d(nn.Module):
-    """A convolution with a kernel (k, 1, 1), as one of pictures (B, C, T, H * W)."""
+    """A convolution with a kernel (k, 1, 1), as one of images (B, C, T, H * W)."""
 
     def __init__(self, conv: nn.Conv3d) -> None:
         super().__init__()

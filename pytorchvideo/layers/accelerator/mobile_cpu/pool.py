@@ -63,7 +63,7 @@ class AdaptiveAvgPool3d(NoOpConvertBlock):
 
 
 class AdaptiveAvgPool2d(NoOpConvertBlock):
-    """An average pool of pictures by its output's size."""
+    """An average pool of images by its output's size."""
 
     def __init__(self, output_size: _Size) -> None:
         super().__init__(nn.AdaptiveAvgPool2d(output_size))

@@ -128,7 +128,7 @@ def _stem(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 def _stage(depth: int, in_channels: int, out_channels: int) -> nn.Sequential:
-    """The first block halves the picture; every second has a squeeze-excitation."""
+    """The first block halves the image; every second has a squeeze-excitation."""
     stage = nn.Sequential()
     for i in range(depth):
         block = X3dBottleneckBlock(

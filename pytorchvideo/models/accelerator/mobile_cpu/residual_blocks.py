@@ -113,11 +113,11 @@ class X3dBottleneckBlock(EfficientBlockBase):
             "convert_for_quantize": convert_for_quantize,
             "native_conv3d_op_qnnpack": native_conv3d_op_qnnpack,
         }
-        batch, _, frames, *picture = input_blob_size
+        batch, _, frames, *image = input_blob_size
         # padded kernels with an odd size: a stride rounds up
-        reduced = [-(-side // self.spatial_stride) for side in picture]
+        reduced = [-(-side // self.spatial_stride) for side in image]
         for name, layer in self.layers.named_children():
-            sides = picture if name in ("conv_0", "conv_1") else reduced
+            sides = image if name in ("conv_0", "conv_1") else reduced
             channels = self.in_channels if name == "conv_0" else self.mid_channels
             size = (batch, channels, frames, *sides)
             cast(EfficientBlockBase, layer).convert(size, **switches)

@@ -8,9 +8,9 @@ from typing import Any
 
 import av
 
+from pytorchvideo.data._decode._pyav.clip_frames import Orientations
+from pytorchvideo.data._decode._pyav.container import Container, decode
 from pytorchvideo.data._decode._pyav.packets import Packet, UnknownOrderError, groups_with
-from pytorchvideo.data._decode._pyav.pictures import Orientations
-from pytorchvideo.data._decode._pyav.source import Source, decode
 from pytorchvideo.data._decode._pyav.times import PROBE_PACKETS, PacketTimes
 from pytorchvideo.data._decode._types import Orientation, VideoError
 
@@ -20,10 +20,10 @@ _READ_ON_SEC = 10  # rather than seek, which gives up what the decoder has
 _KEPT_BYTES = 64 << 20  # of packets; those of a longer stretch are read twice
 
 
-class Run:
+class DecodingPass:
     """A decoder on its way through a file, with the packets that were read for it and not fed yet.
 
-    A packet belongs to the run from the moment it is read, and leaves it when it is fed or known to be needed no more.
+    A packet belongs to the pass from the moment it is read, and leaves it when it is fed or known to be needed no more.
     So a clip without a wanted frame, or one that ends in an error of the caller, loses nothing for the next.
 
     Args:
@@ -35,7 +35,7 @@ class Run:
 
     def __init__(
         self,
-        source: Source,
+        source: Container,
         times: PacketTimes,
         low: float,
         seek_pts: int | None,
@@ -71,7 +71,7 @@ class Run:
 
     @property
     def keeps_all(self) -> bool:
-        """Whether all packets that were read are kept: else they are read again, which a new run alone can do."""
+        """Whether all packets that were read are kept: else they are read again, which a new pass alone can do."""
         return all(p.data is not None for p in self._queue)
 
     def reaches(self, low: float) -> bool:
@@ -226,7 +226,7 @@ class Run:
             yield packet, data
 
     def _read_again(self) -> Iterator[Any]:
-        """The packets of a new run from its first on, which were too many to keep."""
+        """The packets of a new pass from its first on, which were too many to keep."""
         if self._seek_pts is None:
             self._source.rewind()
         else:

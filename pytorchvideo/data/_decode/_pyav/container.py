@@ -25,7 +25,7 @@ _NO_TIMESTAMPS = 0x0080  # AVFMT_NOTIMESTAMPS of FFmpeg's avformat.h
 _REFUSALS = (av.error.MemoryError, av.error.OverflowError)
 
 
-class Source:
+class Container:
     """A file that FFmpeg has opened.
 
     Args:
@@ -276,7 +276,7 @@ class Source:
 
 
 def decode(context: Any, packet: Any, budget: Budget) -> list[Any]:
-    """Feeds a decoder; see :meth:`Source.decode`."""
+    """Feeds a decoder; see :meth:`Container.decode`."""
     was_known = context.width > 0
     try:
         frames: list[Any] = context.decode(packet)

@@ -13,7 +13,7 @@ from pytorchvideo.data._decode._pyav._compat import side_data
 from pytorchvideo.data._decode._types import FrameResize, Orientation, VideoError
 
 
-class Pictures:
+class ClipFrames:
     """Puts the frames of a clip, as they are decoded, upright and in RGB into their places.
 
     Args:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks of clips as networks of pictures: every layer of the zoo, and whole networks."""
+"""Networks of clips as networks of images: every layer of the zoo, and whole networks."""
 
 import itertools
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from pytorchvideo.accelerator.deployment._errors import ExportError
-from pytorchvideo.accelerator.deployment.pictures import without_3d_operators
-from pytorchvideo.accelerator.deployment.pictures.operators import (
-    ON_PICTURES,
-    PictureConv,
-    Pictures,
+from pytorchvideo.accelerator.deployment.images import without_3d_operators
+from pytorchvideo.accelerator.deployment.images.operators import (
+    ON_IMAGES,
+    ImageConv,
+    Images,
 )
 from pytorchvideo.models import create_model, list_models, model_entry
 from pytorchvideo.models.i3d import MaxPoolSame
@@ -58,7 +58,7 @@ def assert_conv(
 ) -> None:
     sizes = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     weight, bias = clip(8, x.shape[1] // groups, *kernel), clip(8)
-    made = PictureConv(weight, bias, x.shape[2], **sizes)
+    made = ImageConv(weight, bias, x.shape[2], **sizes)
     with torch.no_grad():
         wanted = F.conv3d(x, weight, bias, **sizes)
         torch.testing.assert_close(made(x).clip(), wanted, rtol=1e-5, atol=1e-4)
@@ -82,8 +82,8 @@ def test_every_layer_of_the_zoo() -> None:
 
 
 def assert_pool(operator: Any, x: torch.Tensor, wanted: torch.Tensor, *args: Any) -> None:
-    got = ON_PICTURES[operator](x, *args)
-    assert isinstance(got, Pictures)
+    got = ON_IMAGES[operator](x, *args)
+    assert isinstance(got, Images)
     torch.testing.assert_close(got.clip(), wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -112,9 +112,9 @@ def test_rules_of_pools(frames: int) -> None:
                 args = [kernel], [stride], [padding], ceil_mode, counted
                 assert_pool(aten.avg_pool3d.default, x, wanted, *args)
     with pytest.raises(ExportError, match="no form of avg_pool3d with a divisor"):
-        ON_PICTURES[aten.avg_pool3d.default](x, [2], divisor_override=3)
+        ON_IMAGES[aten.avg_pool3d.default](x, [2], divisor_override=3)
     with pytest.raises(ExportError, match="adaptive_avg_pool3d to more than one position"):
-        ON_PICTURES[aten.adaptive_avg_pool3d.default](x, [2, 1, 1])
+        ON_IMAGES[aten.adaptive_avg_pool3d.default](x, [2, 1, 1])
 
 
 class Arithmetic(nn.Module):
@@ -167,7 +167,7 @@ def test_norms_become_part_of_convolutions() -> None:
         (nn.ConvTranspose3d(3, 4, 2), "no form of aten.conv_transpose3d"),
         (nn.BatchNorm3d(3, track_running_stats=False), "batch_norm with the statistics of a batch"),
         (nn.AdaptiveAvgPool3d(2), "adaptive_avg_pool3d to more than one position"),
-        (nn.Conv2d(3, 4, 1), "could not be exported by torch.export for pictures"),
+        (nn.Conv2d(3, 4, 1), "could not be exported by torch.export for images"),
     ],
 )
 def test_refusals(model: nn.Module, message: str) -> None:

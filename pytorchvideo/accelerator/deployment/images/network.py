@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks of clips as networks of pictures, exactly: for processors whose operators end at pictures."""
+"""Networks of clips as networks of images, exactly: for processors whose operators end at images."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -9,10 +9,10 @@ from torch import fx, nn
 from torch.export import ExportedProgram
 
 from pytorchvideo.accelerator.deployment._program import Inputs, arguments_of, make_program
-from pytorchvideo.accelerator.deployment.pictures.operators import (
-    ON_PICTURES,
-    PictureConv,
-    Pictures,
+from pytorchvideo.accelerator.deployment.images.operators import (
+    ON_IMAGES,
+    ImageConv,
+    Images,
     is_clip,
     pointwise,
     refuse,
@@ -24,7 +24,7 @@ _aten = torch.ops.aten
 def without_3d_operators(model: nn.Module, example: Inputs) -> nn.Module:
     """Returns a copy of a model, in evaluation mode, without operators of clips.
 
-    Convolutions, pools and batch norms of clips become operators of pictures. Batch norms become part of the
+    Convolutions, pools and batch norms of clips become operators of images. Batch norms become part of the
     convolution before them where nothing else sees its result, and convolutions of single pixels elsewhere.
 
     Args:
@@ -38,15 +38,15 @@ def without_3d_operators(model: nn.Module, example: Inputs) -> nn.Module:
     >>> torch.allclose(without_3d_operators(conv, (x,))(x), conv(x), atol=1e-6)
     True
     """
-    graph = export_pictures(model, example).module(check_guards=False)
+    graph = export_images(model, example).module(check_guards=False)
     return fx.GraphModule(graph, graph.graph).eval()
 
 
-def export_pictures(
+def export_images(
     model: nn.Module,
     example: Inputs,
     *,
-    runtime: str = "pictures",
+    runtime: str = "images",
     instead: Mapping[Any, Callable[..., Any]] | None = None,
 ) -> ExportedProgram:
     """Exports a model without operators of clips; see :func:`without_3d_operators`.
@@ -68,12 +68,12 @@ def export_pictures(
             refuse(str(node.target), "layers that the zoo's models have")
     graph.graph.eliminate_dead_code()
     # a new module holds only the tensors that are still read
-    pictures = _PictureModel(fx.GraphModule(graph, graph.graph), instead or {})
-    return make_program(pictures, example, runtime=runtime)
+    images = _ImageModel(fx.GraphModule(graph, graph.graph), instead or {})
+    return make_program(images, example, runtime=runtime)
 
 
-class _PictureModel(nn.Module):
-    """A graph whose tensors of five dimensions are pictures."""
+class _ImageModel(nn.Module):
+    """A graph whose tensors of five dimensions are images."""
 
     def __init__(self, graph: fx.GraphModule, instead: Mapping[Any, Callable[..., Any]]) -> None:
         super().__init__()
@@ -91,11 +91,11 @@ class _Walk(fx.Interpreter):
 
     def call_function(
         self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> torch.Tensor | Pictures:
+    ) -> torch.Tensor | Images:
         leaves = [leaf for arg in args for leaf in (arg if isinstance(arg, list) else (arg,))]
         if any(is_clip(leaf) for leaf in leaves):
-            if target in ON_PICTURES:
-                result = ON_PICTURES[target](*args, **kwargs)
+            if target in ON_IMAGES:
+                result = ON_IMAGES[target](*args, **kwargs)
                 if result is not None:
                     return result
             elif torch.Tag.pointwise in target.tags:
@@ -110,7 +110,7 @@ class _Walk(fx.Interpreter):
 
 
 def _as_tensor(x: Any) -> Any:
-    return x.clip() if isinstance(x, Pictures) else x
+    return x.clip() if isinstance(x, Images) else x
 
 
 def _tensor(graph: fx.GraphModule, node: fx.Node | None) -> torch.Tensor | None:
@@ -131,8 +131,8 @@ def _is_norm(node: fx.Node) -> bool:
 
 
 def _is_unknown(node: fx.Node) -> bool:
-    """Whether it is an operator of clips, by its name, that is not among those that have a form for pictures."""
-    return "3d" in str(node.target) and node.target not in ON_PICTURES
+    """Whether it is an operator of clips, by its name, that is not among those that have a form for images."""
+    return "3d" in str(node.target) and node.target not in ON_IMAGES
 
 
 def _norm_after(node: fx.Node) -> fx.Node | None:
@@ -141,8 +141,8 @@ def _norm_after(node: fx.Node) -> fx.Node | None:
     return users[0] if len(users) == 1 and _is_norm(users[0]) else None
 
 
-def _make_conv(graph: fx.GraphModule, node: fx.Node, norm: fx.Node | None) -> PictureConv:
-    """A convolution of pictures that computes a convolution of clips and the batch norm after it."""
+def _make_conv(graph: fx.GraphModule, node: fx.Node, norm: fx.Node | None) -> ImageConv:
+    """A convolution of images that computes a convolution of clips and the batch norm after it."""
     given = arguments_of(node)
     weight, bias = _required(graph, given["weight"]), _tensor(graph, given["bias"])
     if norm is not None:
@@ -150,14 +150,14 @@ def _make_conv(graph: fx.GraphModule, node: fx.Node, norm: fx.Node | None) -> Pi
         weight = weight * scale.view(-1, 1, 1, 1, 1)
         bias = shift if bias is None else bias * scale + shift
     sizes = {name: given[name] for name in ("stride", "padding", "dilation", "groups")}
-    return PictureConv(weight, bias, node.all_input_nodes[0].meta["val"].shape[2], **sizes)
+    return ImageConv(weight, bias, node.all_input_nodes[0].meta["val"].shape[2], **sizes)
 
 
-def _make_norm(graph: fx.GraphModule, node: fx.Node) -> PictureConv:
+def _make_norm(graph: fx.GraphModule, node: fx.Node) -> ImageConv:
     """A batch norm as a convolution of single pixels, each channel by itself."""
     scale, shift = _scale_and_shift(graph, node)
     frames = node.all_input_nodes[0].meta["val"].shape[2]
-    return PictureConv(scale.view(-1, 1, 1, 1, 1), shift, frames, groups=len(scale))
+    return ImageConv(scale.view(-1, 1, 1, 1, 1), shift, frames, groups=len(scale))
 
 
 def _scale_and_shift(graph: fx.GraphModule, node: fx.Node) -> tuple[torch.Tensor, torch.Tensor]:
@@ -175,7 +175,7 @@ def _scale_and_shift(graph: fx.GraphModule, node: fx.Node) -> tuple[torch.Tensor
 
 def _replace(graph: fx.GraphModule, first: fx.Node, last: fx.Node, module: nn.Module) -> None:
     """Puts a module in the place of one node, or of two that follow each other."""
-    name = f"pictures_{last.name}"
+    name = f"images_{last.name}"
     graph.add_submodule(name, module)
     with graph.graph.inserting_before(last):
         made = graph.graph.call_module(name, (first.all_input_nodes[0],))
