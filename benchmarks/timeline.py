@@ -30,7 +30,7 @@ from pytorchvideo.data._reading.in_order import clips_in_order
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.windows import SlidingWindows
 from pytorchvideo.inference.predictor import VideoPredictor
-from pytorchvideo.inference.timeline.make import make_timeline
+from pytorchvideo.inference.timeline.make import TimelineOptions, make_timeline
 from pytorchvideo.models import create_model, get_weights
 from pytorchvideo.transforms._pushdown import temporal_frame_filter
 
@@ -81,7 +81,7 @@ def slide(predictor: VideoPredictor, video: Path, out: Path, every_sec: float) -
 
     predictor.score_inputs = watched  # type: ignore[method-assign]
     begun = time.perf_counter(), time.process_time()
-    made = make_timeline(predictor, video, out, every_sec=every_sec)
+    made = make_timeline(predictor, video, out, TimelineOptions(every_sec=every_sec))
     wall, cpu = time.perf_counter() - begun[0], time.process_time() - begun[1]
     tenth = len(points) // 10
     per_clip = [

@@ -51,26 +51,15 @@ def timeline(
     """Name what happens in each part of a long video, and write it as json, csv, subtitles and a chart."""
     going_on(lambda: kept.by_timeline(out))
     from flash.runs.progress import showing
-    from pytorchvideo.inference.timeline.make import make_timeline
+    from pytorchvideo.inference.timeline.make import TimelineOptions, make_timeline
     from pytorchvideo.inference.timeline.timeline import clock
 
     predictor = chosen.load()
     predictor.batch_size = batch_size
+    options = TimelineOptions(every, views, start, end, top, min_score)
     screen = progress_screen()
     with showing(screen, "clips") as bar:
-        made = make_timeline(
-            predictor,
-            video,
-            out,
-            every_sec=every,
-            views=views,
-            start_sec=start,
-            end_sec=end,
-            top_k=top,
-            min_score=min_score,
-            resume=resume,
-            progress=bar,
-        )
+        made = make_timeline(predictor, video, out, options, resume=resume, progress=bar)
     meter = bar.last.meter
     if meter is not None and meter.clips:
         first = len(made.windows) - meter.clips

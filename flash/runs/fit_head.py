@@ -19,13 +19,14 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from flash.runs.config import RunConfig
 from flash.runs.moved import names_below
 from flash.runs.progress import progress_bar
+from flash.runs.sources import Sources
 from pytorchvideo._files import whole_file
 from pytorchvideo._progress import Meter
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.windows import clip_windows
-from pytorchvideo.evaluation.videos import Labelled
 from pytorchvideo.inference.clips import Clip, End, read_clips, rows_of_videos
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
@@ -76,6 +77,7 @@ class VideoViews:
         )
 
     def _windows(self, first: int, number: int, video: EncodedVideo) -> list[tuple[float, float]]:
+        self._drawn = None  # the video is read from its beginning, perhaps again
         duration, length = float(video.duration), self.recipe.clip_duration_sec
         generator = self._generator(first + number)
         generator.getrandbits(63)  # which seed the crops
@@ -247,67 +249,48 @@ def fit_linear(
 
 
 def train_probe(
-    model: Any,
-    train: Sequence[Labelled],
-    val: Sequence[Labelled],
-    *,
-    labels: Sequence[str],
-    recipe: ClipRecipe,
-    folder: Path,
-    views: int,
-    flip: float,
-    epochs: int,
-    lr: float,
-    weight_decay: float,
-    seed: int,
-    workers: int,
-    console: Console,
+    model: Any, sources: Sources, config: RunConfig, folder: Path, console: Console
 ) -> tuple[list[dict[str, float]], list[tuple[str, str]]]:
     """Trains the classifier of a frozen model on cached features, and puts it into the model.
 
     Args:
         model: a model of the zoo: it has ``forward_features`` and ``classifier``.
-        train: ``(path, class name)`` to learn from.
-        val: ``(path, class name)`` held out.
-        labels: class names in the order of the indices.
-        recipe: the clips of the model.
+        sources: the videos to learn from, of which some views are kept, and those held out, with their middle alone.
+        config: of the run, completed.
         folder: where features are kept, so that a killed run goes on.
-        views: kept views of each training video; a held-out video has its middle alone.
-        flip: the share of random views to mirror.
-        epochs, lr, weight_decay, seed: see :func:`fit_linear`.
-        workers: processes that decode.
         console: shows the progress.
 
     Returns:
         The history of :func:`fit_linear`, and ``(path, reason)`` of the videos that could not be read.
     """
     parts, skipped = [], []
-    names = names_below([path for path, _ in (*train, *val)])
-    for videos, count, title in ((train, views, "features"), (val, 1, "features, held out")):
+    names = names_below([path for path, _ in (*sources.train, *sources.val)])
+    stages = ((sources.train, config.views, "features"), (sources.val, 1, "features, held out"))
+    for videos, count, title in stages:
         dataset = VideoViews(
             [path for path, _ in videos],
-            recipe,
+            config.recipe(),
             views=count,
-            seed=seed,
-            flip=flip,
+            seed=config.seed,
+            flip=0.5 if config.flip else 0.0,
             names=[names[path] for path, _ in videos],
         )
         features, unread = cached_features(
-            model, dataset, folder, console=console, title=title, workers=workers
+            model, dataset, folder, console=console, title=title, workers=config.workers or 0
         )
         skipped += unread
-        classes = torch.tensor([labels.index(label) for _, label in videos])
+        classes = torch.tensor([sources.labels.index(label) for _, label in videos])
         known = ~features.isnan().any(dim=2).any(dim=1)
         # (N, views, F) -> (N * views, F)
         parts.append((features[known].flatten(0, 1), classes[known].repeat_interleave(count)))
     layer, history = fit_linear(
         parts[0],
         parts[1],
-        num_classes=len(labels),
-        epochs=epochs,
-        lr=lr,
-        weight_decay=weight_decay,
-        seed=seed,
+        num_classes=len(sources.labels),
+        epochs=config.epochs or 1,
+        lr=config.lr or 0.0,
+        weight_decay=config.weight_decay or 0.0,
+        seed=config.seed,
     )
     classifier = model.classifier
     with torch.no_grad():

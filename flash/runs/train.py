@@ -103,7 +103,7 @@ def _train(config: RunConfig, sources: Sources, folder: RunFolder, console: Cons
     write_json(folder.split_file, sources.to_dict())
     write_json(folder.config_file, config.to_dict())  # last: what makes the folder one of a run
     if config.strategy == "probe":
-        history, unread = _probe(classifier, config, sources, folder, console)
+        history, unread = train_probe(classifier.network, sources, config, folder.features, console)
     else:
         history, unread = fit(classifier, config, sources, folder.checkpoint, console)
     write_json(folder.history_file, history)
@@ -182,31 +182,6 @@ def _split(config: RunConfig, console: Console) -> Sources:
             on_checked=lambda done, total: bar.update(task, completed=done, total=total),
         )
     return with_absolute_paths(sources)
-
-
-def _probe(
-    classifier: VideoClassifier,
-    config: RunConfig,
-    sources: Sources,
-    folder: RunFolder,
-    console: Console,
-) -> tuple[list[dict[str, float]], list[Skipped]]:
-    return train_probe(
-        classifier.network,
-        sources.train,
-        sources.val,
-        labels=sources.labels,
-        recipe=config.recipe(),
-        folder=folder.features,
-        views=config.views,
-        flip=0.5 if config.flip else 0.0,
-        epochs=config.epochs or 1,
-        lr=config.lr or 0.0,
-        weight_decay=config.weight_decay or 0.0,
-        seed=config.seed,
-        workers=config.workers or 0,
-        console=console,
-    )
 
 
 def write_run_report(summary: RunSummary, config: RunConfig, sources: Sources) -> Path:

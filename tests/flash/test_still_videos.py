@@ -14,7 +14,7 @@ from flash.runs.fit_head import VideoViews
 from flash.serve.service import Service
 from pytorchvideo.inference.clips import Clip, End
 from pytorchvideo.inference.predictor import VideoPredictor
-from pytorchvideo.inference.timeline.make import make_timeline
+from pytorchvideo.inference.timeline.make import TimelineOptions, make_timeline
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 RECIPE = ClipRecipe(
@@ -52,7 +52,7 @@ def video(make_video: Callable[..., Path]) -> Path:
 def test_a_timeline_shows_the_frame_that_stands(
     predictor: VideoPredictor, video: Path, tmp_path: Path, every: float
 ) -> None:
-    made = make_timeline(predictor, video, tmp_path / "out", every_sec=every)
+    made = make_timeline(predictor, video, tmp_path / "out", TimelineOptions(every_sec=every))
     assert list(made.gaps()) == []
     assert [s.label for s in made.segments()] == LABELS
     assert [s.start_sec for s in made.segments()] == pytest.approx([0, 8, 16], abs=1)

@@ -286,7 +286,7 @@ from torch.utils.data import SequentialSampler
 
 from flash.runs.fit_head import VideoViews
 from flash.serve.service import Service
-from pytorchvideo.inference.timeline.make import make_timeline
+from pytorchvideo.inference.timeline.make import TimelineOptions, make_timeline
 from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.data import LabeledVideoDataset, make_clip_sampler
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
@@ -305,7 +305,7 @@ predictor = VideoPredictor(Mean(), recipe, ["red", "green", "blue"])
 def use(path, name):
     seen = [clip.scores for clip in predictor.predict_clips(path, clips=1)]
     Service(predictor).answer(path)
-    make_timeline(predictor, path, f"{out}/{name}", every_sec=1.0)
+    make_timeline(predictor, path, f"{out}/{name}", TimelineOptions(every_sec=1.0))
     list(VideoViews([path], recipe, views=2, seed=0).clips(range(1)))
     dataset = LabeledVideoDataset(
         [(path, {})], make_clip_sampler("uniform", 3), SequentialSampler, recipe.transforms(key="video")

@@ -20,6 +20,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,44 @@ from pytorchvideo.inference.timeline.timeline import PROGRESS, Timeline, clock
 _VERSION = 1
 
 
+@dataclass(frozen=True)
+class TimelineOptions:
+    """Options of a timeline.
+
+    Attributes:
+        every_sec: from the start of a clip to that of the next; None is the length of a clip.
+        views: 1 looks at the centre of the picture, 3 also at both sides.
+        start_sec: look at the video from here on.
+        end_sec: look at it up to here; None is its end.
+        top_k: labels of each clip in the files.
+        min_score: probability from which a clip's likeliest label counts for a segment.
+
+    Raises:
+        ValueError: one of them is out of range.
+    """
+
+    every_sec: float | None = None
+    views: int = 1
+    start_sec: float = 0.0
+    end_sec: float | None = None
+    top_k: int = 5
+    min_score: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_score <= 1:
+            raise ValueError(expected("min_score", "a probability, 0 to 1", self.min_score))
+        if self.top_k < 1:
+            raise ValueError(expected("top_k", ">= 1", self.top_k))
+        if self.views not in (1, 3):
+            raise ValueError(expected("views", "1 (the centre) or 3 (both sides too)", self.views))
+
+
 def make_timeline(
     predictor: VideoPredictor,
     video: str | os.PathLike[str],
     out: str | os.PathLike[str],
+    options: TimelineOptions = TimelineOptions(),
     *,
-    every_sec: float | None = None,
-    views: int = 1,
-    start_sec: float = 0.0,
-    end_sec: float | None = None,
-    top_k: int = 5,
-    min_score: float = 0.0,
     resume: bool = False,
     progress: Progress = silent,
 ) -> Timeline:
@@ -60,12 +88,7 @@ def make_timeline(
         predictor: the model; it gets ``predictor.batch_size`` clips at a time.
         video: a video file, as long as you like.
         out: folder for the files; see :mod:`pytorchvideo.inference.timeline.make`.
-        every_sec: from the start of a clip to that of the next; None is the length of a clip.
-        views: 1 looks at the centre of the picture, 3 also at both sides.
-        start_sec: look at the video from here on.
-        end_sec: look at it up to here; None is its end.
-        top_k: labels of each clip in the files.
-        min_score: probability from which a clip's likeliest label counts for a segment.
+        options: which clips, and what is said of them.
         resume: go on with what is in ``out``, or start it if it had not begun. With another ``min_score``, the files
             of a finished one are written anew.
         progress: is called after each group of clips.
@@ -77,20 +100,16 @@ def make_timeline(
         FileExistsError: ``out`` holds a timeline, and ``resume`` is False.
         BlockingIOError: another process writes one there.
         FileNotFoundError, IsADirectoryError: ``video`` is no file.
-        ValueError: an argument is out of range, or ``out`` was begun with other settings.
+        ValueError: ``out`` was begun with other settings.
         VideoError: (a RuntimeError) if no clip of the video can be read.
     """
-    if not 0 <= min_score <= 1:
-        raise ValueError(expected("min_score", "a probability, 0 to 1", min_score))
-    if top_k < 1:
-        raise ValueError(expected("top_k", ">= 1", top_k))
-    if views not in (1, 3):
-        raise ValueError(expected("views", "1 (the centre) or 3 (both sides too)", views))
     path, folder, clip_sec = os.fspath(video), Path(out), predictor.recipe.clip_duration_sec
-    every = clip_sec if every_sec is None else every_sec
+    every = clip_sec if options.every_sec is None else options.every_sec
     # frames of overlapping clips are kept, in a quarter of the memory
     with EncodedVideo.from_path(path, decode_audio=False, dtype=torch.uint8) as opened:
-        windows = SlidingWindows(*part_of(opened, start_sec, end_sec), clip_sec, every)
+        windows = SlidingWindows(
+            *part_of(opened, options.start_sec, options.end_sec), clip_sec, every
+        )
         settings = {
             "version": _VERSION,
             "video": path,
@@ -99,21 +118,23 @@ def make_timeline(
             "model": _fingerprint(predictor),
             "clip_sec": round(clip_sec, 6),
             "every_sec": every,
-            "views": views,
-            "start_sec": start_sec,
-            "end_sec": end_sec,
-            "top_k": top_k,
+            "views": options.views,
+            "start_sec": options.start_sec,
+            "end_sec": options.end_sec,
+            "top_k": options.top_k,
             "batch_size": predictor.batch_size,
         }
         with alone_in(folder):
             file = ClipFile(folder / PROGRESS, predictor.batch_size)
             done = _begin(file, settings, len(windows), resume)
-            timeline = Timeline(folder, settings, tuple(predictor.labels), windows, min_score)
+            timeline = Timeline(
+                folder, settings, tuple(predictor.labels), windows, options.min_score
+            )
             found = clips_of_video(
                 opened,
                 windows,
                 predictor.recipe,
-                CropViews(predictor.recipe, views),
+                CropViews(predictor.recipe, options.views),
                 every_window=True,
                 first=done,
             )

@@ -372,7 +372,9 @@ def test_random_views_depend_on_seed_and_place_alone(folder: Path) -> None:
     for item, wanted in zip(items, first, strict=True):
         assert isinstance(item, Clip)
         assert torch.equal(item.views[0], wanted)
+    again = views_of(both, 1)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert torch.equal(first[0], other[0])
     assert not torch.equal(first[1], other[1])
 

@@ -27,7 +27,7 @@ from pytorchvideo.inference.predictor import ClipScores, VideoPredictor
 from pytorchvideo.inference.timeline import files as timeline_files
 from pytorchvideo.inference.timeline.chart import heat_map, line_chart
 from pytorchvideo.inference.timeline.clips import ClipFile
-from pytorchvideo.inference.timeline.make import make_timeline
+from pytorchvideo.inference.timeline.make import TimelineOptions, make_timeline
 from pytorchvideo.inference.timeline.timeline import Segment, Timeline, clock
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
@@ -97,7 +97,7 @@ def test_segments_are_the_stretches_of_the_video(video: Path, tmp_path: Path) ->
 
 def test_scores_are_those_of_the_predictor(video: Path, tmp_path: Path) -> None:
     model = predictor(batch_size=3)
-    made = make_timeline(model, video, tmp_path, views=3)
+    made = make_timeline(model, video, tmp_path, TimelineOptions(views=3))
     clips = list(made.clips())
     wanted = model.predict_clips(video, clips="uniform", views=3)
     assert [(c.start_sec, c.end_sec) for c in clips] == [(c.start_sec, c.end_sec) for c in wanted]
@@ -109,7 +109,7 @@ def test_scores_are_those_of_the_predictor(video: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("every", [0.3, 0.5, 1.0, 3.0])
 def test_clips_that_overlap_or_leave_gaps(video: Path, tmp_path: Path, every: float) -> None:
-    made = make_timeline(predictor(), video, tmp_path, every_sec=every)
+    made = make_timeline(predictor(), video, tmp_path, TimelineOptions(every_sec=every))
     starts = [clip.start_sec for clip in made.clips()]
     assert starts == pytest.approx([min(i * every, 18.0) for i in range(len(starts))])
     assert starts[-1] == 18.0
@@ -128,9 +128,11 @@ def test_clips_that_overlap_or_leave_gaps(video: Path, tmp_path: Path, every: fl
 
 
 def test_part_of_a_video(video: Path, tmp_path: Path) -> None:
-    made = make_timeline(predictor(), video, tmp_path / "a", start_sec=7, end_sec=13)
+    made = make_timeline(
+        predictor(), video, tmp_path / "a", TimelineOptions(start_sec=7, end_sec=13)
+    )
     assert spans(made) == [(7, 9, LABELS[0]), (9, 13, LABELS[1])]
-    short = make_timeline(predictor(), video, tmp_path / "b", start_sec=19.0)
+    short = make_timeline(predictor(), video, tmp_path / "b", TimelineOptions(start_sec=19.0))
     assert spans(short) == [(19, 20, LABELS[2])]
 
 
@@ -138,9 +140,9 @@ def test_least_score(make_video: MakeVideo, tmp_path: Path) -> None:
     frames = coloured((0, 4), (1, 4), (0, 4))
     frames[40:80] = 128  # grey: a third for each
     path = make_video("grey.mp4", fps=10, frames=frames)
-    made = make_timeline(predictor(), path, tmp_path, min_score=0.5)
+    made = make_timeline(predictor(), path, tmp_path, TimelineOptions(min_score=0.5))
     assert spans(made) == [(0, 4, LABELS[0]), (8, 12, LABELS[0])]
-    again = make_timeline(predictor(), path, tmp_path, min_score=0.0, resume=True)
+    again = make_timeline(predictor(), path, tmp_path, TimelineOptions(min_score=0.0), resume=True)
     assert len(spans(again)) in (1, 3)
     assert spans(again)[-1][1] == 12
     assert json.loads((tmp_path / "timeline.json").read_text())["settings"]["min_score"] == 0.0
@@ -159,7 +161,7 @@ def test_progress_is_shown(video: Path, tmp_path: Path) -> None:
 
 # -- the files -----------------------------------------------------------------------------------
 def test_json(video: Path, tmp_path: Path) -> None:
-    made = make_timeline(predictor(), video, tmp_path, top_k=2)
+    made = make_timeline(predictor(), video, tmp_path, TimelineOptions(top_k=2))
     written = json.loads((tmp_path / "timeline.json").read_text())
     assert written["video"] == str(video)
     assert written["labels"] == LABELS
@@ -184,7 +186,7 @@ def test_csv_of_few_classes(video: Path, tmp_path: Path) -> None:
 
 
 def test_csv_of_many_classes_has_the_best(video: Path, tmp_path: Path) -> None:
-    made = make_timeline(predictor(more=100), video, tmp_path, top_k=3)
+    made = make_timeline(predictor(more=100), video, tmp_path, TimelineOptions(top_k=3))
     with (tmp_path / "timeline.csv").open(newline="") as file:
         header, first, *_ = csv.reader(file)
     ranks = ["label", "score", "label_2", "score_2", "label_3", "score_3"]
@@ -196,7 +198,7 @@ def test_csv_of_many_classes_has_the_best(video: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["srt", "vtt"])
 def test_subtitles_as_ffmpeg_reads_them(video: Path, tmp_path: Path, ending: str) -> None:
-    made = make_timeline(predictor(), video, tmp_path, every_sec=0.7)
+    made = make_timeline(predictor(), video, tmp_path, TimelineOptions(every_sec=0.7))
     file = tmp_path / f"timeline.{ending}"
     found = []
     with av.open(str(file)) as container:
@@ -286,7 +288,7 @@ def test_chart_has_the_classes_over_time(video: Path, tmp_path: Path) -> None:
 def finished(video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A timeline that nothing interrupted, with groups that the clips do not fill."""
     out = tmp_path_factory.mktemp("finished")
-    make_timeline(predictor(batch_size=4), video, out, every_sec=0.5)
+    make_timeline(predictor(batch_size=4), video, out, TimelineOptions(every_sec=0.5))
     return out
 
 
@@ -298,7 +300,9 @@ def test_a_run_cut_anywhere_ends_with_the_same_files(
     places = random.Random(0).sample(range(len(progress)), 6)
     for place in [0, 1, *places, len(progress) - 1, len(progress)]:
         (tmp_path / "progress.jsonl").write_bytes(progress[:place])
-        make_timeline(predictor(batch_size=4), video, tmp_path, every_sec=0.5, resume=True)
+        make_timeline(
+            predictor(batch_size=4), video, tmp_path, TimelineOptions(every_sec=0.5), resume=True
+        )
         assert contents(tmp_path) == wanted, place
 
 
@@ -316,11 +320,11 @@ def test_an_exception_on_the_way(
 
     monkeypatch.setattr(model, "score_inputs", fails)
     with pytest.raises(KeyboardInterrupt, match="by the user"):
-        make_timeline(model, video, tmp_path, every_sec=0.5)
+        make_timeline(model, video, tmp_path, TimelineOptions(every_sec=0.5))
     assert set(contents(tmp_path)) == {"progress.jsonl"}
     with pytest.raises(FileExistsError, match=r"holds a timeline already\. Give --resume"):
-        make_timeline(model, video, tmp_path, every_sec=0.5)
-    make_timeline(model, video, tmp_path, every_sec=0.5, resume=True)
+        make_timeline(model, video, tmp_path, TimelineOptions(every_sec=0.5))
+    make_timeline(model, video, tmp_path, TimelineOptions(every_sec=0.5), resume=True)
     assert contents(tmp_path) == contents(finished)
     assert next(calls) == 11  # 10 groups, one of which failed once
 
@@ -331,7 +335,7 @@ def test_what_is_finished_is_not_computed_again(
     before = contents(finished)
     model = predictor(batch_size=4)
     monkeypatch.setattr(model, "score_inputs", None)
-    make_timeline(model, video, finished, every_sec=0.5, resume=True)
+    make_timeline(model, video, finished, TimelineOptions(every_sec=0.5), resume=True)
     assert contents(finished) == before
 
 
@@ -353,22 +357,28 @@ def test_other_settings_are_refused(
 ) -> None:
     asked = {"every_sec": 0.5} | arguments
     with pytest.raises(ValueError, match=message):
-        make_timeline(predictor(batch_size=4), video, finished, resume=True, **asked)
+        make_timeline(
+            predictor(batch_size=4), video, finished, TimelineOptions(**asked), resume=True
+        )
 
 
 def test_another_model_or_video_is_refused(
     video: Path, finished: Path, make_video: MakeVideo
 ) -> None:
     with pytest.raises(ValueError, match="was started with batch_size=4, but got 2"):
-        make_timeline(predictor(batch_size=2), video, finished, every_sec=0.5, resume=True)
+        make_timeline(
+            predictor(batch_size=2), video, finished, TimelineOptions(every_sec=0.5), resume=True
+        )
     other = predictor(batch_size=4)
     with torch.no_grad():
         other.model.scale.add_(0.1)
     with pytest.raises(ValueError, match=r"was started with model=[0-9a-f]+, but got"):
-        make_timeline(other, video, finished, every_sec=0.5, resume=True)
+        make_timeline(other, video, finished, TimelineOptions(every_sec=0.5), resume=True)
     another = make_video("another.mp4", fps=10, frames=coloured((0, 4)))
     with pytest.raises(ValueError, match="was started with bytes="):
-        make_timeline(predictor(batch_size=4), another, finished, every_sec=0.5, resume=True)
+        make_timeline(
+            predictor(batch_size=4), another, finished, TimelineOptions(every_sec=0.5), resume=True
+        )
 
 
 def test_a_file_of_something_else_is_refused(video: Path, tmp_path: Path) -> None:
@@ -391,7 +401,7 @@ def damaged_copy(video: Path, target: Path, start: float, end: float) -> Path:
 @pytest.mark.parametrize("every", [2.0, 1.0])
 def test_damaged_stretches_are_gaps(video: Path, tmp_path: Path, every: float) -> None:
     path = damaged_copy(video, tmp_path / "damaged.mp4", 10.2, 12)
-    made = make_timeline(predictor(), path, tmp_path / "out", every_sec=every)
+    made = make_timeline(predictor(), path, tmp_path / "out", TimelineOptions(every_sec=every))
     (gap,) = made.gaps()
     assert (gap.start_sec, gap.end_sec, gap.clips) == ((10, 12, 1) if every == 2 else (9, 13, 3))
     assert "damaged.mp4, clip" in gap.reason
@@ -411,7 +421,7 @@ def test_nothing_can_be_read(video: Path, tmp_path: Path) -> None:
     with pytest.raises(
         VideoError, match=r"damaged\.mp4: none of its 9 clips can be read; the first"
     ):
-        make_timeline(predictor(), path, tmp_path / "out", start_sec=2.0)
+        make_timeline(predictor(), path, tmp_path / "out", TimelineOptions(start_sec=2.0))
 
 
 @pytest.mark.parametrize(
@@ -429,7 +439,7 @@ def test_arguments_out_of_range(
     video: Path, tmp_path: Path, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        make_timeline(predictor(), video, tmp_path / "out", **arguments)
+        make_timeline(predictor(), video, tmp_path / "out", TimelineOptions(**arguments))
     assert not (tmp_path / "out").exists()
 
 
@@ -456,7 +466,7 @@ def test_memory_does_not_grow_with_the_video(
         return score(clips)
 
     monkeypatch.setattr(model, "score_inputs", measured)
-    make_timeline(model, path, tmp_path, every_sec=every)
+    make_timeline(model, path, tmp_path, TimelineOptions(every_sec=every))
     assert len(sizes) >= 30
     early, late = np.median(sizes[5:10]), np.median(sizes[-5:])
     assert late - early < 8e6
