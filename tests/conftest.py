@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import IO, Any
 
 import av
 import numpy as np
@@ -25,6 +26,12 @@ from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.models.resnet import STAGE_DEPTHS
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # as on Windows
+    fcntl = None
+
 REPO = Path(__file__).resolve().parent.parent
 SHARED = REPO.parent / "shared"
 
@@ -33,6 +40,37 @@ WORKER = "PYTEST_XDIST_WORKER" in os.environ
 if WORKER:
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 torch.set_num_threads(1 if WORKER else max(1, min(2, torch.get_num_threads())))
+
+
+@pytest.fixture(scope="session")
+def _turns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[IO[str], IO[str]] | None]:
+    """Two files that all processes of pytest-xdist lock: who is next, and who runs."""
+    if fcntl is None or not WORKER:
+        yield None
+        return
+    folder = tmp_path_factory.getbasetemp().parent
+    with open(folder / "next.lock", "w") as line, open(folder / "running.lock", "w") as running:
+        yield line, running
+
+
+@pytest.fixture(autouse=True)
+def _serial(
+    request: pytest.FixtureRequest, _turns: tuple[IO[str], IO[str]] | None
+) -> Iterator[None]:
+    """While a test marked ``serial`` runs, no other one does."""
+    if fcntl is None or _turns is None:
+        yield
+        return
+    line, running = _turns
+    alone = request.node.get_closest_marker("serial") is not None
+    fcntl.flock(line, fcntl.LOCK_EX)  # without it, those that run together could go on for ever
+    fcntl.flock(running, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+    fcntl.flock(line, fcntl.LOCK_UN)
+    try:
+        yield
+    finally:
+        # said, not left to the end of the file: processes that a test has forked hold it, too
+        fcntl.flock(running, fcntl.LOCK_UN)
 
 
 @pytest.fixture(autouse=True)

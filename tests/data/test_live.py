@@ -134,6 +134,7 @@ def test_who_is_slow_gets_the_newest_frames(make_video: MakeVideo) -> None:
         assert video.take() == []
 
 
+@pytest.mark.serial
 def test_who_decodes_too_slowly_leaves_frames_out(
     make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

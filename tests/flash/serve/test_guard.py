@@ -123,6 +123,7 @@ def test_token() -> None:
         assert ask(port, "/api/model", Cookie="pytorchvideo_token=other")[0] == 401
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("options", [{"idle_sec": 0.3}, {"body_sec": 0.3}])
 def test_uploads_that_stall(options: dict[str, float], caplog: pytest.LogCaptureFixture) -> None:
     service = SlowService()
@@ -141,6 +142,7 @@ def test_uploads_that_stall(options: dict[str, float], caplog: pytest.LogCapture
     ]
 
 
+@pytest.mark.serial
 def test_stalled_uploads_do_not_hold_up_the_end() -> None:
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(served())
@@ -182,6 +184,7 @@ def test_clients_that_go_are_one_line_and_not_answered(caplog: pytest.LogCapture
     assert said == ["/api/predict: the client is gone."]
 
 
+@pytest.mark.serial
 def test_waiting_uploads_do_not_hold_up_the_page() -> None:
     service = SlowService(max_waiting=50)
     with served(service) as port:
