@@ -216,6 +216,24 @@ def test_workers_for(monkeypatch: pytest.MonkeyPatch) -> None:
         assert workers_for(100, RECIPE, views=3) == 0
 
 
+@pytest.mark.parametrize(("model_sec", "wanted"), [(0.0, 1), (0.05, 4)])
+def test_the_model_has_its_share_of_the_threads(
+    monkeypatch: pytest.MonkeyPatch, model_sec: float, wanted: int
+) -> None:
+    """With four threads: half of them at first, then one beside much reading, all where there is next to none."""
+    threads: list[int] = [4]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    clock = [0.0]
+    monkeypatch.setattr(engine.time, "process_time", lambda: clock[0])
+    with engine._shared_cores() as share:
+        for _ in range(20):
+            share(Clip(0, (0.0, 1.0), [], read_sec=0.001))
+            clock[0] += model_sec
+            share(End(0))
+    assert threads == [4, 2, wanted, 4]
+
+
 _PROGRAM = """
 import sys, time
 from pytorchvideo.data.windows import ClipWindows

@@ -147,7 +147,7 @@ MOMENTS: dict[str, tuple[str, Callable[[subprocess.Popen[str], Path], bool], str
         "`pytorchvideo train --resume --out {new}` goes on with what is in {new}.",
     ),
     "workers that read": (
-        "evaluate",
+        "embed",
         lambda process, new: children(process) >= 2,
         NOTHING.partition(": ")[2],
     ),
