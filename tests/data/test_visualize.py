@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures show the clips that they are made of: sizes, order, colours, captions."""
+"""Images show the clips that they are made of: sizes, order, colours, captions."""
 
 import io
 import sys

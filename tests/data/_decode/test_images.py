@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures on disk: depths, palettes, and the eight orientations of EXIF."""
+"""Images on disk: depths, palettes, and the eight orientations of EXIF."""
 
 from collections.abc import Callable
 from pathlib import Path
