@@ -204,7 +204,7 @@ def test_encoders_of_pictures_see_every_frame(family: str, tmp_path: Path) -> No
     assert kinds == ["TemporalLayer", "Linear"]
     model.train()(clips).square().sum().backward()
     assert model.trunk.temporal.layer.linear2.weight.grad.abs().sum() > 0
-    with pytest.raises(TypeError, match="no model for clips with this encoder"):
+    with pytest.raises(TypeError, match="no model for clips with this image encoder"):
         model.to_transformers()
 
 
