@@ -4,9 +4,9 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import Result
 from torch.utils.data import SequentialSampler
 from typer.testing import CliRunner
 
@@ -24,7 +24,7 @@ def source(make_video: Callable[..., Path], tmp_path: Path) -> Path:
     return root
 
 
-def prepare(*arguments: object) -> Result:
+def prepare(*arguments: object) -> Any:
     return CliRunner().invoke(app, ["prepare", *map(str, arguments)])
 
 
