@@ -32,9 +32,16 @@ class _MeterColumn(ProgressColumn):
         return Text(str(meter), style="dim")
 
 
+class _Bars(Progress):
+    def stop(self) -> None:
+        """Ends the bars; rich 13.0 prints an empty line where none were shown."""
+        if not self.disable:
+            super().stop()
+
+
 def progress_bar(console: Console) -> Progress:
     """Returns a bar on ``console``, which shows nothing where that is a file or a pipe."""
-    return Progress(
+    return _Bars(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
