@@ -40,6 +40,7 @@ from pytorchvideo.transforms.clip_recipe import ClipRecipe
 Views: TypeAlias = Callable[[int, int, Tensor], list[Any]]
 
 _AHEAD = 2  # clips of each worker that are read before they are asked for
+_FEW_CORES = 4
 _COUNTED = 16  # clips after which it is decided how many threads the model gets
 
 
@@ -297,11 +298,13 @@ def rows_of_videos(
 def workers_for(videos: int, recipe: ClipRecipe, views: int = 1) -> int:
     """Returns how many processes had best read videos: none for a single one, otherwise one a core.
 
+    None on fewer than four cores: the model uses them all while it computes, and beside workers it was slower on two
+    (0.8 to 0.9 times as fast in eager mode, 1.0 to 1.2 in OpenVINO; ``benchmarks/inference.py``).
     Fewer, if the clips that they hand over would not fit into shared memory, which is small in some containers.
     """
-    if videos < 2:
-        return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if videos < 2 or (cores or 1) < _FEW_CORES:
+        return 0
     workers = min(cores or 1, videos)
     shared = Path("/dev/shm")
     if shared.is_dir():

@@ -209,6 +209,9 @@ def test_views_share_what_they_have_in_common() -> None:
 def test_workers_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
     assert [workers_for(count, RECIPE) for count in (0, 1, 2, 100)] == [0, 0, 2, 6]
+    monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: set(range(2)), raising=False)
+    assert workers_for(100, RECIPE) == 0
+    monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
     if Path("/dev/shm").is_dir():
         # room for two workers with four clips each, twice
         room = 2 * 8 * 4 * 3 * 4 * 32 * 32

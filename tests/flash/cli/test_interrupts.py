@@ -29,7 +29,7 @@ COMMANDS = {
     "train": "train {data} -o {new} --frames 4 --crop 32 --clip-duration 0.8 --epochs 99 --workers 1",
     "evaluate": "evaluate {data} -w {model} --clips 99",
     "predict": "predict {long} -w {model} --clips uniform",
-    "embed": "embed {data} -w {model} -o {new}.safetensors",
+    "embed": "embed {data} -w {model} -o {new}.safetensors --workers 2",
     "search": "search {new}.safetensors {long}",
     "probe": "probe {new}.safetensors",
     "export": "export {model} --to onnx -o {new}",
