@@ -63,7 +63,7 @@ def evaluate_data(
         chosen: the model.
         clips: clips of each video.
         views: crops of each clip.
-        workers: processes that decode; None is one a core.
+        workers: processes that decode; None is what :func:`~flash.cli.options.workers_of` says.
         out: folder for ``predictions.json`` and ``report.html``; None writes neither.
         console: shows the progress.
     """

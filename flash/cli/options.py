@@ -210,7 +210,7 @@ Readers = Annotated[
     typer.Option(
         "--workers",
         min=0,
-        help="Processes that decode; by default one a core, none for one video or on fewer than 4 cores.",
+        help="Processes that decode; by default half of the cores, none for one video or on fewer than 4 cores.",
     ),
 ]
 Frames = Annotated[int | None, _option("--frames", help="Frames of a clip.", panel=_CLIPS)]

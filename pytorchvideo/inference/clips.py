@@ -11,7 +11,6 @@ However many videos there are, and however long, no more clips are in memory tha
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -41,7 +40,6 @@ Views: TypeAlias = Callable[[int, int, Tensor], list[Any]]
 
 _AHEAD = 2  # clips of each worker that are read before they are asked for
 _FEW_CORES = 4
-_COUNTED = 16  # clips after which it is decided how many threads the model gets
 
 
 @dataclass(frozen=True)
@@ -53,14 +51,12 @@ class Clip:
         window: its start and end in seconds.
         views: the model inputs of its views; none where it cannot be read.
         error: why it cannot be read.
-        read_sec: time of a worker's processor that it took.
     """
 
     video: int
     window: tuple[float, float]
     views: Sequence[Any]
     error: Exception | None = None
-    read_sec: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -169,7 +165,7 @@ def read_clips(
     )
     with shielded():
         found = iter(loader)
-    with _shared_cores() as share:
+    with _threads_beside(workers):
         while True:
             try:
                 item = next(found)
@@ -179,32 +175,19 @@ def read_clips(
                 if is_of_dead_worker(error):
                     raise RuntimeError(DEAD_WORKER) from error
                 raise
-            share(item)
             yield item
 
 
 @contextmanager
-def _shared_cores() -> Iterator[Callable[[Clip | End], None]]:
-    """Gives the model as many threads as its share of the work; all of them are there again afterwards.
+def _threads_beside(workers: int) -> Iterator[None]:
+    """Leaves the model the threads whose cores no worker needs; all of them are there again afterwards.
 
-    Threads that wait for one whose core a worker has got cost more than they are worth: with two of them beside two
-    workers on two busy cores, X3D-S was 0.4 times as fast as with one. A model that is nearly all of the work gets all.
+    Threads that wait for one whose core a worker has got cost more than they are worth.
     """
     threads = torch.get_num_threads()
-    began, read, clips = time.process_time(), 0.0, 0
-
-    def share(item: Clip | End) -> None:
-        """Takes note of what is handed out; decides once, while no threads wait yet."""
-        nonlocal read, clips
-        if isinstance(item, Clip):
-            read, clips = read + item.read_sec, clips + 1
-            if clips == _COUNTED:
-                used = time.process_time() - began  # here, in the model above all
-                torch.set_num_threads(max(1, round(threads * used / (used + read))))
-
-    torch.set_num_threads(max(1, threads // 2))
+    torch.set_num_threads(max(1, threads - workers))
     try:
-        yield share
+        yield
     finally:
         torch.set_num_threads(threads)
 
@@ -296,16 +279,16 @@ def rows_of_videos(
 
 
 def workers_for(videos: int, recipe: ClipRecipe, views: int = 1) -> int:
-    """Returns how many processes had best read videos: none for a single one, otherwise one a core.
+    """Returns how many processes had best read videos: none for a single one, otherwise half of the cores.
 
-    None on fewer than four cores: the model uses them all while it computes, and beside workers it was slower on two
+    The model has the other half. None on fewer than four: beside workers it was slower on two
     (0.8 to 0.9 times as fast in eager mode, 1.0 to 1.2 in OpenVINO; ``benchmarks/inference.py``).
     Fewer, if the clips that they hand over would not fit into shared memory, which is small in some containers.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if videos < 2 or (cores or 1) < _FEW_CORES:
         return 0
-    workers = min(cores or 1, videos)
+    workers = min((cores or 1) // 2, videos)
     shared = Path("/dev/shm")
     if shared.is_dir():
         side = (
@@ -337,10 +320,8 @@ class _Videos(IterableDataset[Clip | End]):
                 yield from self._video(number)
             return
         for number in range(worker.id, len(self.videos), worker.num_workers):
-            began = time.process_time()
             for item in self._video(number):
-                yield _compact(item, time.process_time() - began)
-                began = time.process_time()
+                yield _compact(item)
 
     def _video(self, number: int) -> Iterator[Clip | End]:
         path = self.videos[number]
@@ -372,7 +353,7 @@ def _on_show(
         return found
 
 
-def _compact(item: Clip | End, read_sec: float) -> Clip | End:
+def _compact(item: Clip | End) -> Clip | End:
     """The same without the rest of what its views were cut from, which would be handed over too."""
     if isinstance(item, End):
         return item
@@ -380,4 +361,4 @@ def _compact(item: Clip | End, read_sec: float) -> Clip | End:
         view.contiguous() if isinstance(view, Tensor) else [path.contiguous() for path in view]
         for view in item.views
     ]
-    return replace(item, views=views, read_sec=read_sec)
+    return replace(item, views=views)

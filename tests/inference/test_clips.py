@@ -208,7 +208,7 @@ def test_views_share_what_they_have_in_common() -> None:
 
 def test_workers_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
-    assert [workers_for(count, RECIPE) for count in (0, 1, 2, 100)] == [0, 0, 2, 6]
+    assert [workers_for(count, RECIPE) for count in (0, 1, 2, 100)] == [0, 0, 2, 3]
     monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: set(range(2)), raising=False)
     assert workers_for(100, RECIPE) == 0
     monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
@@ -220,22 +220,23 @@ def test_workers_for(monkeypatch: pytest.MonkeyPatch) -> None:
         assert workers_for(100, RECIPE, views=3) == 0
 
 
-@pytest.mark.parametrize(("model_sec", "wanted"), [(0.0, 1), (0.05, 4)])
-def test_the_model_has_its_share_of_the_threads(
-    monkeypatch: pytest.MonkeyPatch, model_sec: float, wanted: int
+def test_the_model_has_the_threads_that_workers_leave(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With four threads: half of them at first, then one beside much reading, all where there is next to none."""
-    threads: list[int] = [4]
+    """As long as clips are read, also where a caller breaks off."""
+    threads = [4]
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
-    clock = [0.0]
-    monkeypatch.setattr(engine.time, "process_time", lambda: clock[0])
-    with engine._shared_cores() as share:
-        for _ in range(20):
-            share(Clip(0, (0.0, 1.0), [], read_sec=0.001))
-            clock[0] += model_sec
-            share(End(0))
-    assert threads == [4, 2, wanted, 4]
+    for workers, left in ((1, 3), (2, 2)):
+        found = read_clips(files[:2], ClipWindows(0.5, 2), RECIPE, workers=workers)
+        assert isinstance(next(found), Clip)
+        assert threads[-1] == left
+        found.close()  # type: ignore[attr-defined]
+        assert threads[-1] == 4
+    next(iter(read_clips(files[:2], ClipWindows(0.5, 2), RECIPE)))
+    assert threads[-1] == 4
+    with engine._threads_beside(9):
+        assert threads[-1] == 1
 
 
 _PROGRAM = """

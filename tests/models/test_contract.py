@@ -156,17 +156,21 @@ def test_forward_and_features(model: nn.Module, name: str) -> None:
 
 @each(list_models())
 def test_sizes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The size that it was built for, and that of its recipe."""
+    """The size that it was built for, that of its recipe, and another one."""
     entry, weights = model_entry(name), get_weights(name)
+    labels = len(weights.labels) or 400
     # keeps all shapes, and takes half of the time on the meta device
     monkeypatch.setattr(nn.BatchNorm3d, "forward", lambda self, x: x)
     with torch.device("meta"):
         model = create_model(name).eval()
+        other = create_model(name, num_frames=frames_of(name, 16), crop_size=96).eval()
     side = weights.recipe.crop_size or weights.recipe.side_size
     with torch.no_grad():
         for pixels in {entry.crop_size, side}:
             inputs = inputs_for(name, batch=1, frames=entry.num_frames, side=pixels, device="meta")
-            assert model(*inputs).shape == (1, len(weights.labels) or 400)
+            assert model(*inputs).shape == (1, labels)
+        inputs = inputs_for(name, batch=1, frames=16, side=96, device="meta")
+        assert other(*inputs).shape == (1, labels)
 
 
 @each(POOLED)

@@ -386,35 +386,21 @@ def test_process_ends_with_status_two_and_one_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-# The demo on a third of its videos. It has as many steps, of half as many clips.
-SMALL_DEMO = """
-from functools import partial
-from flash.cli import demo
-from flash.cli.main import app
-from pytorchvideo.data import synthetic
-
-write = synthetic.write_demo_videos
-synthetic.write_demo_videos = partial(write, train_per_class=20, val_per_class=5)
-demo.DEMO_RUN |= {"batch_size": 4, "clips": 1}
-app()
-"""
-
-
 @pytest.mark.slow
 def test_demo_learns(tmp_path: Path) -> None:
     """Four classes: one answer of four is right by chance."""
     out = tmp_path / "demo"
-    command = [sys.executable, "-c", SMALL_DEMO, "demo", "--out", str(out)]
+    command = [sys.executable, "-m", "flash", "demo", "--out", str(out)]
     answer = subprocess.run(command, check=False, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     assert f"report: {out / 'run' / 'report.html'}" in answer.stdout
-    assert len(list((out / "data").rglob("*.mp4"))) == 4 * (20 + 5) + 1
+    assert len(list((out / "data").rglob("*.mp4"))) == 4 * (60 + 12) + 1
     for name in ("model.pt", "config.json", "history.json", "report.html"):
         assert (out / "run" / name).is_file()
     predictions = json.loads((out / "run" / "predictions.json").read_text())
     right = sum(entry["label"] == entry["predicted"] for entry in predictions)
-    assert len(predictions) == 20
-    assert right / len(predictions) >= 0.6
+    assert len(predictions) == 48
+    assert right / len(predictions) >= 0.9
 
 
 def test_predict_clip_by_clip(model_file: Path, video: Path) -> None:

@@ -252,7 +252,7 @@ def test_memory_stays_the_same() -> None:
     answers(model, frames)
     wanted = model.state_bytes
     assert 0 < wanted < 1_000_000
-    for i in range(300):
+    for i in range(1000):
         model.step(frames[:, :, i % FRAMES, None])
         assert model.state_bytes == wanted
     model.step(frames.repeat(1, 1, 4, 1, 1))
