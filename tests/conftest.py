@@ -18,6 +18,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from pytorchvideo.data.synthetic import MOTIONS, write_motion_video
 from pytorchvideo.models._registry import create_model
@@ -39,6 +40,10 @@ SHARED = REPO.parent / "shared"
 WORKER = "PYTEST_XDIST_WORKER" in os.environ
 if WORKER:
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+# how long an example takes is a matter of the machine; tests of time say so themselves
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
+
 torch.set_num_threads(1 if WORKER else max(1, min(2, torch.get_num_threads())))
 
 
