@@ -147,6 +147,10 @@ def _end_children() -> None:
         from pytorchvideo._processes import end
 
         end(active_children(), patience_sec=0.3)
+    if "pytorchvideo._files" in sys.modules:
+        from pytorchvideo._files import discard_unfinished
+
+        discard_unfinished()
     if "multiprocessing.synchronize" in sys.modules:
         from multiprocessing import util
 
@@ -155,7 +159,3 @@ def _end_children() -> None:
         freeing = threading.Thread(target=util._run_finalizers, args=(0,), daemon=True)  # type: ignore[attr-defined]
         freeing.start()
         freeing.join(timeout=0.2)
-    if "pytorchvideo._files" in sys.modules:
-        from pytorchvideo._files import discard_unfinished
-
-        discard_unfinished()
