@@ -54,6 +54,12 @@ def going_on(how: Callable[[], str] = lambda: NOTHING) -> None:
     _state.how, _state.has_spoken = how, False
 
 
+def received() -> int | None:
+    """Returns the signal that ends this process, if it got one: whatever fails after that, as workers that got it, too,
+    is no news."""
+    return _state.received
+
+
 def sentence(number: int) -> str:
     """Returns what is said of a signal."""
     return f"{'Interrupted' if number == signal.SIGINT else 'Terminated'}: {_state.how()}"
@@ -103,6 +109,10 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
     if _state.received is not None:  # a second one, by somebody who does not want to wait
         _end(_state.received)
     _state.received = number
+    if hasattr(signal, "SIGCHLD"):
+        # PyTorch's handler raises an error where it finds this thread when a worker of a loader, which may have got
+        # the same signal, ends
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     raise Interrupted(number)
 
 
@@ -127,9 +137,6 @@ def _end(number: int) -> None:
     """Ends this process, and those that it has started, now."""
     with _state.ending:  # never released
         try:
-            if threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD"):
-                # PyTorch's handler raises an error where it finds this thread when a worker of a loader ends
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _end_children()
         finally:
             try:

@@ -22,7 +22,7 @@ from flash.cli.doctor import doctor
 from flash.cli.embeddings import embed, probe, search
 from flash.cli.evaluate import evaluate
 from flash.cli.export import export
-from flash.cli.interrupts import Interrupted, going_on, run, speak
+from flash.cli.interrupts import Interrupted, going_on, received, run, speak
 from flash.cli.models import models
 from flash.cli.predict import predict
 from flash.cli.prepare import prepare
@@ -70,12 +70,14 @@ class Commands(TyperGroup):
             with user_errors():
                 return super().invoke(ctx)
         except UserError as error:
-            say(str(error))
-            raise typer.Exit(BAD_INPUT) from error
+            number = received()
+            if number is None:
+                say(str(error))
+                raise typer.Exit(BAD_INPUT) from error
         except (Interrupted, KeyboardInterrupt) as stop:
             number = stop.number if isinstance(stop, Interrupted) else signal.SIGINT
-            speak(number)
-            raise typer.Exit(128 + number) from None
+        speak(number)
+        raise typer.Exit(128 + number) from None
 
 
 app = typer.Typer(

@@ -338,3 +338,35 @@ run(main)
         return process.stderr is not None and process.stderr.readline() == "here\n"
 
     assert interrupted(["-W", "ignore", "-c", program], waits)[:2] == (130, f"{NOTHING}\n")
+
+
+def test_workers_that_got_the_signal_too_are_no_news() -> None:
+    """Where a worker dies of SIGTERM first, what its loader says of that is on its way up when the command ends."""
+    program = """
+import sys, time
+import typer
+from flash.cli.interrupts import run
+from flash.cli.main import Commands
+
+app = typer.Typer(cls=Commands)
+
+@app.command()
+def read():
+    print("here", file=sys.stderr, flush=True)
+    try:
+        time.sleep(60)
+    finally:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated.")
+
+@app.callback()
+def _options():
+    pass
+
+run(app)
+"""
+
+    def waits(process: subprocess.Popen[str]) -> bool:
+        return process.stderr is not None and process.stderr.readline() == "here\n"
+
+    status, said, _ = interrupted(["-c", program, "read"], waits, signal.SIGTERM)
+    assert (status, said) == (143, f"{NOTHING.replace('Interrupted', 'Terminated')}\n")
