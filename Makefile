@@ -1,4 +1,4 @@
-# make demo: everything end to end on videos that it makes itself.   make test: all tests.   make quick: the first minutes of them.
+# make demo: everything end to end on videos that it makes itself.   make test: all tests but the slow.   make slow: those.   make quick: the first minutes of them.
 # make matrix: the oldest and the newest Python, with the oldest and the newest of all packages (MATRIX=full: all, and the extras).
 # Each is the first command of a fresh clone; none needs more than Python and a package index.
 
@@ -9,7 +9,7 @@ JOBS   ?= 2
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test quick matrix lint types unit docs bench clean
+.PHONY: demo test slow quick matrix lint types unit docs bench clean
 
 demo: $(STAMP)
 	$(BIN)/pytorchvideo demo --out demo
@@ -23,8 +23,14 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
+TESTS := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=15
+
 unit: $(STAMP)
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=15 $(PYTEST_ARGS)
+	$(TESTS) -m "not slow" $(PYTEST_ARGS)
+
+# What takes more than about ten seconds each: whole trainings, full depth, processes that are killed, all real clips.
+slow: $(STAMP)
+	$(TESTS) -m slow $(PYTEST_ARGS)
 
 # What breaks most often: reading, sampling, transforms, one model, and what the package promises as a whole.
 QUICK := tests/data/test_encoded_video.py tests/data/test_clip_sampling.py tests/transforms/test_functional.py \

@@ -375,6 +375,7 @@ def answer(root: Path) -> dict[str, Any]:
     return {"printed": lines[:-1], **json.loads(lines[-1])}
 
 
+@pytest.mark.slow
 def test_datasets(answer: dict[str, Any]) -> None:
     assert answer["printed"][0] == f"Unique classes: {list(CLASSES)}."
     assert answer["num_videos"] == [12, 6, 9]

@@ -296,6 +296,7 @@ def test_every_command_takes_every_model() -> None:
     assert shown == {"predict", "timeline"}
 
 
+@pytest.mark.slow
 def test_a_saved_model_and_an_artefact_answer_alike(
     model_file: Path, forms: Path, classes: Path, video: Path, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def inputs(number: int, side: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
     return fast[:, :, ::2].contiguous(), fast
 
 
+@pytest.mark.slow
 def test_float32(network: Network, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     level, handlers = logging.root.manager.disable, list(logging.root.handlers)
     export_executorch(network, inputs(0), tmp_path / "model.pte")

@@ -87,6 +87,7 @@ def test_int8_is_near(name: str, precision: Precision, model: nn.Module, tmp_pat
     assert 0 < float((got - wanted).abs().max()) < 0.05 * float(wanted.abs().max())
 
 
+@pytest.mark.slow
 def test_depthwise_convolutions_are_left_to_bf16(tmp_path: Path) -> None:
     openvino = pytest.importorskip("openvino")
     size = {"num_frames": 4, "crop_size": 32}

@@ -241,6 +241,7 @@ def reloaded(path: Path) -> str:
     return answer.stdout.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adopts", [False, True])
 def test_checkpoint_in_a_new_process(tmp_path: Path, adopts: bool) -> None:
     module = DataModule({"train": Clips()}, labels=["a", "b"])
