@@ -5,9 +5,11 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "CharadesMap": "pytorchvideo.evaluation.charades",
     "ClipResult": "pytorchvideo.evaluation.scores",
     "Evaluation": "pytorchvideo.evaluation.videos",
     "accuracy": "pytorchvideo.evaluation.scores",
+    "charades_map": "pytorchvideo.evaluation.charades",
     "class_scores": "pytorchvideo.evaluation.scores",
     "confusion_counts": "pytorchvideo.evaluation.scores",
     "evaluate_videos": "pytorchvideo.evaluation.videos",
@@ -15,9 +17,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "CharadesMap",
     "ClipResult",
     "Evaluation",
     "accuracy",
+    "charades_map",
     "class_scores",
     "confusion_counts",
     "evaluate_videos",
