@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, TypeAlias, get_args
 import torch
 
 from pytorchvideo._checks import check_choice, expected, near_names
+from pytorchvideo._positions import Single, even_start
 from pytorchvideo.data._decode import as_time
 from pytorchvideo.data._reading.randomness import current_worker
-from pytorchvideo.data.windows import Single, even_start
 
 Seconds: TypeAlias = int | float | Fraction
 

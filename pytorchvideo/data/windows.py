@@ -11,36 +11,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, TypeAlias, TypeVar, overload
+from typing import TypeAlias, overload
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data._decode import check_window
+from pytorchvideo._positions import FrameTimes, even_start
+from pytorchvideo.data._decode import VideoError, ceil_ticks, check_window
 from pytorchvideo.data.encoded_video import EncodedVideo
 
-#: Where a single clip of a video lies.
-Single: TypeAlias = Literal["start", "middle"]
 #: The windows of a video, from its number among others and the open file.
 WindowRule: TypeAlias = Callable[[int, EncodedVideo], Sequence[tuple[float, float]]]
-
-
-_Time = TypeVar("_Time", float, Fraction)
-
-
-def even_start(latest: _Time, clips: int, number: int, single: Single = "middle") -> _Time:
-    """Returns where one of several clips that are spread evenly over a video begins.
-
-    Args:
-        latest: where the last one begins.
-        clips: how many.
-        number: which, from 0.
-        single: where one clip alone lies.
-
-    >>> [even_start(8.0, 3, number) for number in range(3)], even_start(8.0, 1, 0)
-    ([0.0, 4.0, 8.0], 4.0)
-    """
-    if clips > 1:
-        return latest * number / (clips - 1)
-    return latest / 2 if single == "middle" else latest * 0
 
 
 def clip_windows(duration: float, clip_duration: float, clips: int) -> list[tuple[float, float]]:
@@ -103,6 +82,38 @@ class ClipWindows:
         else:
             found = clip_windows(length, self.clip_sec, self.clips)
         return [(first + start, first + end) for start, end in found]
+
+
+@dataclass(frozen=True)
+class FrameRule:
+    """Clips of given frames, where a protocol says which: used in the place of a :data:`WindowRule`.
+
+    Args:
+        rule: the numbers of the frames of each clip, from the times of a video.
+    """
+
+    rule: Callable[[FrameTimes], Sequence[Sequence[int]]]
+
+    def __call__(self, number: int, video: EncodedVideo) -> Sequence[Sequence[int]]:
+        """Returns the frames of each clip of a video."""
+        return self.rule(frame_times(video))
+
+
+def frame_times(video: EncodedVideo) -> FrameTimes:
+    """Returns the times of the frames of a video.
+
+    Raises:
+        VideoError: it has no frames.
+    """
+    index = video.frame_index
+    if index is None or not len(index):
+        raise VideoError(f"{video.name} has no frames.")
+
+    def count_before(time_sec: float | Fraction) -> int:
+        return index.count_before(ceil_ticks(time_sec, index.time_base) + index.start)
+
+    rate = float(video.rate or len(index) / video.duration)
+    return FrameTimes(len(index), rate, Fraction(video.duration), count_before)
 
 
 def part_of(video: EncodedVideo, start_sec: float, end_sec: float | None) -> tuple[float, float]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluation: scores of predictions, predictors on labelled videos, probes on embeddings."""
+"""Evaluation: scores of predictions, predictors on labelled videos, published protocols, probes on embeddings."""
 
 from importlib import import_module
 from typing import Any
@@ -8,24 +8,32 @@ _HOMES = {
     "CharadesMap": "pytorchvideo.evaluation.charades",
     "ClipResult": "pytorchvideo.evaluation.scores",
     "Evaluation": "pytorchvideo.evaluation.videos",
+    "VideoScores": "pytorchvideo.evaluation.protocols",
     "accuracy": "pytorchvideo.evaluation.scores",
     "charades_map": "pytorchvideo.evaluation.charades",
     "class_scores": "pytorchvideo.evaluation.scores",
+    "combine_views": "pytorchvideo.evaluation.protocols",
     "confusion_counts": "pytorchvideo.evaluation.scores",
     "evaluate_videos": "pytorchvideo.evaluation.videos",
     "labels_by_folder": "pytorchvideo.evaluation.probe",
+    "score_videos": "pytorchvideo.evaluation.protocols",
+    "view_scores": "pytorchvideo.evaluation.protocols",
 }
 
 __all__ = [
     "CharadesMap",
     "ClipResult",
     "Evaluation",
+    "VideoScores",
     "accuracy",
     "charades_map",
     "class_scores",
+    "combine_views",
     "confusion_counts",
     "evaluate_videos",
     "labels_by_folder",
+    "score_videos",
+    "view_scores",
 ]
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -28,8 +28,9 @@ from pytorchvideo._processes import shielded
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._reading.empty_windows import EmptyWindowError, frame_on_show, with_frames
 from pytorchvideo.data._reading.in_order import clips_in_order
+from pytorchvideo.data._reading.picked import picked_clips
 from pytorchvideo.data.encoded_video import EncodedVideo
-from pytorchvideo.data.windows import WindowRule
+from pytorchvideo.data.windows import FrameRule, WindowRule
 from pytorchvideo.transforms._pushdown import clip_reading
 from pytorchvideo.transforms._sample import UniformCrop
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
@@ -95,19 +96,34 @@ class CropViews:
     Args:
         recipe: the clips of the model.
         views: 1 or 3.
+        channels: the order in which the network wants the colours.
+        positions: of the crops, see :class:`~pytorchvideo.transforms.UniformCrop`, in the place of ``views``. The
+            centre of one is rounded up, which that of torchvision is not.
 
     Raises:
         ValueError: several views, and a recipe that leaves pictures whole.
     """
 
-    def __init__(self, recipe: ClipRecipe, views: int = 1) -> None:
+    def __init__(
+        self,
+        recipe: ClipRecipe,
+        views: int = 1,
+        *,
+        channels: Literal["rgb", "bgr"] = "rgb",
+        positions: Sequence[int] | None = None,
+    ) -> None:
         if views != 1 and recipe.crop_size is None:
             raise ValueError(expected("views", "1 for pictures that are left whole", views))
         steps: list[Callable[[Any], Any]] = recipe.transforms().transforms
         place = next((i for i, s in enumerate(steps) if isinstance(s, CenterCrop)), len(steps))
         self._before, self._ways = steps[:place], [steps[place:]]
-        if views > 1 and recipe.crop_size is not None:
-            crops = [UniformCrop(recipe.crop_size, position) for position in range(views)]
+        if channels == "bgr":
+            # before the mean of each channel is taken off, which is that of the network's channel
+            self._before = [_reversed_channels, *self._before]
+        if positions is None and views > 1:
+            positions = range(views)
+        if positions is not None and recipe.crop_size is not None:
+            crops = [UniformCrop(recipe.crop_size, position) for position in positions]
             self._ways = [[crop, *steps[place + 1 :]] for crop in crops]
 
     def transforms(self) -> list[Compose]:
@@ -120,9 +136,14 @@ class CropViews:
         return [Compose(way)(common) for way in self._ways]
 
 
+def _reversed_channels(clip: Tensor) -> Tensor:
+    """(3, T, H, W) from RGB to BGR, or back."""
+    return clip.flip(0)
+
+
 def read_clips(
     videos: Sequence[str | os.PathLike[str]],
-    windows: WindowRule,
+    windows: WindowRule | FrameRule,
     recipe: ClipRecipe,
     *,
     views: Views | int = 1,
@@ -136,7 +157,7 @@ def read_clips(
 
     Args:
         videos: files.
-        windows: of each.
+        windows: of each; or a rule that gives the frames of each clip by their numbers.
         recipe: what a clip must be.
         views: 1 looks at the centre of the picture, 3 also at both sides; or a function.
         workers: processes that read; 0 reads in this one.
@@ -305,7 +326,7 @@ class _Videos(IterableDataset[Clip | End]):
     def __init__(
         self,
         videos: Sequence[str],
-        windows: WindowRule,
+        windows: WindowRule | FrameRule,
         recipe: ClipRecipe,
         views: Views,
         every_window: bool,
@@ -328,17 +349,29 @@ class _Videos(IterableDataset[Clip | End]):
         error: Exception | None = None
         try:
             with EncodedVideo.from_path(path, decode_audio=False, dtype=torch.uint8) as video:
-                yield from clips_of_video(
-                    video,
-                    self.windows(number, video),
-                    self.recipe,
-                    self.views,
-                    number=number,
-                    every_window=self.every_window,
-                )
+                yield from self._clips(number, video)
         except (VideoError, OSError, ValueError) as caught:
             error = caught
         yield End(number, error)
+
+    def _clips(self, number: int, video: EncodedVideo) -> Iterator[Clip]:
+        if isinstance(self.windows, FrameRule):
+            return self._picked(number, video, self.windows(number, video))
+        return clips_of_video(
+            video,
+            self.windows(number, video),
+            self.recipe,
+            self.views,
+            number=number,
+            every_window=self.every_window,
+        )
+
+    def _picked(
+        self, number: int, video: EncodedVideo, clips: Sequence[Sequence[int]]
+    ) -> Iterator[Clip]:
+        scale = clip_reading(self.recipe.transforms(key="video"))["frame_transform"]
+        for place, (window, frames) in enumerate(picked_clips(video, clips, scale)):
+            yield Clip(number, window, self.views(number, place, frames))
 
 
 def _on_show(

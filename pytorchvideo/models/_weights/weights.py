@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Literal, overload
 from urllib.error import URLError
 
 import torch
@@ -14,6 +15,7 @@ from torchvision import transforms as T
 
 from pytorchvideo._files import sha256_of
 from pytorchvideo.models._weights.checkpoint import load_checkpoint, read_checkpoint
+from pytorchvideo.models._weights.protocols import PROTOCOLS, ProtocolViews
 from pytorchvideo.transforms.clip_recipe import ClipRecipe, Views
 
 __all__ = ["Weights", "fetch", "load_checkpoint", "read_checkpoint"]
@@ -62,14 +64,27 @@ class Weights:
         """Returns the transform of the recipe; see :meth:`ClipRecipe.transforms`."""
         return self.recipe.transforms(train=train, key=key)
 
-    def views(self, protocol: str | None = None, key: str = "video") -> Views:
-        """Returns the views of a protocol, by default those of the published scores.
+    @overload
+    def views(self, protocol: Literal["official"], key: str = "video") -> ProtocolViews: ...
+    @overload
+    def views(self, protocol: str | None = None, key: str = "video") -> Views: ...
+    def views(self, protocol: str | None = None, key: str = "video") -> Views | ProtocolViews:
+        """Returns the views of a protocol, by default as many as the published scores are of.
 
-        See :meth:`ClipRecipe.views`.
+        See :meth:`ClipRecipe.views`. These are for a dataset, whose clips are spread evenly over the seconds of a
+        video. ``"official"`` are the very frames, crops and channels of the published scores, for
+        :func:`pytorchvideo.evaluation.score_videos`.
 
         Raises:
             ValueError: the number of views was not published.
         """
+        if protocol == "official":
+            if self.name not in PROTOCOLS:
+                raise ValueError(
+                    f"The clips and crops that the scores of {self.name} are of are not known ({self.protocol}). "
+                    'Name a number of views, e.g. views("10x3").'
+                )
+            return ProtocolViews(PROTOCOLS[self.name], self.recipe)
         if protocol is None:
             found = re.search(r"(\d+) clips? x (\d+) crops?", self.protocol)
             if found is None:
