@@ -26,6 +26,8 @@ def expected(name: str, wanted: str, got: object, advice: str = "") -> str:
     >>> expected("clip_duration", "> 0 seconds", -1.0, "Use the length of one clip.")
     'Expected `clip_duration` to be > 0 seconds, but got -1.0. Use the length of one clip.'
     """
+    # a file may have named the choices
+    wanted = shortened(wanted, 1500)
     sentence = f"Expected `{name}` to be {wanted}, but got {shortened(repr(got), 400)}."
     return f"{sentence} {advice}" if advice else sentence
 
@@ -40,7 +42,8 @@ def near_names(name: str, known: Iterable[str]) -> str:
     """
     choices = sorted(known)
     close = difflib.get_close_matches(name, choices, n=3, cutoff=0.6)
-    return f"Did you mean {', '.join(close)}?" if close else f"Known names: {', '.join(choices)}."
+    listed = shortened(", ".join(close or choices), 1500)
+    return f"Did you mean {listed}?" if close else f"Known names: {listed}."
 
 
 def check_choice(name: str, value: str, choices: Iterable[str]) -> None:

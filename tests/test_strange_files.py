@@ -382,3 +382,11 @@ def test_metadata_of_embeddings(
     path = tmp_path / "a.safetensors"
     save_file(tensors, path, metadata={**about, "format": "pytorchvideo.embeddings"})
     ask(Reader(Embeddings.load, path.name, ""), path)
+
+
+def test_a_long_name_of_a_file_is_not_said_whole(tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text('{"%s": [{"file": "a"}]}' % ("9" * 100_000))
+    with pytest.raises(ValueError, match="Expected `field` to be one of") as caught:
+        rows_of_json(file, "rows")
+    assert len(str(caught.value)) < 3000

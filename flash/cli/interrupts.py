@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 from flash.cli.kept import NOTHING
 
@@ -103,6 +104,15 @@ def _leave_it_to_the_parent() -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    show = sys.excepthook
+
+    def show_but_a_broken_line(kind: Any, error: BaseException, trace: Any) -> None:
+        # of the thread that hands tensors over, when the parent ends in the midst of taking one
+        of_thread = threading.current_thread() is not threading.main_thread()
+        if not (of_thread and isinstance(error, (EOFError, OSError))):
+            show(kind, error, trace)
+
+    sys.excepthook = show_but_a_broken_line
 
 
 def _on_signal(number: int, _frame: FrameType | None) -> None:

@@ -370,3 +370,33 @@ run(app)
 
     status, said, _ = interrupted(["-c", program, "read"], waits, signal.SIGTERM)
     assert (status, said) == (143, f"{NOTHING.replace('Interrupted', 'Terminated')}\n")
+
+
+def test_a_worker_that_hands_a_tensor_over_says_nothing() -> None:
+    program = """
+import multiprocessing, socket, sys, time
+from multiprocessing import resource_sharer
+from flash.cli.interrupts import run
+
+def share(line):
+    line.send(resource_sharer.DupFd(0)._id[0])
+    time.sleep(60)
+
+def main():
+    here, there = multiprocessing.Pipe()
+    multiprocessing.get_context("fork").Process(target=share, args=(there,), daemon=True).start()
+    with socket.socket(socket.AF_UNIX) as taker:
+        taker.connect(here.recv())
+    time.sleep(0.5)
+    print("here", file=sys.stderr, flush=True)
+    time.sleep(60)
+
+run(main)
+"""
+
+    def waits(process: subprocess.Popen[str]) -> bool:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "here\n"
+        return True
+
+    assert interrupted(["-W", "ignore", "-c", program], waits)[:2] == (130, f"{NOTHING}\n")
