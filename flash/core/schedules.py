@@ -13,10 +13,13 @@ name                                                      factor after the warm-
 ``cosine_with_hard_restarts_schedule_with_warmup``        (1 + cos(pi (num_cycles p mod 1))) / 2
 ``polynomial_decay_schedule_with_warmup``                 from 1 to lr_end / lr as (1 - p) ** power
 ========================================================  ==================================================
+
+``published_cosine_schedule`` and ``published_steps_schedule`` are those of PySlowFast and PyTorchVideo's trainer, see
+:mod:`flash.core.published_rates`: they rise to the rate that they have at the end of the warm-up.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,6 +27,7 @@ import pytorch_lightning as pl
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from flash.core.published_rates import cosine_rate, stepped_rate
 from pytorchvideo._checks import expected
 from pytorchvideo.data.clip_sampling import RandomClipSampler
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
@@ -147,7 +151,68 @@ def polynomial_decay_schedule_with_warmup(
     return _schedule(optimizer, decay, num_warmup_steps, num_training_steps, last_epoch)
 
 
-#: By the names of ``transformers.optimization``, without its ``get_``.
+def published_cosine_schedule(
+    optimizer: Optimizer,
+    num_warmup_steps: float,
+    num_training_steps: int,
+    warmup_start_lr: float = 0.0,
+    lr_end: float = 0.0,
+    cosine_after_warmup: bool = False,
+    last_epoch: int = -1,
+) -> LambdaLR:
+    """A rise from ``warmup_start_lr`` to where the cosine is then, which ends at ``lr_end``.
+
+    The cosine begins at step 0, or after the warm-up. Rates are those of a group with the optimiser's own; others, as
+    layer decay makes them, keep their share.
+    """
+    first = optimizer.defaults["lr"]
+    rate = partial(
+        cosine_rate,
+        base=1.0,
+        max_epoch=num_training_steps,
+        end=lr_end / first,
+        warmup=warmup_steps(num_warmup_steps, num_training_steps),
+        start=warmup_start_lr / first,
+        cosine_after_warmup=cosine_after_warmup,
+    )
+    rate(0)
+    return LambdaLR(optimizer, rate, last_epoch)
+
+
+def published_steps_schedule(
+    optimizer: Optimizer,
+    num_warmup_steps: float,
+    num_training_steps: int,
+    steps: Sequence[float],
+    factors: Sequence[float],
+    warmup_start_lr: float = 0.0,
+    last_epoch: int = -1,
+) -> LambdaLR:
+    """The optimiser's rate times a factor from each of several shares of the training on, after a warm-up.
+
+    Args:
+        optimizer: whose rate has the factor 1.
+        num_warmup_steps: of the rise from ``warmup_start_lr`` to the rate that is due then.
+        num_training_steps: of the run.
+        steps: shares of the run, the first 0: ``[0, 94 / 239, ...]`` for step 94 of 239 epochs.
+        factors: as many.
+        warmup_start_lr: where the warm-up begins.
+        last_epoch: see ``LambdaLR``.
+    """
+    rate = partial(
+        stepped_rate,
+        base=1.0,
+        # a rounding error moves no step
+        steps=[round(share * num_training_steps, 6) for share in steps],
+        factors=factors,
+        warmup=warmup_steps(num_warmup_steps, num_training_steps),
+        start=warmup_start_lr / optimizer.defaults["lr"],
+    )
+    rate(0)
+    return LambdaLR(optimizer, rate, last_epoch)
+
+
+#: By the names of ``transformers.optimization``, without its ``get_``, and the published ones.
 SCHEDULES: dict[str, Callable[..., LambdaLR]] = {
     schedule.__name__: schedule
     for schedule in (
@@ -157,6 +222,8 @@ SCHEDULES: dict[str, Callable[..., LambdaLR]] = {
         cosine_with_hard_restarts_schedule_with_warmup,
         linear_schedule_with_warmup,
         polynomial_decay_schedule_with_warmup,
+        published_cosine_schedule,
+        published_steps_schedule,
     )
 }
 

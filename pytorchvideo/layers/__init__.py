@@ -30,6 +30,7 @@ from pytorchvideo.layers.squeeze_excitation import (
     SqueezeExcitation,
     create_audio_2d_squeeze_excitation_block,
 )
+from pytorchvideo.layers.sub_batch_norm import SubBatchNorm3d, with_sub_batch_norm
 from pytorchvideo.layers.swish import Swish
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "SpatioTemporalClsPositionalEncoding",
     "SqueezeAndExcitationLayer2D",
     "SqueezeExcitation",
+    "SubBatchNorm3d",
     "Swish",
     "TemporalConcatFusion",
     "create_audio_2d_squeeze_excitation_block",
@@ -58,4 +60,5 @@ __all__ = [
     "create_nonlocal",
     "make_fusion_layer",
     "make_multilayer_perceptron",
+    "with_sub_batch_norm",
 ]

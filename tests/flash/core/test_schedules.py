@@ -60,7 +60,7 @@ def test_closed_forms(name: str, warmup: float) -> None:
     assert found[WARMUP:] == pytest.approx([RATE * CURVES[name](p) for p in done], abs=1e-12)
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", [name for name in SCHEDULES if not name.startswith("published")])
 def test_same_as_transformers(name: str) -> None:
     optimization = pytest.importorskip("transformers.optimization")
     kwargs: dict[str, Any] = dict(MORE.get(name, {}))
