@@ -18,7 +18,7 @@ from rich.console import Console
 from flash.core.schedules import count_batches
 from flash.core.trainer import Trainer
 from flash.runs.config import RunConfig
-from flash.runs.progress import EpochProgress
+from flash.runs.epoch_progress import EpochProgress
 from flash.runs.sources import Sources
 from flash.video.classification.data import VideoClassificationData
 from flash.video.classification.model import VideoClassifier

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress bars with clips per second and the share of time spent waiting for data."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from pytorchvideo._progress import Meter, Step
+from pytorchvideo._progress import Step
 
 
 class _MeterColumn(ProgressColumn):
@@ -88,72 +86,3 @@ def showing(console: Console, title: str) -> Iterator[Bar]:
     """Gives what shows the steps of some work on ``console``."""
     with progress_bar(console) as bars:
         yield Bar(bars, title)
-
-
-class EpochProgress(pl.Callback):
-    """A bar an epoch, which stays on the screen with the epoch's figures.
-
-    Args:
-        console: where to draw.
-        batches: batches in an epoch, as far as that is known.
-        describe: the figures of an epoch from its row of the history.
-
-    Attributes:
-        history: a row an epoch, filled by a callback that comes earlier.
-        meter: that of the current epoch.
-    """
-
-    def __init__(
-        self, console: Console, batches: int, describe: Callable[[Mapping[str, float]], str]
-    ) -> None:
-        self._console, self._batches, self._describe = console, batches, describe
-        self.history: list[dict[str, float]] = []
-        self._bar: Progress | None = None
-        self._task: Any = None
-        self.meter = Meter()
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.meter = Meter()
-        self._bar = progress_bar(self._console)
-        self._bar.start()
-        self._task = self._bar.add_task(
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
-            total=self._batches,
-            meter=self.meter,
-            note="",
-        )
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        self.meter.start_model()
-
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Mapping[str, Any],
-        batch_idx: int,
-    ) -> None:
-        self.meter.stop_model(len(batch["label"]))
-        if self._bar is not None:
-            self._bar.advance(self._task)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._bar is None:
-            return
-        row = self.history[-1] if self.history else {}
-        said = self._describe(row)
-        self._bar.update(self._task, note=said)
-        self._bar.stop()
-        self._bar = None
-        if not self._console.is_terminal:
-            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-            self._console.print(f"{epoch}  {self.meter}  {said}", soft_wrap=True, highlight=False)
-
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()

@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
-from torchvision.transforms import CenterCrop, Compose
 
 from pytorchvideo._checks import expected
 from pytorchvideo._machine import DEAD_WORKER, is_of_dead_worker
@@ -32,8 +31,11 @@ from pytorchvideo.data._reading.picked import picked_clips
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.windows import FrameRule, WindowRule
 from pytorchvideo.transforms._pushdown import clip_reading
-from pytorchvideo.transforms._sample import UniformCrop
+from pytorchvideo.transforms._sample import ApplyTransformToKey, UniformCrop
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
+
+if TYPE_CHECKING:
+    from torchvision.transforms import Compose
 
 #: The model inputs of a clip's views, from the number of its video, that of its window, and frames float32
 #: (3, T, H, W) in 0..255.
@@ -114,31 +116,44 @@ class CropViews:
     ) -> None:
         if views != 1 and recipe.crop_size is None:
             raise ValueError(expected("views", "1 for pictures that are left whole", views))
-        steps: list[Callable[[Any], Any]] = recipe.transforms().transforms
-        place = next((i for i, s in enumerate(steps) if isinstance(s, CenterCrop)), len(steps))
-        self._before, self._ways = steps[:place], [steps[place:]]
-        if channels == "bgr":
-            # before the mean of each channel is taken off, which is that of the network's channel
-            self._before = [_reversed_channels, *self._before]
+        self._recipe, self._is_reversed = recipe, channels == "bgr"
         if positions is None and views > 1:
             positions = range(views)
-        if positions is not None and recipe.crop_size is not None:
-            crops = [UniformCrop(recipe.crop_size, position) for position in positions]
-            self._ways = [[crop, *steps[place + 1 :]] for crop in crops]
+        self._positions = None if recipe.crop_size is None else positions
+        before, ways = self._split(recipe.evaluation_steps())
+        self._before, self._ways = nn.Sequential(*before), [nn.Sequential(*way) for way in ways]
 
-    def transforms(self) -> list[Compose]:
+    def _split(self, steps: list[Any]) -> tuple[list[Any], list[list[Any]]]:
+        """The steps that all views have in common, and those of each from the crop on."""
+        is_whole = self._recipe.crop_size is None
+        place = len(steps) if is_whole else len(steps) - 1 - len(self._recipe.pathway_steps())
+        before, ways = steps[:place], [steps[place:]]
+        if self._is_reversed:
+            # before the mean of each channel is taken off, which is that of the network's channel
+            before = [_ReversedChannels(), *before]
+        if self._positions is not None and self._recipe.crop_size is not None:
+            crops = [UniformCrop(self._recipe.crop_size, position) for position in self._positions]
+            ways = [[crop, *steps[place + 1 :]] for crop in crops]
+        return before, ways
+
+    def transforms(self) -> "list[Compose]":
         """Returns the whole transform of each view."""
-        return [Compose([*self._before, *way]) for way in self._ways]
+        from torchvision.transforms import Compose
+
+        before, ways = self._split(self._recipe.transforms().transforms)
+        return [Compose([*before, *way]) for way in ways]
 
     def __call__(self, video: int, number: int, frames: Tensor) -> list[Any]:
         """Returns the input of each view; what they have in common is computed once."""
-        common = Compose(self._before)(frames)
-        return [Compose(way)(common) for way in self._ways]
+        common = self._before(frames)
+        return [way(common) for way in self._ways]
 
 
-def _reversed_channels(clip: Tensor) -> Tensor:
+class _ReversedChannels(nn.Module):
     """(3, T, H, W) from RGB to BGR, or back."""
-    return clip.flip(0)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        return clip.flip(0)
 
 
 def read_clips(
@@ -238,7 +253,8 @@ def clips_of_video(
         VideoError: it is damaged, without ``every_window``.
     """
     # the recipe keeps few frames of a clip, and these small
-    reading = clip_reading(recipe.transforms(key="video"))
+    steps = nn.Sequential(*recipe.evaluation_steps())
+    reading = clip_reading(ApplyTransformToKey("video", steps))
     is_empty = True
     for place, found in enumerate(clips_in_order(video, windows, first=first, **reading), first):
         window = windows[place]

@@ -9,18 +9,20 @@ Where a clip may have several labels, a sigmoid takes the place of the softmax.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
-from torchvision.transforms import Compose
 
 from pytorchvideo._checks import expected
 from pytorchvideo.data.windows import ClipWindows, clips_and_views
 from pytorchvideo.inference.clips import CropViews, VideoRows, read_clips, rows_of_videos
 from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
+
+if TYPE_CHECKING:
+    from torchvision.transforms import Compose
 
 
 @dataclass(frozen=True)
@@ -297,7 +299,7 @@ class VideoPredictor:
         # (clips * views, N) -> (clips, N)
         return torch.cat(rows).unflatten(0, (len(clips), -1)).mean(dim=1)
 
-    def view_transforms(self, views: int = 1) -> list[Compose]:
+    def view_transforms(self, views: int = 1) -> "list[Compose]":
         """Returns the transforms of a clip (3, T, H, W) in 0..255 into the inputs of its views, 1 or 3.
 
         Raises:

@@ -5,9 +5,10 @@ Every head keeps its last learnt layer in a child that :attr:`ReplaceableClassif
 any model can be given other classes.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
-from torchvision.ops import RoIAlign
 
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.layers._factories import ModuleFactory, Size3, build_activation
@@ -33,6 +34,13 @@ __all__ = [
     "create_vit_basic_head",
     "make_pool",
 ]
+
+
+def RoIAlign(**arguments: Any) -> nn.Module:
+    """Builds torchvision's layer of this name, which is imported when a head for boxes is built: it takes seconds."""
+    from torchvision import ops
+
+    return ops.RoIAlign(**arguments)
 
 
 class ResNetRoIHead(PoolAndProject):

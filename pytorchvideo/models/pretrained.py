@@ -32,6 +32,7 @@ from pytorchvideo.models._registry import create_model, get_weights, model_entry
 from pytorchvideo.models._weights.hub_files import download, upload
 from pytorchvideo.models._weights.model_card import model_card
 from pytorchvideo.models._weights.rebuild import HUGGING_FACE, rebuild_model
+from pytorchvideo.models._weights.shapes import shapes_only
 from pytorchvideo.models._weights.weights import load_checkpoint, read_checkpoint
 from pytorchvideo.transforms.clip_recipe import ClipRecipe, sized
 
@@ -368,7 +369,7 @@ class PretrainedModel:
 
     def _checked_state(self) -> dict[str, torch.Tensor]:
         """The tensors, each with memory of its own, once they are known to fit what will be built from the config."""
-        with torch.device("meta"):
+        with shapes_only():
             built = create_model(self.name, num_classes=self.num_classes, **self.model_kwargs)
         state = self.model.state_dict()
         wanted = {key: value.shape for key, value in built.state_dict().items()}

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torchvision.transforms
 from torch import nn
 
 from pytorchvideo._checks import expected
@@ -125,20 +124,11 @@ class RandomShortSideScale(RandomTransform):
         )
 
 
-class Normalize(torchvision.transforms.Normalize):
+class ChannelNormalize(nn.Module):
     """Subtracts a mean and divides by a standard deviation per channel of (C, T, H, W).
 
-    ``torchvision.transforms.Normalize`` expects the channels on the third axis from the end, which
-    is time in a clip; here they are on the fourth.
-
-    Args:
-        mean: one value per channel or one for all, in the range of the clip: 0..1 after :class:`Div255`;
-            numbers or tensors.
-        std: likewise, not 0.
-        inplace: change the clip itself.
-
-    Raises:
-        ValueError: integers, another number of channels, or a standard deviation of 0.
+    :class:`pytorchvideo.transforms.Normalize`, which says more, is this as a subclass of torchvision's, whose import
+    takes longer than many a prediction.
     """
 
     def __init__(
@@ -147,9 +137,12 @@ class Normalize(torchvision.transforms.Normalize):
         std: float | torch.Tensor | Sequence[float | torch.Tensor],
         inplace: bool = False,
     ) -> None:
-        super().__init__(mean, std, inplace)
+        nn.Module.__init__(self)  # torchvision's, the next of the subclass, wants arguments
         if not bool(torch.as_tensor(std).all()):
             raise ValueError(expected("std", "different from 0 in every channel", std))
+        self.mean = mean
+        self.std = std
+        self.inplace = inplace
 
     def forward(self, tensor: torch.Tensor) -> torch.Tensor:
         """Float (..., C, T, H, W) -> the same shape and dtype."""
@@ -173,6 +166,17 @@ class Normalize(torchvision.transforms.Normalize):
         # Channels that are interleaved cost more to broadcast over than to copy into planes.
         planes = tensor.clone(memory_format=torch.contiguous_format)
         return planes.sub_(mean).div_(std)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(mean={self.mean}, std={self.std})"
+
+
+def is_normalize(step: Any) -> bool:
+    """Whether a transform is one of the classes here that normalise channels: a subclass may do something else."""
+    kind = type(step)
+    return issubclass(kind, ChannelNormalize) and kind.__module__.startswith(
+        "pytorchvideo.transforms."
+    )
 
 
 class Div255(nn.Module):

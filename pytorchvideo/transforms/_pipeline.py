@@ -13,43 +13,42 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torchvision.transforms as tv
-import torchvision.transforms.v2 as tv2
 from torch import nn
 
 from pytorchvideo.transforms._clip import (
     Div255,
     MoveChannelFront,
     MoveChannelRear,
-    Normalize,
     OpSampler,
     Permute,
     RandomResizedCrop,
     RandomShortSideScale,
     ShortSideScale,
     UniformTemporalSubsample,
+    is_normalize,
 )
 from pytorchvideo.transforms._scale import BILINEAR, scaled_size
 from pytorchvideo.transforms._video import (
     CenterCropVideo,
-    NormalizeVideo,
     RandomCropVideo,
     RandomHorizontalFlipVideo,
     RandomResizedCropVideo,
 )
 
-_RANDOM_CROPS = (tv.RandomCrop, tv2.RandomCrop)
-_CENTER_CROPS = (tv.CenterCrop, tv2.CenterCrop)
+
+def is_of_torchvision(step: Any, *names: str) -> bool:
+    """Whether a step is exactly one of torchvision's classes, v1 or v2; told by its name, without importing them."""
+    kind = type(step)
+    return kind.__name__ in names and kind.__module__.startswith("torchvision.transforms.")
 
 
 def never_pads(crop: Any, short_side: int) -> bool:
     """Whether a step is known to cut a window out of frames whose sides are at least that long."""
-    kind = type(crop)
-    if kind in _RANDOM_CROPS:
+    if is_of_torchvision(crop, "RandomCrop"):
         return crop.padding is None and not crop.pad_if_needed
-    if kind in _CENTER_CROPS:
+    if is_of_torchvision(crop, "CenterCrop"):
         return max(crop.size) <= short_side
-    return kind in (CenterCropVideo, RandomCropVideo)
+    return type(crop) in (CenterCropVideo, RandomCropVideo)
 
 
 def is_scaled_crop(scale: Any, crop: Any, x: torch.Tensor) -> bool:
@@ -102,11 +101,8 @@ _PICKS_PIXELS = (
     RandomResizedCrop,
     RandomResizedCropVideo,
     RandomHorizontalFlipVideo,
-    tv.RandomHorizontalFlip,
-    tv.RandomVerticalFlip,
-    tv2.RandomHorizontalFlip,
-    tv2.RandomVerticalFlip,
 )
+_FLIPS = ("RandomHorizontalFlip", "RandomVerticalFlip")
 
 # Names in torchvision, v1 and v2, of what looks at several channels at once.
 _OF_COLOURS = frozenset(
@@ -124,12 +120,12 @@ _OF_COLOURS = frozenset(
         "TrivialAugmentWide",
     }
 )
-_MAY_MOVE_AXES = (Permute, MoveChannelFront, MoveChannelRear, OpSampler, tv.Lambda, tv2.Lambda)
+_MAY_MOVE_AXES = (Permute, MoveChannelFront, MoveChannelRear, OpSampler)
 
 
 def steps(transform: Any) -> list[Any]:
     """The transforms that a container runs one after the other; a list of itself for any other."""
-    if type(transform) in (tv.Compose, tv2.Compose):
+    if is_of_torchvision(transform, "Compose"):
         parts = list(transform.transforms)
     elif type(transform) is nn.Sequential:
         parts = list(transform)
@@ -181,27 +177,28 @@ def _is_linear(step: Any, x: torch.Tensor) -> bool:
     """Not on integers, whose scaling rounds, and not in half precision, where the range matters."""
     if x.dtype not in (torch.float32, torch.float64):
         return False
-    return type(step) is Div255 or (type(step) in (Normalize, NormalizeVideo) and not step.inplace)
+    return type(step) is Div255 or (is_normalize(step) and not step.inplace)
 
 
 def _only_picks_pixels(step: Any, x: torch.Tensor) -> bool:
     """Whether every pixel that a step returns is one, or a weighted mean, of those that it gets."""
     if type(step) is UniformTemporalSubsample:
         return bool(step.temporal_dim == -3)
-    return type(step) in _PICKS_PIXELS or never_pads(step, min(x.shape[-2:]))
+    is_known = type(step) in _PICKS_PIXELS or is_of_torchvision(step, *_FLIPS)
+    return is_known or never_pads(step, min(x.shape[-2:]))
 
 
 def _keeps_axes(step: Any) -> bool:
     known = type(step).__module__.startswith(
         ("pytorchvideo.transforms.", "torchvision.transforms.")
     )
-    return known and not isinstance(step, _MAY_MOVE_AXES)
+    return known and not (isinstance(step, _MAY_MOVE_AXES) or is_of_torchvision(step, "Lambda"))
 
 
 def _check_channels(step: Any, x: torch.Tensor, is_clip: bool) -> None:
     """Raises if a step of torchvision looks for channels where a clip has time."""
     name = type(step).__name__
-    if name not in _OF_COLOURS or not type(step).__module__.startswith("torchvision.transforms."):
+    if not is_of_torchvision(step, *_OF_COLOURS):
         return
     if torch.as_tensor(getattr(step, "mean", (0, 0, 0))).numel() == 1:
         return  # Normalize with one value for all channels: any axis will do

@@ -15,15 +15,14 @@ import torch
 from pytorchvideo.transforms._clip import (
     ConvertUint8ToFloat,
     Div255,
-    Normalize,
     RandomShortSideScale,
     ShortSideScale,
     UniformTemporalSubsample,
+    is_normalize,
 )
 from pytorchvideo.transforms._pipeline import steps
 from pytorchvideo.transforms._sample import ApplyTransformToKey, RemoveKey
 from pytorchvideo.transforms._scale import BILINEAR, scaled_size, short_side_scale
-from pytorchvideo.transforms._video import NormalizeVideo
 from pytorchvideo.transforms.functional import temporal_subsample_indices
 
 FrameFilter = Callable[[list[int]], list[int]]
@@ -34,7 +33,7 @@ FrameTransform = Callable[[torch.Tensor], torch.Tensor | None]
 _SMALL_PIXELS = 500_000
 # Of a scaled frame: 1.6 GB as float32. A long and thin one grows by the square of what its short side grows by.
 _MOST_PIXELS = 1 << 27
-_SAME_FOR_EVERY_PIXEL = (ConvertUint8ToFloat, Div255, Normalize, NormalizeVideo)
+_SAME_FOR_EVERY_PIXEL = (ConvertUint8ToFloat, Div255)
 
 
 def _first_step(transform: Any, key: str) -> Any:
@@ -126,7 +125,10 @@ def frame_resize(
     (256, 455)
     """
     scale = _first_scale(
-        transform, key, is_viewed_again, lambda step: type(step) in _SAME_FOR_EVERY_PIXEL
+        transform,
+        key,
+        is_viewed_again,
+        lambda step: type(step) in _SAME_FOR_EVERY_PIXEL or is_normalize(step),
     )
     if scale is None or scale[0].interpolation not in BILINEAR:
         return None
@@ -163,7 +165,7 @@ def frame_scale(
 
     def may_wait(step: Any) -> bool:
         return dtype.is_floating_point and (
-            type(step) is Div255 or (type(step) in (Normalize, NormalizeVideo) and not step.inplace)
+            type(step) is Div255 or (is_normalize(step) and not step.inplace)
         )
 
     found = _first_scale(transform, key, is_viewed_again, may_wait)

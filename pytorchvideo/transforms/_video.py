@@ -12,12 +12,10 @@ from torch import nn
 
 from pytorchvideo._checks import expected
 from pytorchvideo.transforms import functional
-from pytorchvideo.transforms._clip import Normalize
 from pytorchvideo.transforms._random import RandomTransform, happens, integer
 
 __all__ = [
     "CenterCropVideo",
-    "NormalizeVideo",
     "RandomCropVideo",
     "RandomHorizontalFlipVideo",
     "RandomResizedCropVideo",
@@ -146,10 +144,6 @@ class RandomResizedCropVideo(RandomTransform):
             f"size={self.size}, scale={self.scale}, ratio={self.ratio}, "
             f"interpolation_mode={self.interpolation_mode!r}"
         )
-
-
-class NormalizeVideo(Normalize):
-    """:class:`Normalize` under torchvision's name."""
 
 
 class RandomHorizontalFlipVideo(RandomTransform):

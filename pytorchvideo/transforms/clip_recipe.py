@@ -5,11 +5,23 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torchvision import transforms as T
+from torch import nn
 
 from pytorchvideo._checks import expected
+from pytorchvideo.transforms._clip import (
+    ChannelNormalize,
+    Div255,
+    ShortSideScale,
+    UniformTemporalSubsample,
+    UniformTemporalSubsampleRepeated,
+)
+from pytorchvideo.transforms._sample import ApplyTransformToKey, UniformCropVideo
+from pytorchvideo.transforms._video import CenterCropVideo
+
+if TYPE_CHECKING:
+    from torchvision import transforms as T
 
 __all__ = ["ClipRecipe", "Views", "sized"]
 
@@ -35,7 +47,7 @@ class Views(NamedTuple):
     """
 
     clip_sampler: dict[str, Any]
-    transform: T.Compose
+    transform: "T.Compose"
 
 
 @dataclass(frozen=True)
@@ -85,7 +97,7 @@ class ClipRecipe:
 
     def transforms(
         self, train: bool = False, key: str | None = None, horizontal_flip_prob: float = 0.5
-    ) -> T.Compose:
+    ) -> "T.Compose":
         """Returns the transform of float clips (C, T, H, W) in 0..255 into a model's input.
 
         Args:
@@ -96,12 +108,12 @@ class ClipRecipe:
         Raises:
             ValueError: training, and frames that are left whole: their boxes would not move with them.
         """
-        from pytorchvideo.transforms import ApplyTransformToKey
+        from torchvision import transforms as T
 
         if train and self.crop_size is None:
             raise ValueError(expected("train", "False for frames left whole", train, _BOXES))
         steps = self._steps("train" if train else "val", horizontal_flip_prob)
-        clip_transform = T.Compose([*steps, *self._pathways()])
+        clip_transform = T.Compose([*steps, *self.pathway_steps()])
         if key is None:
             return clip_transform
         return T.Compose([ApplyTransformToKey(key=key, transform=clip_transform)])
@@ -123,7 +135,7 @@ class ClipRecipe:
         >>> views.clip_sampler["clips_per_video"], views.clip_sampler["augs_per_clip"]
         (10, 3)
         """
-        from pytorchvideo.transforms import ApplyTransformToKey, UniformCropVideo
+        from torchvision import transforms as T
 
         found = re.fullmatch(r"([1-9]\d*)x([13])", protocol)
         if found is None:
@@ -145,9 +157,21 @@ class ClipRecipe:
         steps = [
             ApplyTransformToKey(key=key, transform=T.Compose(before_crop)),
             UniformCropVideo(self.crop_size, video_key=key),
-            *(ApplyTransformToKey(key=key, transform=step) for step in self._pathways()),
+            *(ApplyTransformToKey(key=key, transform=step) for step in self.pathway_steps()),
         ]
         return Views(sampler, T.Compose(steps))
+
+    def evaluation_steps(self) -> list[nn.Module]:
+        """Returns the steps of ``transforms()`` as modules without torchvision, which takes seconds to import."""
+        steps: list[nn.Module] = [
+            UniformTemporalSubsample(self.num_frames),
+            Div255(),
+            ChannelNormalize(self.mean, self.std),
+            ShortSideScale(self.side_size),
+        ]
+        if self.crop_size is not None:
+            steps.append(CenterCropVideo(self.crop_size))
+        return [*steps, *self.pathway_steps()]
 
     def _steps(self, mode: str, horizontal_flip_prob: float = 0.5) -> list[Callable[[Any], Any]]:
         """The transforms of a clip, before it is split into pathways."""
@@ -166,9 +190,8 @@ class ClipRecipe:
         # the crop is the last step of evaluation
         return steps[:-1] if self.crop_size is None else steps
 
-    def _pathways(self) -> list[Callable[[Any], Any]]:
-        from pytorchvideo.transforms import UniformTemporalSubsampleRepeated
-
+    def pathway_steps(self) -> list[nn.Module]:
+        """Returns the last steps of ``transforms()``: that which splits a clip into pathways, or none."""
         ratio = self.pathway_ratio
         return [] if ratio is None else [UniformTemporalSubsampleRepeated(ratio)]
 

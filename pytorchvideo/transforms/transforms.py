@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transforms as modules: of clips from ``_clip.py``, of samples from ``_sample.py``."""
 
+from typing import TYPE_CHECKING, Any
+
 from pytorchvideo.transforms._clip import (
     ConvertFloatToUint8,
     ConvertUint8ToFloat,
     Div255,
     MoveChannelFront,
     MoveChannelRear,
-    Normalize,
     OnFrames,
     OpSampler,
     Permute,
@@ -18,6 +19,9 @@ from pytorchvideo.transforms._clip import (
     UniformTemporalSubsampleRepeated,
 )
 from pytorchvideo.transforms._sample import ApplyTransformToKey, RemoveKey, UniformCropVideo
+
+if TYPE_CHECKING:
+    from pytorchvideo.transforms._normalize import Normalize
 
 __all__ = [
     "ApplyTransformToKey",
@@ -38,3 +42,11 @@ __all__ = [
     "UniformTemporalSubsample",
     "UniformTemporalSubsampleRepeated",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Normalize":  # of torchvision, which takes seconds to import
+        from pytorchvideo.transforms._normalize import Normalize
+
+        return Normalize
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
-from torchvision.transforms import Compose
+from torch import Tensor, nn
 
 from pytorchvideo.data.live import LiveFrame
 from pytorchvideo.inference.predictor import ClipScores, VideoPredictor
@@ -22,8 +21,7 @@ _MOST_FRAMES = 1024  # of a window, whatever its times are
 
 def scaling(predictor: VideoPredictor) -> Callable[[Tensor], Tensor] | None:
     """The scaling of the model's clips, for pictures uint8 (3, H, W)."""
-    (transform,) = predictor.view_transforms()
-    for step in transform.transforms:
+    for step in predictor.recipe.evaluation_steps():
         if isinstance(step, ShortSideScale):
             scale: Callable[[Tensor], Tensor] = step
             return lambda picture: scale(picture[:, None])[:, 0]
@@ -88,7 +86,7 @@ class ClipByClip(Engine):
 
     def __init__(self, predictor: VideoPredictor) -> None:
         super().__init__(predictor)
-        (self._transform,) = predictor.view_transforms()
+        self._transform = nn.Sequential(*predictor.recipe.evaluation_steps())
         self._frames: deque[LiveFrame] = deque(maxlen=_MOST_FRAMES)
 
     def clear(self) -> None:
@@ -140,9 +138,9 @@ class FrameByFrame(Engine):
 
         self._model = IncrementalModel(predictor.model, self._recipe.num_frames)
         self._distance = self._recipe.sampling_rate / self._recipe.frames_per_second
-        (transform,) = predictor.view_transforms()
-        steps = [s for s in transform.transforms if not isinstance(s, UniformTemporalSubsample)]
-        self._transform = Compose(steps)
+        steps = predictor.recipe.evaluation_steps()
+        kept = [step for step in steps if not isinstance(step, UniformTemporalSubsample)]
+        self._transform = nn.Sequential(*kept)
         self._pending: list[Tensor] = []
         self._logits: Tensor | None = None
         self._next: float | None = None

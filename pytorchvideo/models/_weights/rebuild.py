@@ -19,6 +19,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from pytorchvideo._checks import expected
 from pytorchvideo.models._registry import create_model, list_models, model_entry
 from pytorchvideo.models._weights.hugging_face_files import ATTENTIONS, transformers_module
+from pytorchvideo.models._weights.shapes import shapes_only
 
 #: In front of the name of a model of Hugging Face.
 HUGGING_FACE = "hf:"
@@ -71,7 +72,7 @@ def check_network(
     if not isinstance(num_classes, int) or num_classes < 1:
         raise ValueError(expected(f"number of classes in {source}", ">= 1", num_classes))
     if state is not None:
-        with _at_most(state, source), torch.device("meta"):
+        with _at_most(state, source), shapes_only():
             _build(name, kwargs, num_classes, source)
     return kwargs
 

@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 from urllib.error import URLError
 
 import torch
 from torch import nn
-from torchvision import transforms as T
 
 from pytorchvideo._files import sha256_of
 from pytorchvideo.models._weights.checkpoint import load_checkpoint, read_checkpoint
 from pytorchvideo.models._weights.protocols import PROTOCOLS, ProtocolViews
 from pytorchvideo.transforms.clip_recipe import ClipRecipe, Views
+
+if TYPE_CHECKING:
+    from torchvision import transforms as T
 
 __all__ = ["Weights", "fetch", "load_checkpoint", "read_checkpoint"]
 
@@ -60,7 +62,7 @@ class Weights:
         name = self.file_name or name
         return Path(torch.hub.get_dir()) / "checkpoints" / name
 
-    def transforms(self, train: bool = False, key: str | None = None) -> T.Compose:
+    def transforms(self, train: bool = False, key: str | None = None) -> "T.Compose":
         """Returns the transform of the recipe; see :meth:`ClipRecipe.transforms`."""
         return self.recipe.transforms(train=train, key=key)
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 from torchvision.transforms import Compose
 
 from pytorchvideo.data import LabeledVideoDataset, make_clip_sampler
@@ -189,6 +190,20 @@ def test_download(tmp_path: Path) -> None:
     published.write_bytes(b"weights")
     file = fetch(published.as_uri(), tmp_path / "cache/checkpoints/published.pth", progress=False)
     assert file.read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("height", [41, 64, 90])
+@pytest.mark.parametrize("name", ["x3d_xs", "slowfast_r50", "slow_r50_detection"])
+def test_steps_without_torchvision_are_those_with_it(name: str, height: int) -> None:
+    """Also where the crop is not in the middle of a whole number of pixels."""
+    own = get_weights(name).recipe
+    crop_size = None if own.crop_size is None else 32
+    recipe = replace(own, num_frames=8, side_size=37, crop_size=crop_size)
+    clip = torch.rand(3, 9, height, 55) * 255
+    expected = recipe.transforms()(clip)
+    made = nn.Sequential(*recipe.evaluation_steps())(clip)
+    for mine, theirs in zip(made, expected, strict=True):
+        assert torch.equal(mine, theirs)
 
 
 @pytest.mark.parametrize("name", list_models("video classification"))
