@@ -12,14 +12,16 @@
       model.pt                the classifier, for VideoPredictor.from_file
       predictions.json        a score for every class of every held-out video
       skipped.json            videos that could not be read, with the reason
-      report.html
+      report.html, .json      with a judgement
 
 Each file is written under another name and then renamed: it is complete, or it is not there. Paths in them are
 absolute: a run goes on from any working directory. One process at a time works in the folder.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from rich.console import Console
 
 from flash.runs.config import RunConfig
 from flash.runs.environment import environment
+from flash.runs.facts import run_evidence, run_facts
 from flash.runs.fit import fit
 from flash.runs.fit_head import train_probe
 from flash.runs.folder import MAY_CHANGE, RunFolder, resumed
@@ -98,6 +101,7 @@ def train(
 
 
 def _train(config: RunConfig, sources: Sources, folder: RunFolder, console: Console) -> RunSummary:
+    began = time.monotonic()
     # nothing is written before the data and the weights have turned out to be usable
     classifier = build_classifier(config, sources.labels, goes_on=folder.checkpoint.is_file())
     write_json(folder.split_file, sources.to_dict())
@@ -116,7 +120,7 @@ def _train(config: RunConfig, sources: Sources, folder: RunFolder, console: Cons
     summary = RunSummary(folder, sources.labels, results, history, skipped)
     write_predictions(folder.predictions, results)
     write_json(folder.skipped, [{"video": path, "reason": why} for path, why in skipped])
-    write_run_report(summary, config, sources)
+    write_run_report(summary, config, sources, seconds=time.monotonic() - began)
     return summary
 
 
@@ -184,8 +188,10 @@ def _split(config: RunConfig, console: Console) -> Sources:
     return with_absolute_paths(sources)
 
 
-def write_run_report(summary: RunSummary, config: RunConfig, sources: Sources) -> Path:
-    """Writes the report of a run into its folder."""
+def write_run_report(
+    summary: RunSummary, config: RunConfig, sources: Sources, *, seconds: float
+) -> Path:
+    """Writes the report of a run that took so long into its folder; looking for leaks adds a tenth at most."""
     parts = {"freeze": "Trunk frozen", "probe": "Linear probe"}
     trained = parts.get(config.strategy or "", "Everything trained")
     start = config.weights or ("published weights" if config.pretrained else "random weights")
@@ -209,6 +215,17 @@ def write_run_report(summary: RunSummary, config: RunConfig, sources: Sources) -
             config=settings,
             environment=environment(),
             figures=figures,
+            run=run_facts(config, summary.folder.path, seconds, datetime.now().astimezone()),
+            evidence=run_evidence(
+                config,
+                sources,
+                summary.results,
+                summary.history,
+                skipped=len(summary.skipped),
+                out=summary.folder.path,
+                seconds=seconds,
+            ),
+            sources=sources,
         ),
         summary.folder.report,
     )

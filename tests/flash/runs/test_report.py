@@ -2,6 +2,7 @@
 """The report is one page that needs nothing else, and its figures are those of the predictions."""
 
 import html
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flash.runs.report import Report, clip_gif, render_report, write_report
+from flash.runs.clips import clip_gif
+from flash.runs.report import Report, render_report, write_report
 from pytorchvideo.evaluation.scores import ClipResult, accuracy, class_scores, confusion_counts
 
 LABELS = ("run", "walk")
@@ -195,4 +197,9 @@ def test_gif_of_a_bad_file_is_none(tmp_path: Path) -> None:
 def test_page_is_written_whole(tmp_path: Path) -> None:
     path = write_report(Report("t", "s", LABELS, RESULTS), tmp_path / "report.html")
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
-    assert list(tmp_path.iterdir()) == [path]
+    assert {file.name for file in tmp_path.iterdir()} == {"report.html", "report.json"}
+    said = json.loads((tmp_path / "report.json").read_text())
+    assert (said["accuracy"], said["right"], said["videos"]) == (0.75, 3, 4)
+    assert said["confusion"] == [[1, 1], [0, 2]]
+    assert said["interval"] == pytest.approx([0.30064, 0.95441], abs=1e-5)
+    assert {finding["kind"] for finding in said["findings"]} >= {"chance", "small", "next"}

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands of a run, as a user types them."""
+
+import shlex
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from flash.runs.config import RunConfig
+
+# fields whose option has another name
+_OPTIONS = {"views": "train_views"}
+# what a model and its start decide, if nobody else does
+_FOLLOWING = ("strategy", "epochs", "lr", "weight_decay")
+
+
+def option_of(field: str) -> str:
+    """Returns the option of ``train`` for a field of the configuration.
+
+    >>> option_of("batch_size"), option_of("views")
+    ('--batch-size', '--train-views')
+    """
+    return "--" + _OPTIONS.get(field, field).replace("_", "-")
+
+
+def train_command(config: RunConfig, out: Path, **changes: Any) -> str:
+    """Returns the command that trains as a run did, or otherwise in some points.
+
+    Args:
+        config: of the run.
+        out: folder for the new run.
+        changes: fields of the configuration. With another start (``model``, ``weights``, ``pretrained``) what follows from
+            it is left open.
+    """
+    if {"model", "weights", "pretrained"} & changes.keys():
+        changes = {**dict.fromkeys(_FOLLOWING), **changes}
+    asked = asdict(replace(config, **changes))
+    usual = _usual(config)
+    words = ["pytorchvideo", "train", str(asked.pop("data"))]
+    for name, value in asked.items():
+        if value is None or (value == usual.get(name) and name not in changes):
+            continue
+        if isinstance(value, bool):
+            words.append(option_of(name) if value else option_of(f"no_{name}"))
+        else:
+            words += [option_of(name), f"{value:g}" if isinstance(value, float) else str(value)]
+    return shlex.join([*words, "--out", str(out)])
+
+
+def _usual(config: RunConfig) -> dict[str, Any]:
+    """The values of a run of which nothing is said but its data, its model, its start and its strategy."""
+    started = config.weights is not None or config.pretrained
+    plain = RunConfig("data", model=config.model, pretrained=started, strategy=config.strategy)
+    usual = asdict(plain.completed())
+    usual["strategy"] = asdict(replace(plain, strategy=None).completed())["strategy"]
+    usual["pretrained"] = False
+    usual["model"] = RunConfig("data").model
+    return usual
+
+
+def command(*words: object) -> str:
+    """Returns a command of ``pytorchvideo``.
+
+    >>> command("review", Path("my run"))
+    "pytorchvideo review 'my run'"
+    """
+    return shlex.join(["pytorchvideo", *map(str, words)])
+
+
+def beside(out: Path, what: str) -> Path:
+    """Returns the folder of another run beside one.
+
+    >>> beside(Path("runs/first"), "mixed").as_posix()
+    'runs/first-mixed'
+    """
+    return out.with_name(f"{out.name}-{what}")

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts on a run that its report states: date, duration, command, and the evidence of its judgement."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from flash.runs.commands import train_command
+from flash.runs.config import RunConfig
+from flash.runs.judgement import Evidence
+from flash.runs.leaks import find_leaks
+from flash.runs.sources import Sources
+from pytorchvideo.evaluation.scores import ClipResult
+
+_SHARE = 0.08  # of the time that a run took, for a look at both sides of its split
+
+
+def run_facts(config: RunConfig, out: Path, seconds: float, now: datetime) -> dict[str, str]:
+    """Returns the rows of a report on when and how a run was made.
+
+    Args:
+        config: of the run.
+        out: its folder.
+        seconds: that it took; of a run that was resumed, since then.
+        now: when it ended, with its time zone.
+    """
+    return {
+        "date": now.strftime("%Y-%m-%d %H:%M %Z").strip(),
+        "duration": duration(seconds),
+        "command": train_command(config, out),
+    }
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds in words.
+
+    >>> duration(7.26), duration(95), duration(3725)
+    ('7.3 s', '1 min 35 s', '1 h 2 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def run_evidence(
+    config: RunConfig,
+    sources: Sources,
+    results: Sequence[ClipResult],
+    history: Sequence[Mapping[str, float]],
+    *,
+    skipped: int,
+    out: Path,
+    seconds: float,
+) -> Evidence:
+    """Returns what the judgement of a run is made from; looking at its videos takes a tenth of ``seconds`` at most.
+
+    Args:
+        config: of the run.
+        sources: its videos.
+        results: of the held-out ones.
+        history: a row an epoch.
+        skipped: videos that could not be read.
+        out: folder of the run.
+        seconds: that it took.
+    """
+    leaks = find_leaks(sources, _SHARE * seconds)
+    if config.group_by is not None or config.groups is not None:
+        leaks = leaks.without_names()  # its user knows better what the names mean
+    return Evidence(
+        sources.labels,
+        results,
+        history,
+        trained_on=Counter(label for _, label in sources.train),
+        leaks=leaks,
+        skipped=skipped,
+        config=config,
+        out=out,
+    )

@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A judgement of a run in words: what its figures can be trusted for, what went wrong, what to do next."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from flash.runs.commands import beside, command, train_command
+from flash.runs.config import RunConfig
+from flash.runs.leaks import Leaks
+from flash.runs.overfitting import overfitting, still_falling
+from pytorchvideo.evaluation.scores import ClipResult, confusion_counts
+from pytorchvideo.evaluation.significance import wilson_interval
+
+Level = Literal["problem", "caution", "fine"]
+
+#: For --group-by, of names such as v_Archery_g01_c02.avi: all before the part and the numbers at the end.
+NAMED_SOURCE = r"([^/]*?)(?:[ ._-]*(?:c|clip|part|pt|seg|segment|scene|shot|take)?[ ._-]*\d+)?\.\w+$"
+_WIDE = 0.2  # width of an interval that says little
+_UNEVEN = 3.0  # how many times as many videos one class may have as another
+_FEW = 5  # held-out videos of a class, below which its recall says nothing
+_MISTAKEN = 0.2  # share of a class that is named as another one, from which that is worth a word
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence on a run, with its figures.
+
+    Args:
+        kind: what it is about, one word.
+        level: ``"problem"`` (the result cannot be used as it is), ``"caution"`` or ``"fine"``.
+        text: the sentence.
+        advice: what to do about it; may be empty.
+        command: to type for that.
+        figures: numbers and names in the sentence, plain types.
+    """
+
+    kind: str
+    level: Level
+    text: str
+    advice: str = ""
+    command: str | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain types, for json."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a judgement is made from.
+
+    Args:
+        labels: class names.
+        results: of the held-out videos.
+        history: a row an epoch.
+        trained_on: training videos of each class; empty where nothing was trained.
+        leaks: what was found on both sides of the split; None where nobody looked.
+        skipped: how many videos could not be read.
+        config: of the run; None of an evaluation, for which there are no commands.
+        out: folder of the run.
+    """
+
+    labels: Sequence[str]
+    results: Sequence[ClipResult]
+    history: Sequence[Mapping[str, float]] = ()
+    trained_on: Mapping[str, int] = field(default_factory=dict)
+    leaks: Leaks | None = None
+    skipped: int = 0
+    config: RunConfig | None = None
+    out: Path = Path("run")
+
+    def again(self, name: str, **changes: Any) -> str | None:
+        """The command that trains again with some changes, beside the run."""
+        if self.config is None:
+            return None
+        return train_command(self.config, beside(self.out, name), **changes)
+
+    def review(self) -> str | None:
+        """The command that looks for wrong labels."""
+        return None if self.config is None else command("review", self.out)
+
+
+def judge(evidence: Evidence) -> list[Finding]:
+    """Returns what there is to say, the worst first, and what to do next at the end."""
+    found = [finding for check in _CHECKS if (finding := check(evidence)) is not None]
+    kinds = {finding.kind for finding in found}
+    if "one-class" in kinds:  # which says the same, and more
+        found = [one for one in found if one.kind not in ("chance", "confused")]
+    found.sort(key=lambda finding: finding.level != "problem")
+    return [*found, _next(evidence, found)]
+
+
+def interval_words(right: int, total: int) -> str:
+    """Returns an accuracy with its interval.
+
+    >>> interval_words(9, 12)
+    '75.0% (95 % interval 46.8% to 91.1%)'
+    """
+    low, high = wilson_interval(right, total)
+    return f"{right / total:.1%} (95 % interval {low:.1%} to {high:.1%})"
+
+
+def _counts(evidence: Evidence) -> Counter[str]:
+    return Counter(result.label for result in evidence.results)
+
+
+def _one_class(evidence: Evidence) -> Finding | None:
+    said = Counter(result.predicted for result in evidence.results)
+    truly = _counts(evidence)
+    if len(said) != 1 or len(truly) < 2:
+        return None
+    (label, total) = next(iter(said.items()))
+    return Finding(
+        "one-class",
+        "problem",
+        f"All {total} held-out videos were predicted as {label!r}, which {truly[label]} of them are: the model has not "
+        "learnt to tell the classes apart.",
+        *_better_start(evidence),
+        figures={"class": label, "videos": total, "truly": truly[label]},
+    )
+
+
+def _better_start(evidence: Evidence) -> tuple[str, str | None]:
+    config = evidence.config
+    if config is not None and config.weights is None and not config.pretrained:
+        return (
+            "It started from random weights. Start from published ones, which need far fewer videos.",
+            evidence.again("pretrained", pretrained=True),
+        )
+    if config is None:
+        return "Look whether the classes of the data are those of the model.", None
+    return "Train longer, at a third of the rate.", evidence.again(
+        "longer", epochs=3 * (config.epochs or 1), lr=(config.lr or 1e-3) / 3
+    )
+
+
+def _chance(evidence: Evidence) -> Finding | None:
+    truly = _counts(evidence)
+    if len(truly) < 2:
+        return None
+    label, most = truly.most_common(1)[0]
+    total, right = len(evidence.results), sum(result.correct for result in evidence.results)
+    low, high = wilson_interval(right, total)
+    share = most / total
+    if low > share:
+        return None
+    return Finding(
+        "chance",
+        "problem",
+        f"The result is not surely better than always naming the commonest class, {label!r}, which is right for "
+        f"{share:.1%}: {interval_words(right, total)}.",
+        *_better_start(evidence),
+        figures={"commonest": label, "share": share, "low": low, "high": high},
+    )
+
+
+def _leak(evidence: Evidence) -> Finding | None:
+    leaks = evidence.leaks
+    if leaks is None:
+        return None
+    looked, trained = leaks.looked_at
+    seen = (
+        f"{looked} of {leaks.held_out} held-out and {trained} of {leaks.trained_on} training videos were compared"
+        if (looked, trained) != (leaks.held_out, leaks.trained_on)
+        else "all were compared"
+    )
+    figures = leaks.to_dict()
+    advice = "Keep clips of one recording on one side: name it by what its files have in common"
+    if leaks.names:
+        some = ", ".join(repr(name) for name in leaks.sources[:3])
+        text = (
+            f"{len(leaks.names)} of {leaks.held_out} held-out videos are named after a source that was trained on, "
+            f"too ({some}): they may be clips of one recording, and the accuracy is then too high."
+        )
+        if leaks.twins and not leaks.one_place:
+            text += f" {len(leaks.twins)} look like a training video."
+        command = evidence.again("grouped", group_by=NAMED_SOURCE)
+        return Finding("leak", "problem", text, advice + ".", command, figures)
+    if leaks.one_place:
+        return Finding(
+            "one-place",
+            "caution",
+            f"{leaks.alike:.0%} of the pairs of videos look alike, as those taken at one place do: whether clips of one "
+            "recording are on both sides of the split cannot be seen.",
+            f"{advice} (--group-by), or list each video with its source (--groups).",
+            figures=figures,
+        )
+    if not leaks.twins:
+        return None
+    one, other, _ = leaks.twins[0]
+    return Finding(
+        "leak",
+        "problem",
+        f"{len(leaks.twins)} of {leaks.held_out} held-out videos have frames like those of a training video ({seen}), as "
+        f"{Path(one).name} and {Path(other).name}: they may be clips of one recording, and the accuracy is then too "
+        "high.",
+        f"{advice} (--group-by), or list each video with its source, a line each.",
+        evidence.again("grouped", groups="sources.csv"),
+        figures,
+    )
+
+
+def _small(evidence: Evidence) -> Finding | None:
+    total, right = len(evidence.results), sum(result.correct for result in evidence.results)
+    if not total:
+        return None
+    low, high = wilson_interval(right, total)
+    counts = _counts(evidence)
+    rare = [label for label in evidence.labels if counts[label] < _FEW]
+    if high - low <= _WIDE:
+        return None
+    wanted = next(n for n in range(total, 100_000) if _width(right / total, n) <= _WIDE / 2)
+    config, more = evidence.config, None
+    if config is not None and config.val_split < 0.4 and _was_split(evidence):
+        more = evidence.again("more-held-out", val_split=0.4)
+    return Finding(
+        "small",
+        "caution",
+        f"{total} held-out videos are few: the accuracy is {interval_words(right, total)}, and runs that differ by less "
+        "cannot be told apart"
+        + (f"; {len(rare)} of {len(evidence.labels)} classes have fewer than {_FEW}." if rare else "."),
+        f"About {wanted} held-out videos would give an interval of {_WIDE / 2:.0%}. Compare runs on the same videos "
+        "with `pytorchvideo compare`, which sees smaller differences.",
+        more,
+        {"right": right, "videos": total, "low": low, "high": high, "wanted": wanted, "rare": rare},
+    )
+
+
+def _width(share: float, total: int) -> float:
+    low, high = wilson_interval(round(share * total), total)
+    return high - low
+
+
+def _was_split(evidence: Evidence) -> bool:
+    """Whether the run chose what it held out."""
+    return evidence.config is not None and not (Path(evidence.config.data) / "train").is_dir()
+
+
+def _overfits(evidence: Evidence) -> Finding | None:
+    found = overfitting(evidence.history)
+    if found is None:
+        return None
+    return Finding(
+        "overfitting",
+        "caution",
+        f"Overfitting from epoch {found.epoch}: since then the loss on training videos fell from {found.train[0]:.3f} to "
+        f"{found.train[1]:.3f}, while that on held-out ones rose from {found.val[0]:.3f} to {found.val[1]:.3f}.",
+        f"Stop at epoch {found.epoch}, or train with mixed clips and smoothed labels, which memorise less."
+        if evidence.config is not None and evidence.config.strategy != "probe"
+        else f"Stop at epoch {found.epoch}.",
+        evidence.again("short", epochs=found.epoch),
+        found.to_dict(),
+    )
+
+
+def _underfits(evidence: Evidence) -> Finding | None:
+    config = evidence.config
+    fall = still_falling(evidence.history)
+    if config is None or config.strategy == "probe" or fall is None:
+        return None
+    epochs, (first, last) = len(evidence.history), fall
+    return Finding(
+        "unfinished",
+        "caution",
+        f"The held-out loss was still falling when training ended, from {first:.3f} to {last:.3f} in epoch {epochs}.",
+        "Go on with the run for as many epochs again.",
+        command("train", "--resume", "--out", evidence.out, "--epochs", 2 * epochs),
+        {"epochs": epochs, "before": first, "last": last},
+    )
+
+
+def _imbalance(evidence: Evidence) -> Finding | None:
+    counts = {label: evidence.trained_on.get(label, 0) for label in evidence.labels}
+    if not evidence.trained_on or len(counts) < 2:
+        return None
+    most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+    if counts[most] < _UNEVEN * counts[least]:
+        return None
+    truly, hits = _counts(evidence), Counter(r.label for r in evidence.results if r.correct)
+    text = f"The classes are uneven: {counts[most]} training videos of {most!r}, {counts[least]} of {least!r}."
+    if truly[least]:
+        text += f" {hits[least]} of {truly[least]} held-out videos of {least!r} are right."
+    return Finding(
+        "imbalance",
+        "caution",
+        text + " Accuracy counts the large classes most.",
+        f"Collect more of {least!r}, and judge by recall and F1 of each class (below).",
+        figures={"most": most, "least": least, "counts": counts},
+    )
+
+
+def _confused(evidence: Evidence) -> Finding | None:
+    if not evidence.results or len(evidence.labels) < 2:
+        return None
+    counts = confusion_counts(evidence.results, evidence.labels)
+    pairs = sorted(
+        (
+            (int(counts[i, j]), evidence.labels[i], evidence.labels[j], int(counts[i].sum()))
+            for i in range(len(counts))
+            for j in counts[i].nonzero()[0]
+            if i != j and counts[i, j] >= max(2, _MISTAKEN * counts[i].sum())
+        ),
+        key=lambda pair: (-pair[0], pair[1:]),
+    )
+    if not pairs:
+        return None
+    said = "; ".join(f"{n} of {of} {label!r} as {other!r}" for n, label, other, of in pairs[:3])
+    more = f", and {len(pairs) - 3} pairs more" if len(pairs) > 3 else ""
+    return Finding(
+        "confused",
+        "caution",
+        f"Classes that are taken for others: {said}{more}.",
+        "Play these clips below, mark what is labelled wrongly, and let the labels be reviewed.",
+        evidence.review(),
+        {
+            "pairs": [
+                {"label": label, "predicted": other, "videos": n, "of": of}
+                for n, label, other, of in pairs
+            ]
+        },
+    )
+
+
+def _skips(evidence: Evidence) -> Finding | None:
+    if not evidence.skipped:
+        return None
+    data = None if evidence.config is None else evidence.config.data
+    return Finding(
+        "skipped",
+        "caution",
+        f"{evidence.skipped} videos could not be read, and count nowhere.",
+        "See the reasons below, and check the data.",
+        None if data is None else command("check", data),
+        {"videos": evidence.skipped},
+    )
+
+
+def _next(evidence: Evidence, found: Sequence[Finding]) -> Finding:
+    """What to do next: about the first finding with a command, else with the model."""
+    first = next((one for one in found if one.command is not None), None)
+    if first is not None:
+        return Finding(
+            "next", "fine", f"Next: {first.advice}", command=first.command, figures={"on": first.kind}
+        )
+    text = "Nothing that was looked at speaks against this result." if not found else "Next: look at the wrong clips."
+    if evidence.config is None:
+        return Finding("next", "fine", text)
+    return Finding(
+        "next",
+        "fine",
+        text,
+        "Have the labels reviewed, or use the model: `pytorchvideo predict` and `serve` take the run.",
+        evidence.review(),
+    )
+
+
+_CHECKS: tuple[Callable[[Evidence], Finding | None], ...] = (
+    _one_class,
+    _leak,
+    _chance,
+    _overfits,
+    _underfits,
+    _small,
+    _imbalance,
+    _confused,
+    _skips,
+)
