@@ -86,7 +86,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
-    print("seed  videos  planted  accuracy  recall in first 10 %  counted  recall of counted  seconds")
+    print(
+        "seed  videos  planted  accuracy  recall in first 10 %  counted  recall of counted  seconds"
+    )
     with tempfile.TemporaryDirectory() as temporary:
         for seed in args.seeds:
             row = measure((args.keep or Path(temporary)) / f"seed{seed}", seed)

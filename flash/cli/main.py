@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from flash._errors import BAD_INPUT, UserError, user_errors
 from flash.cli.check import check
+from flash.cli.compare import compare
 from flash.cli.demo import demo
 from flash.cli.doctor import doctor
 from flash.cli.embeddings import embed, probe, search
@@ -27,6 +28,7 @@ from flash.cli.models import models
 from flash.cli.predict import predict
 from flash.cli.prepare import prepare
 from flash.cli.printing import say
+from flash.cli.review import review
 from flash.cli.serve import serve
 from flash.cli.stream import stream
 from flash.cli.timeline import timeline
@@ -41,6 +43,8 @@ COMMANDS = (
     demo,
     train,
     evaluate,
+    compare,
+    review,
     predict,
     embed,
     search,

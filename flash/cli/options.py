@@ -154,6 +154,20 @@ MovedData = Annotated[
     str | None,
     _option("--data", help="With --resume: where DATA is now.", panel=_RESULT),
 ]
+FinishedRun = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)
+]
+FinishedRuns = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RUN RUN...",
+        help="Folders of finished runs, or of what `evaluate --out` wrote.",
+        show_default=False,
+    ),
+]
+MovedRunData = Annotated[
+    str | None, _option("--data", help="Where the videos of the run are now, if they moved.")
+]
 StartModel = Annotated[str, _option("--model", "-m", help="A model of the zoo.", panel=_FROM)]
 StartWeights = Annotated[
     Path | None, _option("--weights", "-w", help="Start from this file.", panel=_FROM)

@@ -29,8 +29,8 @@ def train_command(config: RunConfig, out: Path, **changes: Any) -> str:
     Args:
         config: of the run.
         out: folder for the new run.
-        changes: fields of the configuration. With another start (``model``, ``weights``, ``pretrained``) what follows from
-            it is left open.
+        changes: fields of the configuration. With another start (``model``, ``weights``, ``pretrained``) what follows
+            from it is left open.
     """
     if {"model", "weights", "pretrained"} & changes.keys():
         changes = {**dict.fromkeys(_FOLLOWING), **changes}

@@ -17,7 +17,9 @@ from pytorchvideo.evaluation.significance import wilson_interval
 Level = Literal["problem", "caution", "fine"]
 
 #: For --group-by, of names such as v_Archery_g01_c02.avi: all before the part and the numbers at the end.
-NAMED_SOURCE = r"([^/]*?)(?:[ ._-]*(?:c|clip|part|pt|seg|segment|scene|shot|take)?[ ._-]*\d+)?\.\w+$"
+NAMED_SOURCE = (
+    r"([^/]*?)(?:[ ._-]*(?:c|clip|part|pt|seg|segment|scene|shot|take)?[ ._-]*\d+)?\.\w+$"
+)
 _WIDE = 0.2  # width of an interval that says little
 _UNEVEN = 3.0  # how many times as many videos one class may have as another
 _FEW = 5  # held-out videos of a class, below which its recall says nothing
@@ -184,7 +186,8 @@ def _leak(evidence: Evidence) -> Finding | None:
         return Finding(
             "one-place",
             "caution",
-            f"{leaks.alike:.0%} of the pairs of videos look alike, as those taken at one place do: whether clips of one "
+            f"{leaks.alike:.0%} of the pairs of videos look alike, as those taken at one place do: whether "
+            f"clips of one "
             "recording are on both sides of the split cannot be seen.",
             f"{advice} (--group-by), or list each video with its source (--groups).",
             figures=figures,
@@ -195,7 +198,8 @@ def _leak(evidence: Evidence) -> Finding | None:
     return Finding(
         "leak",
         "problem",
-        f"{len(leaks.twins)} of {leaks.held_out} held-out videos have frames like those of a training video ({seen}), as "
+        f"{len(leaks.twins)} of {leaks.held_out} held-out videos have frames like those of a training "
+        f"video ({seen}), as "
         f"{Path(one).name} and {Path(other).name}: they may be clips of one recording, and the accuracy is then too "
         "high.",
         f"{advice} (--group-by), or list each video with its source, a line each.",
@@ -220,9 +224,14 @@ def _small(evidence: Evidence) -> Finding | None:
     return Finding(
         "small",
         "caution",
-        f"{total} held-out videos are few: the accuracy is {interval_words(right, total)}, and runs that differ by less "
+        f"{total} held-out videos are few: the accuracy is {interval_words(right, total)}, and runs that "
+        f"differ by less "
         "cannot be told apart"
-        + (f"; {len(rare)} of {len(evidence.labels)} classes have fewer than {_FEW}." if rare else "."),
+        + (
+            f"; {len(rare)} of {len(evidence.labels)} classes have fewer than {_FEW}."
+            if rare
+            else "."
+        ),
         f"About {wanted} held-out videos would give an interval of {_WIDE / 2:.0%}. Compare runs on the same videos "
         "with `pytorchvideo compare`, which sees smaller differences.",
         more,
@@ -247,7 +256,8 @@ def _overfits(evidence: Evidence) -> Finding | None:
     return Finding(
         "overfitting",
         "caution",
-        f"Overfitting from epoch {found.epoch}: since then the loss on training videos fell from {found.train[0]:.3f} to "
+        f"Overfitting from epoch {found.epoch}: since then the loss on training videos fell from "
+        f"{found.train[0]:.3f} to "
         f"{found.train[1]:.3f}, while that on held-out ones rose from {found.val[0]:.3f} to {found.val[1]:.3f}.",
         f"Stop at epoch {found.epoch}, or train with mixed clips and smoothed labels, which memorise less."
         if evidence.config is not None and evidence.config.strategy != "probe"
@@ -344,9 +354,17 @@ def _next(evidence: Evidence, found: Sequence[Finding]) -> Finding:
     first = next((one for one in found if one.command is not None), None)
     if first is not None:
         return Finding(
-            "next", "fine", f"Next: {first.advice}", command=first.command, figures={"on": first.kind}
+            "next",
+            "fine",
+            f"Next: {first.advice}",
+            command=first.command,
+            figures={"on": first.kind},
         )
-    text = "Nothing that was looked at speaks against this result." if not found else "Next: look at the wrong clips."
+    text = (
+        "Nothing that was looked at speaks against this result."
+        if not found
+        else "Next: look at the wrong clips."
+    )
     if evidence.config is None:
         return Finding("next", "fine", text)
     return Finding(

@@ -8,6 +8,7 @@ dark setting. All texts are escaped here.
 
 import html
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,15 @@ def render_page(
 def text(value: object) -> str:
     """Returns a value as text of HTML; a name that is no UTF-8 shows its bytes as escapes."""
     return html.escape(str(value).encode("utf-8", "backslashreplace").decode())
+
+
+def prose(sentence: str) -> str:
+    """Returns a sentence in which what stands between backticks is code.
+
+    >>> prose("see `predict`, <b>")
+    'see <code>predict</code>, &lt;b&gt;'
+    """
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text(sentence))
 
 
 def section(title: str, content: str, name: str = "") -> str:

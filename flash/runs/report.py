@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report of a run: one self-contained ``report.html`` with a judgement in words, and the same as ``report.json``."""
+"""The report of a run: one self-contained ``report.html``, with a judgement in words, and ``report.json`` beside it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,17 @@ import numpy as np
 from flash.runs.clips import Corrections, clip_cards, players
 from flash.runs.judgement import Evidence, Finding, interval_words, judge
 from flash.runs.leaks import Leaks
-from flash.runs.page import Line, plot, points_of, render_page, section, settings, table, text
+from flash.runs.page import (
+    Line,
+    plot,
+    points_of,
+    prose,
+    render_page,
+    section,
+    settings,
+    table,
+    text,
+)
 from flash.runs.sources import Sources
 from pytorchvideo._files import write_json, write_whole
 from pytorchvideo.evaluation.scores import ClipResult, accuracy, class_scores, confusion_counts
@@ -147,17 +157,20 @@ def _verdict(report: Report, findings: Sequence[Finding]) -> str:
     if not findings:
         return ""
     right, total = sum(result.correct for result in report.results), len(report.results)
+    following = findings[-1].command  # is shown once, at the end
     entries = []
     for finding in findings:
-        typed = f'<code class="command">{text(finding.command)}</code>' if finding.command else ""
-        advice = "" if finding.kind == "next" else finding.advice
-        advice = f"<p>{text(advice)}</p>" if advice else ""
+        is_last = finding is findings[-1]
+        typed = finding.command if is_last or finding.command != following else None
+        shown = f'<code class="command">{text(typed)}</code>' if typed else ""
+        advice = f"<p>{prose(finding.advice)}</p>" if finding.advice else ""
         entries.append(
             f'<li class="{finding.level}"><i>{text(_LEVELS[finding.level])}</i>'
-            f"<b>{text(finding.text)}</b>{advice}{typed}</li>"
+            f"<b>{text(finding.text)}</b>{advice}{shown}</li>"
         )
     return (
-        f"<section>\n<p>{right} of {total} held-out videos are right: {text(interval_words(right, total))}.</p>\n"
+        f'<section class="verdict">\n<p>{right} of {total} held-out videos are right: '
+        f"{text(interval_words(right, total))}.</p>\n"
         f'<ol class="findings">{"".join(entries)}</ol>\n</section>'
     )
 
@@ -261,7 +274,10 @@ def _gallery(results: Sequence[ClipResult], page: Path | None, fixes: Correction
     if wrong:
         content += "<h3>Furthest from the truth</h3>"
         if fixes is not None:
-            content += "<p>Play a clip, and mark what is labelled wrongly: a list with the labels put right can then be downloaded.</p>"
+            content += (
+                "<p>Play a clip, and mark what is labelled wrongly: a list with the labels put right can then be "
+                "downloaded.</p>"
+            )
         content += clip_cards([(one.video, _caption(one)) for one in wrong], page, numbers)
     elif unsure:
         content += "<h3>Correct, but least sure</h3>"

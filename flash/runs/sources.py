@@ -141,7 +141,7 @@ def read_sources(
             else f"as given: train and {held_out_split} of the list"
         )
     else:
-        group = _grouping(root, group_by, groups)
+        group = grouping(root, group_by, groups)
         train, val = split_items(stages["train"].items, val_split, seed=seed, group=group)
         how["split"] = f"{1 - val_split:.0%} to train, {val_split:.0%} held out, class by class"
         how["seed of the split"] = seed
@@ -264,7 +264,12 @@ def _why_unreadable(path: str) -> str | None:
     return None
 
 
-def _grouping(root: Path, group_by: str | None, groups: str | None) -> Callable[[str], str] | None:
+def grouping(root: Path, group_by: str | None, groups: str | None) -> Callable[[str], str] | None:
+    """Returns what names the source of a path, as :func:`read_sources` takes it; None if nothing does.
+
+    Raises:
+        FileNotFoundError, ValueError: a file or an expression that cannot be used.
+    """
     if group_by is not None:
         return _by_expression(root, group_by)
     if groups is not None:

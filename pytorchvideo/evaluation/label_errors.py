@@ -53,7 +53,9 @@ def confident_classes(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     That is the class of the highest score among those that reach the threshold of their class.
     """
     labels, scores = _checked(labels, scores)
-    reached = scores >= class_thresholds(labels, scores) - 1e-12  # a mean of equal scores is rounded
+    reached = (
+        scores >= class_thresholds(labels, scores) - 1e-12
+    )  # a mean of equal scores is rounded
     best = np.where(reached, scores, -np.inf).argmax(axis=1)
     return np.where(reached.any(axis=1), best, -1)
 
@@ -137,7 +139,7 @@ def _checked(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nda
         wanted = "(N, K) for N labels and K >= 2 classes"
         raise ValueError(expected("scores", wanted, (scores.shape, labels.shape)))
     if not np.issubdtype(labels.dtype, np.integer) or (
-        len(labels) and not (0 <= labels.min() and labels.max() < scores.shape[1])
+        len(labels) and not (labels.min() >= 0 and labels.max() < scores.shape[1])
     ):
         raise ValueError(expected("labels", f"integers in 0..{scores.shape[1] - 1}", labels))
     if not np.isfinite(scores).all():

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Probes on embeddings: linear and attentive classifiers, over several splits."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -157,8 +158,70 @@ def probe(
     return ProbeResult(kind, names, accuracies, len(items))
 
 
+def cross_validated_scores(
+    vectors: Tensor,
+    classes: Tensor,
+    *,
+    num_classes: int,
+    groups: Sequence[Hashable] | None = None,
+    folds: int = 5,
+    seed: int = 0,
+) -> Tensor:
+    """Scores every video by a classifier that was trained on the others: those of the other folds.
+
+    Args:
+        vectors: one a video, (N, F).
+        classes: of the videos, integers (N,).
+        num_classes: number of classes.
+        groups: the source of each video; those of one are never in two folds. None makes every video its own.
+        folds: parts of which each is left out once; no more than there are sources.
+        seed: which sources are in which fold; those of a class are spread over all folds.
+
+    Returns:
+        Probabilities float64 (N, num_classes), by penalised logistic regression on standardised vectors.
+
+    Raises:
+        ValueError: fewer than two folds, more than there are sources, or lengths that differ.
+    """
+    names = list(range(len(vectors))) if groups is None else list(groups)
+    if not len(vectors) == len(classes) == len(names):
+        got = (len(vectors), len(classes), len(names))
+        raise ValueError(expected("vectors, classes, groups", "of one length", got))
+    known = len(set(names))
+    if not 2 <= folds <= known:
+        raise ValueError(expected("folds", f"in 2..{known}, as there are {known} sources", folds))
+    fold = _folds(names, classes.tolist(), folds, seed)
+    scores = torch.zeros(len(vectors), num_classes, dtype=torch.float64)
+    for number in range(folds):
+        out = fold == number
+        logits = _linear_logits(vectors[~out], classes[~out], vectors[out], num_classes)
+        scores[out] = logits.softmax(dim=1)
+    return scores
+
+
+def _folds(names: Sequence[Hashable], classes: Sequence[int], folds: int, seed: int) -> Tensor:
+    """The fold of each video: sources in random order, class by class, dealt out to the folds in turn."""
+    members: dict[Hashable, list[int]] = {}
+    for index, name in enumerate(names):
+        members.setdefault(name, []).append(index)
+    sources = list(members.values())
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(sources), generator=generator).tolist()
+    order.sort(key=lambda number: Counter(classes[i] for i in sources[number]).most_common(1)[0][0])
+    fold = torch.zeros(len(names), dtype=torch.int64)
+    for place, number in enumerate(order):
+        fold[sources[number]] = place % folds
+    return fold
+
+
 def _linear(clips: list[Tensor], classes: Tensor, held_out: list[Tensor], count: int) -> Tensor:
-    x, y = (torch.stack([one.mean(dim=0) for one in part]).double() for part in (clips, held_out))
+    x, y = (torch.stack([one.mean(dim=0) for one in part]) for part in (clips, held_out))
+    return _linear_logits(x, classes, y, count).argmax(dim=1)
+
+
+def _linear_logits(x: Tensor, classes: Tensor, y: Tensor, count: int) -> Tensor:
+    """Logits of the vectors ``y``, of a classifier that is trained on ``x``."""
+    x, y = x.double(), y.double()
     mean, std = x.mean(dim=0), x.std(dim=0).clamp_min(1e-6)
     x, y = (x - mean) / std, (y - mean) / std
     layer = nn.Linear(x.shape[1], count, dtype=torch.float64)
@@ -175,7 +238,8 @@ def _linear(clips: list[Tensor], classes: Tensor, held_out: list[Tensor], count:
 
     optimizer.step(objective)
     with torch.no_grad():
-        return layer(y).argmax(dim=1)
+        logits: Tensor = layer(y)
+    return logits
 
 
 def _attentive(clips: list[Tensor], classes: Tensor, held_out: list[Tensor], count: int) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytorchvideo._files import write_json
 from pytorchvideo._progress import Meter, Progress, Step, silent
+from pytorchvideo._text import read_json
 from pytorchvideo.evaluation.scores import ClipResult, accuracy, class_scores
 from pytorchvideo.inference.predictor import VideoPredictor, mean_scores
 
@@ -70,6 +71,35 @@ def write_predictions(path: Path, results: Sequence[ClipResult]) -> None:
             for result in results
         ],
     )
+
+
+def read_predictions(path: Path) -> list[ClipResult]:
+    """Reads what :func:`write_predictions` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds something else.
+    """
+    rows = read_json(path, "predictions", finite=True)
+    try:
+        results = [
+            ClipResult(
+                row["video"],
+                row["label"],
+                tuple(float(score) for score in row["scores"].values()),
+                tuple(row["scores"]),
+            )
+            for row in rows
+        ]
+        is_whole = all(
+            isinstance(result.video, str) and result.label in result.labels == results[0].labels
+            for result in results
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no file of predictions: {error!r}.") from error
+    if not is_whole:
+        raise ValueError(f"{path} is no file of predictions: its rows do not fit each other.")
+    return results
 
 
 @dataclass(frozen=True)
