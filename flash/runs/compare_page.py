@@ -119,7 +119,7 @@ def _headline(found: Comparison) -> str:
         ]
         for row in found.rows()
     ]
-    return table(header, rows)
+    return table(header, rows, wraps=False)
 
 
 def _share(value: float | None, sign: str = "") -> str:

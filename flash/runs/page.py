@@ -77,8 +77,8 @@ def section(title: str, content: str, name: str = "") -> str:
     return f"<section{mark}>\n<h2>{text(title)}</h2>\n{content}\n</section>" if content else ""
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Returns a table whose numbers are right-aligned."""
+def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, wraps: bool = True) -> str:
+    """Returns a table whose numbers are right-aligned; with ``wraps=False`` each row has one line."""
     numeric = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(header))]
     kinds = [' class="number"' if is_number else "" for is_number in numeric]
     head = "".join(f"<th{k}>{text(name)}</th>" for k, name in zip(kinds, header, strict=True))
@@ -87,7 +87,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         for row in rows
     )
     return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f'<div class="scroll{"" if wraps else " nowrap"}"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

@@ -6,7 +6,6 @@ having seen it, and confident learning compares the scores with the labels, see
 :mod:`pytorchvideo.evaluation.label_errors`.
 """
 
-import csv
 import io
 import time
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from flash.runs.progress import progress_bar
 from flash.runs.sources import Sources, grouping
 from pytorchvideo._checks import expected
 from pytorchvideo._files import sha256_of, write_json, write_whole
+from pytorchvideo.data._annotations.tables import write_rows
 from pytorchvideo.evaluation.label_errors import (
     calibrated_joint,
     confident_joint,
@@ -244,9 +244,9 @@ def write_review(review: Review, run: Path, out: Path, top: int) -> Path:
     """
     write_json(out / "review.json", review.to_dict())
     lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(list(Doubt.__annotations__))
-    writer.writerows([vars(doubt).values() for doubt in review.doubts])
+    write_rows(
+        lines, [list(Doubt.__annotations__), *(list(vars(one).values()) for one in review.doubts)]
+    )
     write_whole(out / "review.csv", lines.getvalue())
     page = out / "review.html"
     return write_whole(page, render_review(review, run, page, top))
