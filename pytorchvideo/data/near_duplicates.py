@@ -90,10 +90,10 @@ def similar_share(videos: Sequence[np.ndarray], most: int = 200) -> float:
         most: videos to look at, spread evenly over all of them.
     """
     known = [hashes for hashes in videos if len(hashes)]
-    places = np.linspace(0, len(known) - 1, min(most, len(known))).astype(int) if known else []
-    firsts = [known[place][len(known[place]) // 2] for place in places]
-    if len(firsts) < 2:
+    if len(known) < 2:
         return 0.0
+    places = np.linspace(0, len(known) - 1, min(most, len(known))).astype(int)
+    firsts = [known[place][len(known[place]) // 2] for place in places]
     bits = np.unpackbits(np.stack(firsts), axis=1).astype(np.float32)
     apart = bits @ (1 - bits.T) + (1 - bits) @ bits.T
     pairs = apart[np.triu_indices(len(firsts), 1)]
