@@ -43,12 +43,13 @@ MAY_IMPORT |= {
     "flash": LIBRARY,
     "flash.core": (*LIBRARY, "flash"),
     "flash.data": ("flash.core",),
+    "flash.configs": (*LIBRARY, "flash", "flash.core"),
     "flash.video": (*LIBRARY, "flash", "flash.core"),
     "flash.video.sources": (*LIBRARY, "flash", "flash.core"),
     "flash.video.classification": (*LIBRARY, "flash", "flash.core", "flash.video.sources"),
     "flash.runs": (
         *(*LIBRARY, "flash", "flash.core"),
-        *("flash.video", "flash.video.sources", "flash.video.classification"),
+        *("flash.video", "flash.video.sources", "flash.video.classification", "flash.configs"),
     ),
 }
 BELOW_COMMANDS = tuple(MAY_IMPORT)

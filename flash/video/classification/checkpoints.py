@@ -14,6 +14,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from flash.core.plain_yaml import PlainLoader
 from flash.video.classification.backbones import OWN
 from pytorchvideo._checks import expected
 from pytorchvideo._text import SMALL, read_text
@@ -158,13 +159,8 @@ def _checked(
 # -- hyperparameters in files of their own -------------------------------------------------------
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads plain values, and the tuples that Lightning writes; aliases could stand for billions of values."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("it has an alias (*)")
-        return super().compose_node(parent, index)
+class _Loader(PlainLoader):
+    """Reads plain values, and the tuples that Lightning writes."""
 
 
 _Loader.add_constructor(
