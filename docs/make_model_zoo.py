@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from pytorchvideo.models import get_weights, list_models
+from pytorchvideo.models._weights.protocols import PROTOCOLS
 
 PAGE = Path(__file__).parent / "model_zoo.md"
 COST = PAGE.parent.parent / "benchmarks/results/model_cost.json"
@@ -39,6 +40,39 @@ published differ by 0.03 M at most.
 A file that is already in `$TORCH_HOME/hub/checkpoints` is not downloaded again.
 
 """
+
+
+VIEWS = """
+## Official views
+
+`get_weights(name).views("official")` has the frames and crops of each video that the published scores are of, and
+`pytorchvideo.evaluation.score_videos(model, paths, views)` the scores of videos by them. The scores of a view are those
+of each position of the network's last map, mean over positions; those of a video the mean or the maximum over its
+views. Clips begin at i/N of the frames (`share`), at i/(N - 1) of the seconds (`seconds`), at i times a whole number of
+frames (`offsets`) or at the nearest frame (`rounded`); they are the middles of equal parts of the video (`whole`), or
+lie around a frame (`keyframe`). The weights that were trained on BGR get it there. `weights.transforms()` gives RGB:
+put `x.flip(0)` behind it for a clip (C, T, H, W) in your own code.
+
+| model | clips x crops | clips begin | also tested by | short side, crop | activation | over views | channels |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+def view_row(name: str) -> str:
+    """One line of the table of official views."""
+    protocol, recipe = PROTOCOLS[name], get_weights(name).recipe
+    return " | ".join(
+        [
+            f"| `{name}`",
+            f"{protocol.clips} x {protocol.crops}",
+            protocol.starts,
+            protocol.also or "",
+            f"{recipe.side_size}, {recipe.crop_size or 'none'}",
+            protocol.activation,
+            protocol.combine,
+            f"{protocol.channels.upper()} |",
+        ]
+    )
 
 
 def row(name: str) -> str:
@@ -76,7 +110,16 @@ def page() -> str:
     for name in list_models():
         protocols.setdefault(get_weights(name).protocol, []).append(name)
     notes = [f"- {', '.join(names)}: {protocol}." for protocol, names in protocols.items()]
-    return INTRODUCTION + "\n".join(lines) + "\n\nProtocols:\n\n" + "\n".join(notes) + "\n"
+    views = VIEWS + "\n".join(view_row(name) for name in sorted(PROTOCOLS))
+    return (
+        INTRODUCTION
+        + "\n".join(lines)
+        + "\n\nProtocols:\n\n"
+        + "\n".join(notes)
+        + "\n"
+        + views
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

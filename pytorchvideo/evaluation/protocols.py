@@ -21,7 +21,7 @@ from torch.utils.data import default_collate
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.data.windows import FrameRule
 from pytorchvideo.inference.clips import CropViews, VideoRows, read_clips, rows_of_videos
-from pytorchvideo.models._parts.head_parts import PoolAndProject
+from pytorchvideo.models._parts.head_parts import ReplaceableClassifier
 from pytorchvideo.models._weights.protocols import PROTOCOLS, Combine, Protocol, ProtocolViews
 
 __all__ = [
@@ -35,12 +35,19 @@ __all__ = [
 ]
 
 
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": nn.Softmax(dim=1),
+    "sigmoid": nn.Sigmoid(),
+}
+
+
 def view_scores(model: nn.Module, inputs: Any, protocol: Protocol) -> Tensor:
     """Returns the scores of views as a protocol has them, float32 (B, classes).
 
     With ``per_position`` the activation is applied at each position of the last map, and the mean of the positions is
-    taken; otherwise the other way round. The model is one of this library, or any other that returns logits
-    (B, classes) or a map of them (B, classes, T, H, W). An activation that it has itself is not applied twice.
+    taken; otherwise the other way round. The model is one of this library, or any other that returns a map of logits
+    (B, classes, T, H, W), or those of its only position (B, classes). An activation that a head of this library has
+    itself is not applied twice.
 
     Args:
         model: in eval mode.
@@ -52,34 +59,52 @@ def view_scores(model: nn.Module, inputs: Any, protocol: Protocol) -> Tensor:
     """
     if model.training:
         raise ValueError(expected("model", "in eval mode", "one in training", "Call model.eval()."))
-    activation: nn.Module = nn.Softmax(dim=1) if protocol.activation == "softmax" else nn.Sigmoid()
-    heads = [part for part in model.modules() if isinstance(part, PoolAndProject)]
-    head = heads[0] if len(heads) == 1 and heads[0].proj is not None else None
+    head = _head(model)
+    if head is not None and getattr(head, "activation", None) is not None:
+        apply: Callable[[Tensor], Tensor] = nn.Identity()
+    else:
+        apply = _ACTIVATIONS[protocol.activation]
     with torch.inference_mode():
-        if head is not None and head.activation is not None:
-            scores = model(inputs).float()
-        elif head is not None and protocol.per_position:
-            with _activated(head, activation):
+        if head is not None and protocol.per_position:
+            with _at_positions(head.classifier, apply):
                 scores = model(inputs).float()
+            apply = nn.Identity()
         else:
             scores = model(inputs).float()
-            if scores.ndim > 2 and not protocol.per_position:
-                scores = scores.flatten(2).mean(dim=2)
-            scores = activation(scores)
-    if scores.ndim < 2:
-        wanted = "(B, classes), or a map (B, classes, T, H, W)"
-        raise ValueError(f"Expected the model to return {wanted}, but got {tuple(scores.shape)}.")
-    return scores if scores.ndim == 2 else scores.flatten(2).mean(dim=2)
+        if scores.ndim < 2:
+            wanted = "(B, classes), or a map (B, classes, T, H, W)"
+            raise ValueError(
+                f"Expected the model to return {wanted}, but got {tuple(scores.shape)}."
+            )
+        if protocol.per_position:
+            scores = apply(scores)
+        scores = scores if scores.ndim == 2 else scores.flatten(2).mean(dim=2)
+        return scores if protocol.per_position else apply(scores)
+
+
+def _head(model: nn.Module) -> ReplaceableClassifier | None:
+    """The head whose classifier gives the logits; None where there is none of this library's, or several."""
+    heads = [part for part in model.modules() if isinstance(part, ReplaceableClassifier)]
+    if len(heads) != 1:
+        return None
+    layer = getattr(heads[0], heads[0].classifier_name)
+    return heads[0] if isinstance(layer, (nn.Linear, nn.Conv3d)) else None
 
 
 @contextmanager
-def _activated(head: PoolAndProject, activation: nn.Module) -> Iterator[None]:
-    """Has a head apply an activation at each position of its map."""
-    head.activation = activation
+def _at_positions(classifier: nn.Module, apply: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Has a classifier return scores in the place of logits, at each position that it is applied to."""
+
+    def scored(module: nn.Module, inputs: Any, logits: Tensor) -> Tensor:
+        if isinstance(module, nn.Linear):  # (..., classes)
+            return apply(logits.float().movedim(-1, 1)).movedim(1, -1)
+        return apply(logits.float())
+
+    handle = classifier.register_forward_hook(scored)
     try:
         yield
     finally:
-        head.activation = None
+        handle.remove()
 
 
 def combine_views(scores: Tensor, combine: Combine) -> Tensor:

@@ -24,8 +24,9 @@ from pytorchvideo.evaluation.protocols import (
     score_videos,
     view_scores,
 )
-from pytorchvideo.models import get_weights
+from pytorchvideo.models import create_model, get_weights
 from pytorchvideo.models.head import ResNetBasicHead
+from pytorchvideo.models.i3d import InceptionHead
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 from pytorchvideo.transforms.functional import (
     short_side_scale,
@@ -220,6 +221,56 @@ def test_scores_of_a_view_are_the_mean_of_those_of_its_positions() -> None:
     torch.testing.assert_close(view_scores(model, clip[None], official), scores)
     model.head.activation = nn.Softmax(dim=1)  # as r2plus1d_r50 has it
     torch.testing.assert_close(view_scores(model, clip[None], official), scores)
+
+
+@torch.no_grad()
+def test_scores_of_a_classifier_that_is_a_convolution() -> None:
+    head = InceptionHead(6, 5, (2, 2, 2), 0.5).eval()
+    maps = torch.randn(2, 6, 3, 4, 3, generator=torch.Generator().manual_seed(0))
+    logits = nn.functional.conv3d(
+        nn.functional.avg_pool3d(maps, 2, 1), 9 * head.conv3d.weight, head.conv3d.bias
+    )
+    head.conv3d.weight.mul_(9)
+    wanted = logits.softmax(1).mean((2, 3, 4))
+    torch.testing.assert_close(view_scores(head, maps, PROTOCOLS["slow_r50"]), wanted)
+    assert (wanted - logits.mean((2, 3, 4)).softmax(1)).abs().max() > 0.01
+    torch.testing.assert_close(head(maps), logits.mean((2, 3, 4)))  # as it was
+
+
+@torch.no_grad()
+def test_a_model_of_one_position_has_its_softmax() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(8, 3)).eval()
+    x = torch.randn(2, 2, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    for per_position in (True, False):
+        protocol = replace(PROTOCOLS["slow_r50"], per_position=per_position)
+        torch.testing.assert_close(view_scores(net, x, protocol), net(x).softmax(1))
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_a_real_clip_by_real_weights(shared_data: Path, shared_weights: Path) -> None:
+    weights = shared_weights / "i3d_inception_rgb_kinetics400.pth"
+    model = create_model("i3d_inception", weights=weights).eval()
+    recipe = replace(get_weights("i3d_inception").recipe, num_frames=16, sampling_rate=8)
+    views = ProtocolViews(Protocol(clips=2, crops=3, starts="share"), recipe)
+    path = shared_data / "clips/mmaction2_demo_arm_wrestling.mp4"
+    (found,) = score_videos(model, [path], views)
+    assert isinstance(found, torch.Tensor)
+    assert get_weights("i3d_inception").labels[int(found.argmax())] == "arm wrestling"
+    # PySlowFast's arithmetic: the softmax of each position, the mean over these, the sum over views
+    with EncodedVideo.from_path(path, decode_audio=False, dtype=torch.uint8) as video:
+        times, total = frame_times(video), torch.zeros(400)
+        span = 16 * 8 / 30 * times.rate
+        for number in range(2):
+            start = max(times.count - span, 0) * number / 2
+            places = torch.linspace(start, start + span - 1, 16).clamp(0, times.count - 1).long()
+            clip = video.get_frames(indices=places.tolist()).data.float()
+            clip = (short_side_scale(clip / 255, 256) - 0.5) / 0.5
+            for side in range(3):
+                maps = model.forward_trunk(uniform_crop(clip, 224, side)[None])
+                logits = model.logits.conv3d(model.logits.pool(maps))
+                total += logits.softmax(1).mean((2, 3, 4))[0]
+    torch.testing.assert_close(found.float() * 6, total, rtol=1e-4, atol=1e-5)
 
 
 def test_a_model_in_training_is_refused() -> None:
