@@ -142,7 +142,7 @@ def multigrid_schedule(
     shapes = long_cycle(num_frames, crop_size)
     weights = [_mean_batch(shape, crop_size) for shape in shapes]
     saving = sum(weights) / len(weights)  # iterations of the ordinary training over those here
-    lengths = [b - a for a, b in itertools.pairwise(edges)]
+    lengths = [float(b - a) for a, b in itertools.pairwise(edges)]
     lengths = [*lengths[:-1], lengths[-1] * weights[-1] / saving]
     total = max_epoch * epoch_factor
     stretch = total / sum(lengths)

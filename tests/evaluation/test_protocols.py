@@ -252,7 +252,7 @@ def test_a_real_clip_by_real_weights(shared_data: Path, shared_weights: Path) ->
     weights = shared_weights / "i3d_inception_rgb_kinetics400.pth"
     model = create_model("i3d_inception", weights=weights).eval()
     recipe = replace(get_weights("i3d_inception").recipe, num_frames=16, sampling_rate=8)
-    views = ProtocolViews(Protocol(clips=2, crops=3, starts="share"), recipe)
+    views = ProtocolViews(Protocol(clips=2, crops=1, starts="share"), recipe)
     path = shared_data / "clips/mmaction2_demo_arm_wrestling.mp4"
     (found,) = score_videos(model, [path], views)
     assert isinstance(found, torch.Tensor)
@@ -266,11 +266,10 @@ def test_a_real_clip_by_real_weights(shared_data: Path, shared_weights: Path) ->
             places = torch.linspace(start, start + span - 1, 16).clamp(0, times.count - 1).long()
             clip = video.get_frames(indices=places.tolist()).data.float()
             clip = (short_side_scale(clip / 255, 256) - 0.5) / 0.5
-            for side in range(3):
-                maps = model.forward_trunk(uniform_crop(clip, 224, side)[None])
-                logits = model.logits.conv3d(model.logits.pool(maps))
-                total += logits.softmax(1).mean((2, 3, 4))[0]
-    torch.testing.assert_close(found.float() * 6, total, rtol=1e-4, atol=1e-5)
+            maps = model.forward_trunk(uniform_crop(clip, 224, 1)[None])
+            logits = model.logits.conv3d(model.logits.pool(maps))
+            total += logits.softmax(1).mean((2, 3, 4))[0]
+    torch.testing.assert_close(found.float() * 2, total, rtol=1e-4, atol=1e-5)
 
 
 def test_a_model_in_training_is_refused() -> None:

@@ -67,7 +67,9 @@ class Weights:
         return self.recipe.transforms(train=train, key=key)
 
     @overload
-    def views(self, protocol: Literal["official"], key: str = "video") -> ProtocolViews: ...
+    def views(  # type: ignore[overload-overlap]
+        self, protocol: Literal["official"], key: str = "video"
+    ) -> ProtocolViews: ...
     @overload
     def views(self, protocol: str | None = None, key: str = "video") -> Views: ...
     def views(self, protocol: str | None = None, key: str = "video") -> Views | ProtocolViews:
