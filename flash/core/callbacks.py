@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Callbacks of ``flash.Trainer`` by name: averaged weights, early stopping, exact resuming."""
+"""Callbacks of ``flash.Trainer``: averaged weights, early stopping, exact resuming, statistics of BatchNorm."""
 
+import math
 import random
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging
+from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, WeightAveraging
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.trainer.states import TrainerFn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from flash.core.data.io.input import INPUT_KEYS, first_of
 from pytorchvideo._checks import expected
 from pytorchvideo._files import whole_file
+from pytorchvideo.layers.precise_bn import update_bn_stats
 
 _KEY = "random_state"
 
@@ -69,6 +74,132 @@ class WholeCheckpoints(TorchCheckpointIO):
         target.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(target) as part:
             torch.save(checkpoint, part)
+
+
+class PreciseBN(pl.Callback):
+    """Computes the running statistics of BatchNorm anew before every validation and at the end of training.
+
+    A short training ends before the moving averages of BatchNorm have caught up with the weights, and the model is at
+    chance in evaluation though it has learned; see :mod:`pytorchvideo.layers.precise_bn`. The statistics come from
+    training batches of a moment ago, which are kept: nothing is decoded twice. Before a validation these are one in
+    ``1 / share`` of those since the last one, which costs a few percent of the time; after the last epoch they are
+    all that are kept. Layers that were in eval mode in training, as frozen ones are, stay as they are, and with
+    averaged weights the statistics are those of the average.
+
+    Args:
+        num_batches: training batches to keep, at most.
+        share: of the batches of an epoch to look at before a validation, one at least.
+        memory_limit_bytes: of the batches that are kept, one at least.
+        inputs: what of a batch ``model(...)`` takes; None takes ``video`` or ``input`` of a dict, and the first of
+            a list or tuple.
+
+    In several processes the statistics are those of all. What is kept is not in checkpoints: a run that is resumed in
+    the middle of an epoch ends with statistics of other clips than one that never stopped, and with the same weights.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    def __init__(
+        self,
+        num_batches: int = 16,
+        *,
+        share: float = 0.25,
+        memory_limit_bytes: int = 512 << 20,
+        inputs: Callable[[Any], Any] | None = None,
+    ) -> None:
+        if isinstance(num_batches, bool) or num_batches < 1:
+            raise ValueError(expected("num_batches", ">= 1", num_batches))
+        if not 0 < share <= 1:
+            raise ValueError(expected("share", "in (0, 1]", share))
+        self.num_batches, self.share, self.memory_limit_bytes = (
+            num_batches,
+            share,
+            memory_limit_bytes,
+        )
+        self._inputs = _clips_of if inputs is None else inputs
+        self._kept: deque[Any] = deque(maxlen=num_batches)
+        self._norms: set[torch.nn.Module] = set()
+        self._since = 0  # batches since the last validation
+        self._used = 0  # batches behind the present statistics, 0 after a step
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Keeps the batch, unless later ones of the epoch will take its place."""
+        self._since, self._used = self._since + 1, 0
+        if not self._norms:
+            self._norms = {
+                m for m in pl_module.modules() if isinstance(m, _BatchNorm) and m.training
+            }
+        total = trainer.num_training_batches
+        is_early = total - batch_idx > self.num_batches and trainer.val_check_batch == total
+        if not self._norms or (is_early and math.isfinite(total)):
+            return
+        self._kept.append(self._inputs(batch))
+        while len(self._kept) > 1 and sum(map(_bytes_of, self._kept)) > self.memory_limit_bytes:
+            self._kept.popleft()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts anew, as a run does that is resumed here."""
+        self._norms = set()
+        self._kept.clear()
+        self._since = 0
+
+    def on_validation_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Updates before the first batch: averaged weights have been put in place by then."""
+        if batch_idx == dataloader_idx == 0 and trainer.state.fn == TrainerFn.FITTING:
+            is_last = trainer.max_epochs == trainer.current_epoch + 1
+            self._update(trainer, pl_module, all_kept=is_last)
+            self._since = 0
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Updates where no validation did, or where this epoch turned out to be the last."""
+        averages = any(isinstance(one, WeightAveraging) for one in trainer.callbacks)
+        if not averages and (self._used == 0 or trainer.should_stop):
+            self._update(trainer, pl_module, all_kept=trainer.should_stop)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Updates from all that is kept, unless that has been done, and lets go of it."""
+        self._update(trainer, pl_module, all_kept=True)
+        self._kept.clear()
+
+    def _update(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *, all_kept: bool
+    ) -> None:
+        wanted = len(self._kept) if all_kept else max(1, math.ceil(self.share * self._since))
+        batches = list(self._kept)[-wanted:]
+        if not batches or self._used >= len(batches):
+            return
+        with trainer.precision_plugin.forward_context():
+            update_bn_stats(pl_module, batches, len(batches), norms=self._norms)
+        self._used = len(batches)
+
+
+def _clips_of(batch: Any) -> Any:
+    if isinstance(batch, Mapping):
+        return first_of(batch, INPUT_KEYS)
+    return batch[0] if isinstance(batch, Sequence) else batch
+
+
+def _bytes_of(inputs: Any) -> int:
+    if isinstance(inputs, torch.Tensor):
+        return inputs.nbytes
+    if isinstance(inputs, Mapping):
+        return sum(map(_bytes_of, inputs.values()))
+    return sum(map(_bytes_of, inputs)) if isinstance(inputs, (list, tuple)) else 0
 
 
 def get_random_state() -> dict[str, Any]:
@@ -128,3 +259,28 @@ def stopping(spec: str | Mapping[str, Any] | EarlyStopping) -> EarlyStopping:
         raise TypeError(expected("early_stopping", wanted, spec))
     falls = any(word in arguments["monitor"] for word in ("loss", "entropy"))
     return EarlyStopping(**{"mode": "min" if falls else "max", **arguments})
+
+
+def precise(spec: bool | int | PreciseBN) -> PreciseBN:
+    """Returns the callback of precise BN: of True with its defaults, of a number with so many batches.
+
+    Raises:
+        TypeError: for another kind of argument.
+        ValueError: the number is below 1.
+    """
+    if isinstance(spec, PreciseBN):
+        return spec
+    if not isinstance(spec, int):
+        raise TypeError(expected("precise_bn", "True, a number of batches or a PreciseBN", spec))
+    return PreciseBN() if spec is True else PreciseBN(spec)
+
+
+def after_averages(callbacks: Sequence[pl.Callback]) -> list[pl.Callback]:
+    """Returns callbacks in an order in which the statistics of BatchNorm are those of averaged weights."""
+    averages = [place for place, one in enumerate(callbacks) if isinstance(one, WeightAveraging)]
+    if not averages:
+        return list(callbacks)
+    last = averages[-1] + 1
+    early = [one for one in callbacks[:last] if isinstance(one, PreciseBN)]
+    others = [one for one in callbacks[:last] if not isinstance(one, PreciseBN)]
+    return [*others, *early, *callbacks[last:]]

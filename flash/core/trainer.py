@@ -14,7 +14,15 @@ from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from flash.core.callbacks import RandomState, WholeCheckpoints, averaging, stopping
+from flash.core.callbacks import (
+    PreciseBN,
+    RandomState,
+    WholeCheckpoints,
+    after_averages,
+    averaging,
+    precise,
+    stopping,
+)
 from flash.core.data.io.output import Output, answers, resolve_output
 from flash.core.finetuning import resolve_strategy
 from flash.core.model import Task
@@ -35,6 +43,8 @@ class Trainer(pl.Trainer):
             the average.
         early_stopping: the value to watch, e.g. ``"val_accuracy"``, or the arguments of Lightning's
             ``EarlyStopping``.
+        precise_bn: compute the running statistics of BatchNorm anew before validations and at the end, which short
+            trainings need: True, the most batches to do it from, or a :class:`flash.core.callbacks.PreciseBN`.
         compile: compile the backbone with ``torch.compile`` before training, or its arguments.
         channels_last_3d: keep the weights of 3-D convolutions with the channels last, which is faster on
             many devices; results are the same but for rounding.
@@ -47,6 +57,7 @@ class Trainer(pl.Trainer):
         gpus: int | Sequence[int] | None = None,
         ema: float | None = None,
         early_stopping: str | Mapping[str, Any] | EarlyStopping | None = None,
+        precise_bn: bool | int | PreciseBN = False,
         compile: bool | Mapping[str, Any] = False,
         channels_last_3d: bool = False,
         **kwargs: Any,
@@ -65,7 +76,9 @@ class Trainer(pl.Trainer):
             callbacks.append(averaging(ema))
         if early_stopping is not None:
             callbacks.append(stopping(early_stopping))
-        super().__init__(**{**kwargs, "callbacks": [RandomState(), *callbacks]})
+        if precise_bn is not False:
+            callbacks.insert(0, precise(precise_bn))
+        super().__init__(**{**kwargs, "callbacks": [RandomState(), *after_averages(callbacks)]})
         with suppress(NotImplementedError):  # of strategies that write folders
             if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
                 self.strategy.checkpoint_io = WholeCheckpoints()

@@ -25,6 +25,7 @@ from pytorchvideo.layers.positional_encoding import (
 from pytorchvideo.layers.positional_encoding_torchscript import (
     ScriptableSpatioTemporalClsPositionalEncoding,
 )
+from pytorchvideo.layers.precise_bn import update_bn_stats
 from pytorchvideo.layers.squeeze_excitation import (
     SqueezeAndExcitationLayer2D,
     SqueezeExcitation,
@@ -60,5 +61,6 @@ __all__ = [
     "create_nonlocal",
     "make_fusion_layer",
     "make_multilayer_perceptron",
+    "update_bn_stats",
     "with_sub_batch_norm",
 ]

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import flash
-from flash.core.callbacks import get_random_state, set_random_state, stopping
+from flash.core.callbacks import PreciseBN, get_random_state, set_random_state, stopping
 from flash.core.data.data_module import DataModule
 from flash.core.model import Task
 from flash.core.trainer import _devices
 from pytorchvideo.data.clip_loader import ClipDataLoader
+from pytorchvideo.layers import update_bn_stats
 
 
 class Net(Task):
@@ -311,3 +312,101 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
         run.save_checkpoint(tmp_path / "run" / "last.ckpt")
     assert os.listdir(tmp_path / "run") == ["last.ckpt"]
     assert (tmp_path / "run" / "last.ckpt").read_bytes() == before
+
+
+# -- statistics of BatchNorm ------------------------------------------------------------------------------------
+
+
+class Validated(Net):
+    """Notes the statistics and weights with which it was validated."""
+
+    def on_validation_batch_end(self, *args: Any) -> None:
+        self.validated = {k: v.clone() for k, v in self.backbone.state_dict().items()}
+
+
+def of_batches(net: Net, state: dict[str, Tensor], count: int, **how: Any) -> dict[str, Tensor]:
+    """The state of a network after the statistics of its last batches were computed in one call."""
+    fresh = Net()
+    fresh.backbone.load_state_dict(state)
+    update_bn_stats(fresh, [batch["video"] for batch in fixed(12)][-count:], **how)
+    return weights(fresh)
+
+
+@pytest.mark.parametrize("ema", [None, 0.5])
+def test_statistics_are_computed_anew_for_the_weights_that_are_validated(
+    ema: float | None,
+) -> None:
+    net = Validated()
+    run = trainer(precise_bn=2, ema=ema, num_sanity_val_steps=0, max_epochs=2)
+    run.fit(net, fixed(12), fixed())
+    assert_same(of_batches(net, net.validated, 2), net.validated)
+    assert_same(weights(net), net.validated)  # nothing comes after it
+
+
+def test_statistics_of_early_epochs_cost_a_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    def counted(model: Any, data: Any, count: int, **how: Any) -> int:
+        looked.append(len(data))
+        return update_bn_stats(model, data, count, **how)
+
+    monkeypatch.setattr("flash.core.callbacks.update_bn_stats", counted)
+    options = {"num_sanity_val_steps": 1, "max_epochs": 3}
+    trainer(precise_bn=True, **options).fit(Net(), fixed(24), fixed())
+    assert looked == [2, 2, 6]  # a quarter of six batches, then all of them
+    looked.clear()
+    limited = PreciseBN(share=1.0, memory_limit_bytes=2 * 4 * 3 * 4 * 8 * 8 * 4)  # of two batches
+    trainer(precise_bn=limited, **options).fit(Net(), fixed(24), fixed())
+    assert looked == [2, 2, 2]
+    looked.clear()
+    trainer(precise_bn=3, max_epochs=2).fit(Net(), fixed(24))
+    assert looked == [2, 2, 3]  # without a validation at the end of the epoch, and of the training
+
+
+def test_frozen_statistics_stay() -> None:
+    net = Net()
+    before = weights(net)
+    net.head_modules = lambda: [net.backbone[6]]  # type: ignore[method-assign]
+    run = trainer(precise_bn=True, max_epochs=1)
+    run.finetune(net, fixed(), fixed(), strategy="freeze", train_bn=False)
+    after = weights(net)
+    assert torch.equal(after["1.running_mean"], before["1.running_mean"])
+    assert not torch.equal(after["6.weight"], before["6.weight"])
+
+
+def test_precise_statistics_of_a_module_of_ones_own() -> None:
+    """Lightning's trainer, batches that are tuples, and an ``inputs`` of one's own."""
+
+    class Own(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm1d(1)
+            self.out = nn.Linear(1, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.norm(x))
+
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            return self(batch[0]).square().mean()
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    x = torch.arange(8.0)[:, None]
+    loader = DataLoader(TensorDataset(x, x), batch_size=4)
+    quiet: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing"), False)
+    quiet |= dict.fromkeys(("enable_progress_bar", "enable_model_summary"), False)
+    for inputs, wanted in ((None, 3.5), (lambda batch: 2 * batch[1], 7.0)):
+        own = Own()
+        callback = PreciseBN(inputs=inputs)
+        pl.Trainer(max_epochs=1, accelerator="cpu", callbacks=[callback], **quiet).fit(own, loader)
+        assert own.norm.running_mean.item() == pytest.approx(wanted)
+
+
+def test_unfit_arguments_of_precise_statistics() -> None:
+    with pytest.raises(ValueError, match="`num_batches` to be >= 1"):
+        trainer(precise_bn=0)
+    with pytest.raises(ValueError, match=r"`share` to be in \(0, 1\]"):
+        PreciseBN(share=0.0)
+    with pytest.raises(TypeError, match="`precise_bn` to be True, a number of batches"):
+        trainer(precise_bn="yes")
