@@ -36,6 +36,8 @@ except ImportError:  # as on Windows
 REPO = Path(__file__).resolve().parent.parent
 SHARED = REPO.parent / "shared"
 
+# no test asks the network for weights, nor do the commands that it starts
+os.environ.setdefault("PYTORCHVIDEO_OFFLINE", "1")
 # processes of pytest-xdist share the processors; theirs do, too
 WORKER = "PYTEST_XDIST_WORKER" in os.environ
 if WORKER:

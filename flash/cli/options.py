@@ -168,12 +168,27 @@ FinishedRuns = Annotated[
 MovedRunData = Annotated[
     str | None, _option("--data", help="Where the videos of the run are now, if they moved.")
 ]
-StartModel = Annotated[str, _option("--model", "-m", help="A model of the zoo.", panel=_FROM)]
+StartModel = Annotated[
+    str,
+    _option(
+        "--model",
+        "-m",
+        help="A model of the zoo, or hf:NAME (hf:FOLDER), one of Hugging Face.",
+        panel=_FROM,
+    ),
+]
 StartWeights = Annotated[
     Path | None, _option("--weights", "-w", help="Start from this file.", panel=_FROM)
 ]
 Pretrained = Annotated[
-    bool, _option("--pretrained", help="Start from the published weights.", panel=_FROM)
+    bool | None,
+    _option(
+        "--pretrained/--no-pretrained",
+        help="Start from the published weights, or from random ones. Without either: from the published ones if they "
+        "are in the cache or can be downloaded.",
+        panel=_FROM,
+        show_default=False,
+    ),
 ]
 StrategyName = Annotated[
     Strategy | None,
@@ -187,7 +202,15 @@ StrategyName = Annotated[
 Epochs = Annotated[int | None, _option("--epochs", help="Passes over the videos.", panel=_TRAINING)]
 BatchSize = Annotated[int, _option("--batch-size", help="Clips in a batch.", panel=_TRAINING)]
 OptimizerName = Annotated[Optimizer, _option("--optimizer", help="Optimiser.", panel=_TRAINING)]
-Rate = Annotated[float | None, _option("--lr", help="Highest learning rate.", panel=_TRAINING)]
+Rate = Annotated[
+    str | None,
+    _option(
+        "--lr",
+        metavar="RATE|find",
+        help="Highest learning rate, or find: Lightning's finder looks for it, and draws lr_find.png.",
+        panel=_TRAINING,
+    ),
+]
 Decay = Annotated[float | None, _option("--weight-decay", help="Weight decay.", panel=_TRAINING)]
 LabelSmoothing = Annotated[
     float,

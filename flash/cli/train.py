@@ -9,8 +9,10 @@ import typer
 
 from flash.cli import kept
 from flash.cli import options as opt
+from flash.cli import train_options as training
 from flash.cli.interrupts import going_on
 from flash.cli.printing import answer_screen, print_results, progress_screen, say
+from pytorchvideo._checks import expected
 
 
 def train(
@@ -21,7 +23,7 @@ def train(
     moved: opt.MovedData = None,
     model: opt.StartModel = "x3d_xs",
     weights: opt.StartWeights = None,
-    pretrained: opt.Pretrained = False,
+    pretrained: opt.Pretrained = None,
     strategy: opt.StrategyName = None,
     epochs: opt.Epochs = None,
     batch_size: opt.BatchSize = 8,
@@ -32,6 +34,15 @@ def train(
     mix: opt.Mix = False,
     layer_decay: opt.LayerDecay = 1.0,
     ema: opt.Ema = None,
+    precise_bn: training.PreciseBN = 16,
+    class_weights: training.ClassWeights = False,
+    balanced: training.Balanced = False,
+    keep: training.KeepName = training.Keep.last,
+    early_stopping: training.EarlyStopping = None,
+    device: training.Device = "auto",
+    precision: training.PrecisionName = training.Precision.full,
+    accumulate: training.Accumulate = 1,
+    logger: training.Logger = None,
     views: opt.TrainViews = 2,
     workers: opt.Workers = None,
     frames: opt.Frames = None,
@@ -39,6 +50,7 @@ def train(
     clip_duration: opt.ClipDuration = None,
     flip: opt.Flip = True,
     clips: opt.Clips = 2,
+    val: training.HeldOut = None,
     val_split: opt.ValSplit = 0.25,
     group_by: opt.GroupBy = None,
     groups: opt.Groups = None,
@@ -55,6 +67,10 @@ def train(
         raise ValueError("Expected either DATA or --data, but got both.")
     data = moved if data is None else data
     going_on(lambda: kept.by_train(out))
+    if data is not None:
+        from flash.runs.outline import outline
+
+        say(f"{outline(data)}: {model}, to {out}")  # PyTorch takes seconds to be imported
     from flash.runs import train as runs
     from flash.runs.config import RunConfig
     from flash.runs.folder import RunFolder
@@ -62,12 +78,13 @@ def train(
     # the options that describe the run carry the names of its fields
     asked = {
         name: _plain(value)
-        for name, value in (ctx.params | {"data": data}).items()
+        for name, value in (ctx.params | {"data": data} | _rate(lr)).items()
         if name in RunConfig.__dataclass_fields__
     }
     folder = RunFolder(out)
     if resume and (data is None or folder.config_file.is_file()):
         given = {name: value for name, value in asked.items() if opt.was_given(ctx, name)}
+        given |= {name: asked[name] for name in ("lr_find",) if asked[name]}
         given["data"] = data
         config = runs.resumed(folder, {k: v for k, v in given.items() if v is not None})
     elif data is not None:
@@ -84,6 +101,20 @@ def train(
 
 def _is_run(folder: Path) -> bool:
     return (folder / "config.json").is_file()
+
+
+def _rate(text: str | None) -> dict[str, Any]:
+    """``--lr`` as the fields of a run.
+
+    >>> _rate("0.001"), _rate("find")
+    ({'lr': 0.001, 'lr_find': False}, {'lr': None, 'lr_find': True})
+    """
+    if text == "find":
+        return {"lr": None, "lr_find": True}
+    try:
+        return {"lr": None if text is None else float(text), "lr_find": False}
+    except ValueError as error:
+        raise ValueError(expected("lr", "a number or find", text)) from error
 
 
 def _plain(value: Any) -> Any:

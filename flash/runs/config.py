@@ -3,25 +3,33 @@
 
 import os
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo._text import read_object
-from pytorchvideo.models._registry import get_weights, model_entry
+from pytorchvideo.models._registry import model_entry
+from pytorchvideo.models._weights.rebuild import HUGGING_FACE
 from pytorchvideo.transforms.clip_recipe import ClipRecipe, sized
 
 STRATEGIES = ("no_freeze", "freeze", "probe")
 OPTIMIZERS = ("AdamW", "SGD")
+KEEPS = ("best", "last")
+PRECISIONS = ("32", "16-mixed", "bf16-mixed")
+LOGGERS = ("csv", "tensorboard", "wandb")
 
 # what is taken where the user says nothing: epochs, learning rate from scratch, from weights
 _EPOCHS = {"no_freeze": 10, "freeze": 10, "probe": 300}
 _RATES = {"AdamW": (4e-3, 3e-4), "SGD": (0.05, 0.005)}
 _PROBE_RATE, _PROBE_DECAY = 0.003, 1.0
 #: Fields that name files or folders.
-PATHS = ("data", "weights", "groups")
+PATHS = ("data", "val", "weights", "groups")
 # what the strategy "probe" has no use for
-_OF_TRUNKS = ("label_smoothing", "mix", "layer_decay", "ema")
+_OF_TRUNKS = (
+    *("label_smoothing", "mix", "layer_decay", "ema", "early_stopping", "precision", "accumulate"),
+    *("logger", "lr_find", "balanced"),
+)
 
 
 @dataclass(frozen=True)
@@ -30,12 +38,13 @@ class RunConfig:
 
     Args:
         data: folder or list file, see :func:`flash.runs.sources.read_sources`.
-        model: a name of the zoo.
+        model: a name of the zoo, or ``hf:NAME`` (``hf:FOLDER``) for a model of Hugging Face.
         weights: file of weights to start from.
-        pretrained: start from the published weights instead.
+        pretrained: start from the published weights instead. None does so where they can be had, see
+            :func:`flash.runs.start.choose_start`.
         strategy: ``"no_freeze"`` trains everything, ``"freeze"`` the classifier and the BatchNorm layers,
             ``"probe"`` the classifier on cached features. None probes a trained trunk where there is no GPU, and
-            trains everything otherwise.
+            trains everything otherwise, or where options are given that features have no use for.
         epochs: passes over the training videos.
         frames: frames of a clip.
         crop: side of a clip in pixels.
@@ -43,12 +52,23 @@ class RunConfig:
         batch_size: clips in a batch.
         optimizer: ``"AdamW"`` or ``"SGD"``.
         lr: highest learning rate.
+        lr_find: try rates first, and take the one that Lightning's finder suggests; ``lr`` is then that one.
         weight_decay: of the optimiser.
         label_smoothing: share of a label that goes to all classes alike.
         mix: whether clips are mixed with CutMix or MixUp.
         layer_decay: share of the learning rate that a layer passes on to the one before it.
         ema: decay of a moving average of the weights; None keeps none.
+        precise_bn: batches from which BatchNorm's statistics are computed anew, at most; 0 leaves moving averages.
+        class_weights: weigh the classes in the loss against their shares of the videos.
+        balanced: draw all classes alike often.
+        keep: whether the model is that of the ``"last"`` epoch, or the ``"best"`` on the held-out videos.
+        early_stopping: epochs without a lower loss on the held-out videos after which the run ends; None never.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+        precision: ``"32"``, ``"bf16-mixed"`` or ``"16-mixed"``.
+        accumulate: batches of which a step is made.
+        logger: also log to Lightning's ``"csv"``, ``"tensorboard"`` or ``"wandb"``.
         seed: of the split, the initial weights, the order and the random clips.
+        val: folder or list file of the held-out videos, where DATA has none.
         val_split: share of the videos to hold out.
         group_by: expression that names a video's source.
         groups: file that names the sources.
@@ -64,7 +84,7 @@ class RunConfig:
     data: str
     model: str = "x3d_xs"
     weights: str | None = None
-    pretrained: bool = False
+    pretrained: bool | None = False
     strategy: str | None = None
     epochs: int | None = None
     frames: int | None = None
@@ -73,12 +93,23 @@ class RunConfig:
     batch_size: int = 8
     optimizer: str = "AdamW"
     lr: float | None = None
+    lr_find: bool = False
     weight_decay: float | None = None
     label_smoothing: float = 0.0
     mix: bool = False
     layer_decay: float = 1.0
     ema: float | None = None
+    precise_bn: int = 16
+    class_weights: bool = False
+    balanced: bool = False
+    keep: str = "last"
+    early_stopping: int | None = None
+    device: str = "auto"
+    precision: str = "32"
+    accumulate: int = 1
+    logger: str | None = None
     seed: int = 0
+    val: str | None = None
     val_split: float = 0.25
     group_by: str | None = None
     groups: str | None = None
@@ -114,39 +145,52 @@ class RunConfig:
         Raises:
             ValueError: for a value out of range, or an unknown name.
         """
-        started = self.weights is not None or self.pretrained
-        strategy = _default_strategy(started) if self.strategy is None else self.strategy
+        started = self.weights is not None or bool(self.pretrained)
+        strategy = self._default_strategy(started) if self.strategy is None else self.strategy
         check_choice("strategy", strategy, STRATEGIES)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        recipe = model_entry(self.model, "video classification").weights.recipe
+        recipe = published_recipe(self.model)
         probes = strategy == "probe"
         if probes and not started:
             raise ValueError(
                 "The strategy 'probe' needs a trained trunk: give --weights FILE, or --pretrained."
             )
-        frames = recipe.num_frames if self.frames is None else self.frames
         rate = _PROBE_RATE if probes else _RATES[self.optimizer][started]
         decay = _PROBE_DECAY if probes else (0.01 if self.optimizer == "AdamW" else 1e-4)
         filled = replace(
             self,
             strategy=strategy,
             epochs=_EPOCHS[strategy] if self.epochs is None else self.epochs,
-            frames=frames,
+            frames=recipe.num_frames if self.frames is None else self.frames,
             crop=recipe.crop_size if self.crop is None else self.crop,
-            lr=rate if self.lr is None else self.lr,
-            workers=_default_workers() if self.workers is None else self.workers,
+            lr=rate if self.lr is None and not self.lr_find else self.lr,
+            workers=self._default_workers() if self.workers is None else self.workers,
             weight_decay=decay if self.weight_decay is None else self.weight_decay,
-            data=absolute(self.data),
-            weights=None if self.weights is None else absolute(self.weights),
-            groups=None if self.groups is None else absolute(self.groups),
+            model=_absolute_model(self.model),
+            **{name: absolute(path) for name in PATHS if (path := getattr(self, name))},
         )
         filled._check()
         return filled
 
     def _check(self) -> None:
-        for name in ("epochs", "frames", "crop", "batch_size", "clips", "views"):
+        for name in ("epochs", "frames", "crop", "batch_size", "clips", "views", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(expected(name.replace("_", "-"), ">= 1", getattr(self, name)))
+        if self.early_stopping is not None and self.early_stopping < 1:
+            raise ValueError(expected("early-stopping", ">= 1 epochs", self.early_stopping))
+        if self.precise_bn < 0:
+            raise ValueError(expected("precise-bn", ">= 0 batches", self.precise_bn))
+        check_choice("keep", self.keep, KEEPS)
+        check_choice("precision", self.precision, PRECISIONS)
+        if self.logger is not None:
+            check_choice("logger", self.logger, LOGGERS)
+        if self.balanced and self.class_weights:
+            raise ValueError(
+                "Expected either --class-weights or --balanced, but got both, which would count rare classes twice."
+            )
+        if self.lr_find and self.lr is None and self.layer_decay != 1:
+            raise ValueError("Expected --lr find without --layer-decay: it tries one rate for all.")
+        check_device(self.device, self.precision)
         if self.workers is not None and self.workers < 0:
             raise ValueError(expected("workers", ">= 0", self.workers))
         for name in ("lr", "clip_duration"):
@@ -170,9 +214,23 @@ class RunConfig:
         if self.weights is not None and not Path(self.weights).is_file():
             raise FileNotFoundError(f"There is no file of weights {self.weights}.")
 
+    def _default_strategy(self, started: bool) -> str:
+        of_trunks = any(getattr(self, n) != getattr(RunConfig, n) for n in _OF_TRUNKS)
+        return "probe" if started and not of_trunks and not self.on_gpu else "no_freeze"
+
+    def _default_workers(self) -> int:
+        return min(8, os.cpu_count() or 1) if self.on_gpu else 0
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it trains on a GPU of NVIDIA or AMD."""
+        import torch
+
+        return self.device.partition(":")[0] in ("auto", "cuda") and torch.cuda.is_available()
+
     def recipe(self) -> ClipRecipe:
         """Returns the clips of the model, changed as this run asks."""
-        base = get_weights(self.model).recipe
+        base = published_recipe(self.model)
         return sized(base, self.frames, self.crop, self.clip_duration)
 
     def to_dict(self) -> dict[str, Any]:
@@ -185,13 +243,43 @@ def absolute(path: str) -> str:
     return path if "://" in path else os.path.abspath(path)
 
 
-def _default_strategy(started: bool) -> str:
+@lru_cache
+def published_recipe(model: str) -> ClipRecipe:
+    """Returns the clips of a model of the zoo, or of Hugging Face.
+
+    Raises:
+        ImportError, OSError: the model of Hugging Face cannot be had.
+        ValueError: there is no such model for whole clips.
+    """
+    if not model.startswith(HUGGING_FACE):
+        return model_entry(model, "video classification").weights.recipe
+    from pytorchvideo.models._weights.hugging_face_files import read_config
+    from pytorchvideo.models.huggingface import recipe_of
+
+    name = model.removeprefix(HUGGING_FACE)
+    return recipe_of(name, read_config(name, {}))
+
+
+def check_device(device: str, precision: str = "32") -> None:
+    """Raises a ValueError for a device that is not there, or cannot compute in a precision."""
     import torch
 
-    return "probe" if started and not torch.cuda.is_available() else "no_freeze"
+    kind, _, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not number.isdecimal()):
+        raise ValueError(expected("device", "auto, cpu, cuda, cuda:NUMBER or mps", device))
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        advice = "Leave the option out to take what is there."
+        raise ValueError(expected("device", f"one of the {found} GPUs here", device, advice))
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(expected("device", "one that is here, which mps is not", device))
+    if precision == "16-mixed" and not torch.cuda.is_available():
+        advice = "On a CPU bf16-mixed is possible, and often slower than 32."
+        raise ValueError(expected("precision", "another one without a GPU", precision, advice))
 
 
-def _default_workers() -> int:
-    import torch
-
-    return min(8, os.cpu_count() or 1) if torch.cuda.is_available() else 0
+def _absolute_model(model: str) -> str:
+    """``hf:FOLDER`` by its absolute path."""
+    folder = model.removeprefix(HUGGING_FACE)
+    is_folder = model.startswith(HUGGING_FACE) and os.path.isdir(folder)
+    return HUGGING_FACE + os.path.abspath(folder) if is_folder else model

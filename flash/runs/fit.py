@@ -4,21 +4,26 @@
 import logging
 import math
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
+from importlib.util import find_spec
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from rich.console import Console
+from torch.utils.data import WeightedRandomSampler
 
+from flash.core.callbacks import PreciseBN
 from flash.core.schedules import count_batches
 from flash.core.trainer import Trainer
 from flash.runs.config import RunConfig
 from flash.runs.epoch_progress import EpochProgress
+from flash.runs.folder import RunFolder
 from flash.runs.sources import Sources
 from flash.video.classification.data import VideoClassificationData
 from flash.video.classification.model import VideoClassifier
@@ -51,26 +56,34 @@ def warmup_cosine(step: int, *, steps: int, warmup: int) -> float:
 
 
 class RunRecorder(pl.Callback):
-    """Keeps the history and writes the checkpoint of every epoch.
+    """Keeps the history and writes the checkpoint of every epoch, and that of the best one.
 
     The random state of an epoch depends on the seed and its number alone: a resumed run draws what the
     uninterrupted one would have drawn.
 
     Args:
-        checkpoint: its file.
+        folder: of the run.
         seed: of the run.
         progress: whose meter is part of the history.
+        keeps_best: whether to write the checkpoint of the best epoch.
+
+    Attributes:
+        ended_early: the epochs that the run was to have when it stopped early; 0 if it did not.
     """
 
-    def __init__(self, checkpoint: Path, seed: int, progress: EpochProgress) -> None:
-        self.checkpoint, self.seed, self.progress = checkpoint, seed, progress
+    def __init__(
+        self, folder: RunFolder, seed: int, progress: EpochProgress, keeps_best: bool = False
+    ) -> None:
+        self.folder, self.seed, self.progress, self.keeps_best = folder, seed, progress, keeps_best
         self.history = progress.history
+        self.ended_early = 0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": list(self.history)}
+        return {"history": list(self.history), "ended_early": self.ended_early}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history[:] = state_dict["history"]
+        self.ended_early = state_dict.get("ended_early", 0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         row = {"epoch": float(trainer.current_epoch + 1)}
@@ -80,9 +93,26 @@ class RunRecorder(pl.Callback):
         meter = self.progress.meter
         row["clips_per_second"], row["waiting"] = meter.clips_per_second, meter.waiting
         self.history.append(row)
+        self.ended_early = (trainer.max_epochs or 0) if trainer.should_stop else 0
         # before saving: a checkpoint holds the state that the next epoch starts from
         seed_epoch(self.seed, trainer.current_epoch + 1)
-        trainer.save_checkpoint(self.checkpoint)
+        # the best one first: the last one, from which a killed run goes on, knows of it
+        if self.keeps_best and best_epoch(self.history) == row["epoch"]:
+            trainer.save_checkpoint(self.folder.best_checkpoint)
+        trainer.save_checkpoint(self.folder.checkpoint)
+
+
+def best_epoch(history: list[dict[str, float]]) -> int | None:
+    """Returns the epoch with the highest accuracy on the held-out videos, of several that with the lowest loss there.
+
+    >>> best_epoch([{"epoch": 1, "val_accuracy": 0.5}, {"epoch": 2, "val_accuracy": 0.5}])
+    1
+    """
+    known = [row for row in history if "val_accuracy" in row]
+    if not known:
+        return None
+    best = max(known, key=lambda row: (row["val_accuracy"], -row.get("val_loss", 0.0)))
+    return int(best["epoch"])
 
 
 def seed_epoch(seed: int, epoch: int) -> None:
@@ -94,16 +124,16 @@ def fit(
     classifier: VideoClassifier,
     config: RunConfig,
     sources: Sources,
-    checkpoint: Path,
+    folder: RunFolder,
     console: Console,
 ) -> tuple[list[dict[str, float]], list[Skipped]]:
     """Trains a classifier, from its checkpoint if there is one.
 
     Args:
-        classifier: gets the trained weights.
+        classifier: gets the trained weights: those of the last epoch, or of the best one.
         config: complete.
         sources: the videos.
-        checkpoint: written after every epoch.
+        folder: of the run; its checkpoint is written after every epoch.
         console: shows the progress.
 
     Returns:
@@ -112,38 +142,94 @@ def fit(
     epochs = config.epochs or 1
     data = training_data(config, sources)
     batches = count_batches(len(sources.train), config.batch_size, config.workers or 0)
-    steps = batches * epochs
+    steps = math.ceil(batches / config.accumulate) * epochs
     # a partial, which a checkpoint does not hold: a run with more epochs than before follows the schedule of all
     schedule = partial(warmup_cosine, steps=steps, warmup=max(1, round(_WARMUP * steps)))
     _follow(classifier, schedule)
-    done = 0
-    if checkpoint.is_file():
-        done = int(torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"]) + 1
     progress = EpochProgress(console, batches, describe_epoch)
-    recorder = RunRecorder(checkpoint, config.seed, progress)
+    recorder = RunRecorder(folder, config.seed, progress, config.keep == "best")
+    done = 0
+    if folder.checkpoint.is_file():
+        state = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
+        done = int(state["epoch"]) + 1
+        recorder.load_state_dict(state["callbacks"][recorder.state_key])
+        del state
+    if recorder.ended_early >= epochs:  # there is nothing to do but to load it
+        epochs = done
     seed_epoch(config.seed, done)
-    with _quiet_lightning():
-        trainer = Trainer(
-            default_root_dir=checkpoint.parent,
+    callbacks: list[pl.Callback] = [recorder, progress]
+    if config.precise_bn:
+        callbacks.insert(0, PreciseBN(config.precise_bn))
+    with quiet_lightning():
+        trainer = run_trainer(
+            config,
+            folder,
             max_epochs=epochs,
-            accelerator="auto",
-            devices=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
+            logger=make_logger(config, folder) or False,
+            log_every_n_steps=min(50, max(1, batches)),
             ema=config.ema,
-            callbacks=[recorder, progress],
+            early_stopping=_stopping(config),
+            callbacks=callbacks,
         )
         trainer.finetune(
             classifier,
             datamodule=data,
             strategy=config.strategy or "no_freeze",
-            ckpt_path=str(checkpoint) if done else None,
+            ckpt_path=str(folder.checkpoint) if done else None,
         )
+    if config.keep == "best" and folder.best_checkpoint.is_file():
+        state = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True)
+        classifier.load_state_dict(state["state_dict"])
     skipped = [(clip.path, clip.reason) for clip in data.skipped]
     return recorder.history, skipped
+
+
+def run_trainer(config: RunConfig, folder: RunFolder, **options: Any) -> Trainer:
+    """Returns the trainer of a run on its device, which shows and writes nothing by itself."""
+    kind, _, number = config.device.partition(":")
+    return Trainer(
+        default_root_dir=folder.checkpoint.parent,
+        accelerator=kind,
+        devices=[int(number)] if number else 1,
+        precision=config.precision,
+        accumulate_grad_batches=config.accumulate,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **options,
+    )
+
+
+def _stopping(config: RunConfig) -> dict[str, Any] | None:
+    if config.early_stopping is None:
+        return None
+    # by the loss: of a few held-out videos the accuracy stands still for epochs while the model goes on learning
+    return {
+        "monitor": _METRICS["val_loss"],
+        "patience": config.early_stopping,
+        "check_on_train_epoch_end": False,  # but before, so that the checkpoint knows of it
+    }
+
+
+def make_logger(config: RunConfig, folder: RunFolder) -> Logger | None:
+    """Returns Lightning's logger of a run, which writes into its folder; None without one.
+
+    Raises:
+        ValueError: its package is not installed.
+    """
+    packages = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
+    needed = packages.get(config.logger or "", ())
+    if needed and not any(map(find_spec, needed)):
+        raise ValueError(
+            f"--logger {config.logger} needs the package {needed[0]}, which is not installed. "
+            f"Install it with pip install {needed[0]}, or use --logger csv."
+        )
+    if config.logger == "tensorboard":
+        return TensorBoardLogger(folder.path, name="logs")
+    if config.logger == "wandb":
+        return WandbLogger(name=folder.path.name, project="pytorchvideo", save_dir=folder.path)
+    return CSVLogger(folder.path, name="logs") if config.logger == "csv" else None
 
 
 def training_data(config: RunConfig, sources: Sources) -> VideoClassificationData:
@@ -160,7 +246,26 @@ def training_data(config: RunConfig, sources: Sources) -> VideoClassificationDat
         train_transform=recipe.transforms(train=True, key="video", horizontal_flip_prob=flip),
         batch_size=config.batch_size,
         num_workers=config.workers or 0,
+        video_sampler=_balanced(sources) if config.balanced else None,
     )
+
+
+def class_weights(sources: Sources) -> torch.Tensor:
+    """Returns a weight a class, float32 (C,): the mean number of training videos of a class over that of this one.
+
+    >>> class_weights(Sources(["a", "b"], [("1", "a"), ("2", "b"), ("3", "b"), ("4", "b")], []))
+    tensor([2.0000, 0.6667])
+    """
+    counts = Counter(label for _, label in sources.train)
+    mean = len(sources.train) / len(sources.labels)
+    return torch.tensor([mean / max(counts[label], 1) for label in sources.labels])
+
+
+def _balanced(sources: Sources) -> Any:
+    """A sampler that draws as many videos as there are, of all classes alike often."""
+    weights = class_weights(sources)
+    each = [float(weights[sources.labels.index(label)]) for _, label in sources.train]
+    return partial(WeightedRandomSampler, each, num_samples=len(each))
 
 
 def describe_epoch(row: Mapping[str, float]) -> str:
@@ -189,7 +294,7 @@ def _follow(classifier: VideoClassifier, schedule: Callable[[int], float]) -> No
 
 
 @contextmanager
-def _quiet_lightning() -> Iterator[None]:
+def quiet_lightning() -> Iterator[None]:
     """Keeps Lightning's remarks on devices, workers and logging intervals off the screen."""
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level

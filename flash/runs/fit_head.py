@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from flash.runs.config import RunConfig
+from flash.runs.fit import best_epoch, class_weights
 from flash.runs.moved import names_below
 from flash.runs.progress import progress_bar
 from flash.runs.sources import Sources
@@ -197,6 +198,8 @@ def fit_linear(
     lr: float,
     weight_decay: float,
     seed: int,
+    class_weights: Tensor | None = None,
+    keeps_best: bool = False,
 ) -> tuple[nn.Linear, list[dict[str, float]]]:
     """Trains a linear classifier on features by AdamW on full batches, with a cosine schedule.
 
@@ -210,6 +213,8 @@ def fit_linear(
         lr: highest learning rate.
         weight_decay: of AdamW.
         seed: of the initial weights.
+        class_weights: of the loss, float32 (num_classes,).
+        keeps_best: return the layer of :func:`flash.runs.fit.best_epoch` instead of the last one.
 
     Returns:
         The layer and a row an epoch: ``epoch, train_loss, train_accuracy, val_loss, val_accuracy``.
@@ -224,7 +229,8 @@ def fit_linear(
     optimizer = torch.optim.AdamW(layer.parameters(), lr=lr, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     standard = {"train": ((x - mean) / std, y), "val": ((val[0] - mean) / std, val[1])}
-    history = []
+    history: list[dict[str, float]] = []
+    best: dict[str, Tensor] = {}
     for epoch in range(1, epochs + 1):
         row: dict[str, float] = {"epoch": epoch}
         for stage, (inputs, classes) in standard.items():
@@ -232,16 +238,19 @@ def fit_linear(
                 continue
             with torch.set_grad_enabled(stage == "train"):
                 logits = layer(inputs)
-                loss = nn.functional.cross_entropy(logits, classes)
+                loss = nn.functional.cross_entropy(logits, classes, class_weights)
             row[f"{stage}_loss"] = loss.item()
             row[f"{stage}_accuracy"] = (logits.argmax(1) == classes).float().mean().item()
             if stage == "train":
                 pending = loss
         history.append(row)
+        if keeps_best and best_epoch(history) == epoch:
+            best = {name: value.clone() for name, value in layer.state_dict().items()}
         optimizer.zero_grad()
         pending.backward()
         optimizer.step()
         schedule.step()
+    layer.load_state_dict(best or layer.state_dict())
     with torch.no_grad():  # w·(x - mean)/std + b  =  (w/std)·x + (b - (w/std)·mean)
         layer.weight.div_(std)
         layer.bias.sub_(layer.weight @ mean)
@@ -291,6 +300,8 @@ def train_probe(
         lr=config.lr or 0.0,
         weight_decay=config.weight_decay or 0.0,
         seed=config.seed,
+        class_weights=class_weights(sources) if config.class_weights else None,
+        keeps_best=config.keep == "best",
     )
     classifier = model.classifier
     with torch.no_grad():

@@ -24,6 +24,8 @@ class RunFolder:
         self.split_file = self.path / "split.json"
         self.history_file = self.path / "history.json"
         self.checkpoint = self.path / "checkpoints" / "last.ckpt"
+        self.best_checkpoint = self.path / "checkpoints" / "best.ckpt"
+        self.rates = self.path / "lr_find.png"
         self.features = self.path / "features"
         self.model = self.path / "model.pt"
         self.predictions = self.path / "predictions.json"
@@ -56,7 +58,7 @@ class RunFolder:
 
 
 #: What a run that goes on may have otherwise than when it began.
-MAY_CHANGE = ("data", "weights", "epochs", "workers")
+MAY_CHANGE = ("data", "val", "weights", "epochs", "workers", "device")
 
 
 def resumed(folder: RunFolder, asked: Mapping[str, Any]) -> RunConfig:
@@ -64,8 +66,8 @@ def resumed(folder: RunFolder, asked: Mapping[str, Any]) -> RunConfig:
 
     Args:
         folder: of the run.
-        asked: fields of its configuration: ``data``, and ``weights`` that are gone, where these are now; more
-            ``epochs``; any number of ``workers``; all others only as they are.
+        asked: fields of its configuration: ``data``, ``val``, and ``weights`` that are gone, where these are now;
+            more ``epochs``; any number of ``workers``, any ``device``; all others only as they are.
 
     Raises:
         ValueError: something else was asked for than when the run began.
@@ -90,6 +92,8 @@ def resumed(folder: RunFolder, asked: Mapping[str, Any]) -> RunConfig:
 def _may_change(name: str, known: Any, got: Any) -> bool:
     if name == "epochs":
         return known is None or got > known
+    if name == "val":
+        return known is not None
     if name == "weights":  # of another machine
         return known is not None and not os.path.exists(known) and os.path.isfile(got)
     return name in MAY_CHANGE

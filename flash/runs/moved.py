@@ -31,19 +31,20 @@ def check_in_place(sources: Sources, data: str, run: Path) -> None:
         )
 
 
-def moved_to(sources: Sources, before: str, data: str) -> Sources:
+def moved_to(sources: Sources, before: str, data: str, val: str | None = None) -> Sources:
     """Returns the videos of a run where they are now, in the same parts and the same order.
 
     Args:
         sources: of the run.
         before: DATA as the run knew it: a folder or a list file.
         data: DATA now.
+        val: its held-out videos now, of a run that was given them by ``--val``.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
         ValueError: there are other videos in it, which the sentence tells.
     """
-    classes = {absolute(path): label for path, label in list_labelled(data)}
+    classes = {absolute(path): label for path, label in list_labelled(data, val)}
     names = names_below(_paths(sources), before)
     found = names_below(list(classes), data)
     by_name = {name: path for path, name in found.items()}

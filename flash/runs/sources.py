@@ -100,6 +100,7 @@ def read_labelled(data: str, labels: Sequence[str] | None = None) -> StageFiles:
 def read_sources(
     data: str,
     *,
+    val: str | None = None,
     val_split: float = 0.25,
     seed: int = 0,
     group_by: str | None = None,
@@ -111,6 +112,7 @@ def read_sources(
     Args:
         data: a folder with ``train`` and perhaps ``val`` (``valid``, ``validation``, ``test``) in it, each a
             folder per class; one folder per class; or a list file, whose column ``split`` counts.
+        val: folder or list of the videos to hold out; what of ``data`` is not to train on is left out then.
         val_split: share of each class to hold out where the data is not split already.
         seed: of that split.
         group_by: a regular expression that is searched in each path below DATA; what it matches (its
@@ -125,8 +127,11 @@ def read_sources(
     """
     if group_by is not None and groups is not None:
         raise ValueError("Expected either --group-by or --groups, but got both.")
-    root, held_out, held_out_split = Path(data), _split_folder(data), _held_out_split(data)
-    stages, labels = _read_stages(data)
+    root, held_out = Path(data), _split_folder(data)
+    held_out_split = _held_out_split(data) if val is None else None
+    if val is not None and (group_by is not None or groups is not None):
+        raise ValueError("Expected --val without --group-by and --groups, which are for a split.")
+    stages, labels = _read_stages(data, val)
     if len({info["label"] for _, info in stages["train"].items}) < 2:
         raise ValueError(
             f"{data} has videos of one class only ({labels[-1]}). Expected at least two classes to tell apart."
@@ -134,15 +139,17 @@ def read_sources(
     skipped = _drop_unreadable(data, stages, on_checked)
     how: dict[str, Any] = {"data": data}
     if "val" in stages:
-        train, val = stages["train"].items, stages["val"].items
+        train, kept = stages["train"].items, stages["val"].items
         how["split"] = (
-            f"as given: the folders train and {held_out.name}"
+            f"as given: {data} and {val}"
+            if val is not None
+            else f"as given: the folders train and {held_out.name}"
             if held_out
             else f"as given: train and {held_out_split} of the list"
         )
     else:
         group = grouping(root, group_by, groups)
-        train, val = split_items(stages["train"].items, val_split, seed=seed, group=group)
+        train, kept = split_items(stages["train"].items, val_split, seed=seed, group=group)
         how["split"] = f"{1 - val_split:.0%} to train, {val_split:.0%} held out, class by class"
         how["seed of the split"] = seed
         how["sources kept together"] = (
@@ -151,39 +158,56 @@ def read_sources(
             else f"by {'the expression ' + group_by if group_by else groups}: "
             f"{len({group(path) for path, _ in stages['train'].items})} sources"
         )
-    for name, items in (("training videos", train), ("held-out videos", val)):
+    for name, items in (("training videos", train), ("held-out videos", kept)):
         counts = Counter(labels[info["label"]] for _, info in items)
         per_class = ", ".join(f"{label} {counts[label]}" for label in labels[:20])
         how[name] = f"{len(items)} ({per_class}{', …' if len(labels) > 20 else ''})"
     how["skipped videos"] = len(skipped)
-    return Sources(labels, _named(train, labels), _named(val, labels), how, skipped)
+    return Sources(labels, _named(train, labels), _named(kept, labels), how, skipped)
 
 
-def list_labelled(data: str) -> list[Labelled]:
-    """Returns all videos of DATA, of which none is opened, with their classes.
+def list_labelled(data: str, val: str | None = None) -> list[Labelled]:
+    """Returns all videos of DATA, of which none is opened, with their classes; see :func:`read_sources`.
 
     Raises:
         FileNotFoundError, ValueError: as :func:`read_sources`.
     """
-    stages, labels = _read_stages(data)
+    stages, labels = _read_stages(data, val)
     return [pair for files in stages.values() for pair in _named(files.items, labels)]
 
 
-def _read_stages(data: str) -> tuple[dict[str, StageFiles], list[str]]:
+def _read_stages(data: str, val: str | None) -> tuple[dict[str, StageFiles], list[str]]:
     """The videos of DATA, ``"train"`` and perhaps ``"val"``, and the class names."""
-    root, held_out, held_out_split = Path(data), _split_folder(data), _held_out_split(data)
+    root, held_out = Path(data), _split_folder(data)
+    held_out_split = _held_out_split(data) if val is None else None
     is_split = root.is_dir() and (root / "train").is_dir()
     stages = {"train": from_path(root / "train" if is_split else root, split="train")}
-    if is_split and held_out is not None:
+    if val is not None:
+        folder = _split_folder(val)
+        stages["val"] = from_path(val if folder is None else folder, split=_held_out_split(val))
+    elif is_split and held_out is not None:
         stages["val"] = from_path(held_out)
     elif held_out_split is not None:
         stages["val"] = from_path(root, split=held_out_split)
-    for files in stages.values():
-        _check_single(data, files)
-        check_any_exists(data, files)
+    for stage, files in stages.items():
+        named = val if stage == "val" and val is not None else data
+        _check_single(named, files)
+        check_any_exists(named, files)
+    if val is not None:
+        _check_apart(stages, val)
     classes = format_targets(stages)
     count = 0 if classes is None else classes.num_classes or 0
     return stages, (classes and classes.labels) or [str(index) for index in range(count)]
+
+
+def _check_apart(stages: dict[str, StageFiles], val: str) -> None:
+    """Raises a ValueError if a video is in both parts."""
+    train, held_out = ({os.path.abspath(p) for p, _ in stages[s].items} for s in ("train", "val"))
+    if both := train & held_out:
+        raise ValueError(
+            f"{len(both)} videos of --val {val} are to train on, too, as {min(both)}: accuracy on them says nothing. "
+            "Take them out of one of the two."
+        )
 
 
 def check_any_exists(data: str, files: StageFiles) -> None:

@@ -6,7 +6,7 @@
     RUN/
       config.json             what was asked for
       split.json              which videos train, which are held out, which cannot be read
-      checkpoints/last.ckpt   after every epoch
+      checkpoints/last.ckpt   after every epoch, and best.ckpt with keep="best"
       features/               cached features of the strategy "probe"
       history.json            a row an epoch
       model.pt                the classifier, for VideoPredictor.from_file
@@ -18,9 +18,10 @@ Each file is written under another name and then renamed: it is complete, or it 
 absolute: a run goes on from any working directory. One process at a time works in the folder.
 """
 
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,15 @@ from rich.console import Console
 from flash.runs.config import RunConfig
 from flash.runs.environment import environment
 from flash.runs.facts import run_evidence, run_facts
-from flash.runs.fit import fit
+from flash.runs.fit import best_epoch, class_weights, fit, make_logger
 from flash.runs.fit_head import train_probe
 from flash.runs.folder import MAY_CHANGE, RunFolder, resumed
 from flash.runs.moved import check_in_place, moved_to, with_absolute_paths
 from flash.runs.progress import progress_bar, showing
+from flash.runs.rates import find_rate
 from flash.runs.report import Report, write_report
 from flash.runs.sources import Sources, read_sources
+from flash.runs.start import choose_start, describe_start
 from flash.video.classification.model import VideoClassifier
 from pytorchvideo._files import remove_unfinished, write_json
 from pytorchvideo._locks import alone_in
@@ -54,6 +57,7 @@ class RunSummary:
         results: a prediction for every held-out video that could be read.
         history: a row an epoch.
         skipped: ``(path, reason)`` of the videos that could not be read.
+        kept_epoch: the epoch that the model is of, where it is the best one that was asked for.
     """
 
     folder: RunFolder
@@ -61,6 +65,7 @@ class RunSummary:
     results: Sequence[ClipResult]
     history: Sequence[dict[str, float]]
     skipped: Sequence[Skipped]
+    kept_epoch: int | None = None
 
     @property
     def accuracy(self) -> float:
@@ -92,46 +97,94 @@ def train(
             before = folder.read_config()
             asked = {name: getattr(config, name) for name in MAY_CHANGE}
             config = resumed(folder, {k: v for k, v in asked.items() if v is not None})
-            sources = _known_split(folder, before, config)
+            sources, why = _known_split(folder, before, config), ""
         else:
             folder.check_free()
-            config = config.completed()
-            sources = None
-        return _train(config, sources or _split(config, console), folder, console)
+            config, why = choose_start(config)
+            config, sources = config.completed(), None
+        make_logger(config, folder)  # a package that is missing is said before the work
+        sources = sources or _split(config, console)
+        _say_plan(config, why, sources, folder, console)
+        return _train(config, sources, folder, console)
+
+
+def _say_plan(
+    config: RunConfig, why: str, sources: Sources, folder: RunFolder, console: Console
+) -> None:
+    """Prints what is about to be done, and from where it starts."""
+    recipe, epochs = config.recipe(), config.epochs or 1
+    start = describe_start(config, why, sources.train)
+    if folder.checkpoint.is_file():
+        start = f"from {folder.checkpoint}"
+    on = (
+        "a GPU" if config.on_gpu else config.device.replace("auto", "cpu").replace("cpu", "the CPU")
+    )
+    trained = {"probe": "its classifier on cached features", "freeze": "classifier and BatchNorm"}
+    what = trained.get(config.strategy or "", "all of it")
+    batches = math.ceil(len(sources.train) / config.batch_size)
+    steps = f"{math.ceil(batches / config.accumulate)} steps x {epochs} epochs"
+    if config.strategy == "probe":
+        steps = f"{config.views} views of each, then {epochs} steps"
+    console.print(
+        f"{config.model} on {on}, {what}, {start}\n"
+        f"{len(sources.train)} videos to train on, {len(sources.val)} held out; clips of {recipe.num_frames} frames of "
+        f"{recipe.crop_size} pixels; {steps}",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
 
 
 def _train(config: RunConfig, sources: Sources, folder: RunFolder, console: Console) -> RunSummary:
     began = time.monotonic()
     # nothing is written before the data and the weights have turned out to be usable
-    classifier = build_classifier(config, sources.labels, goes_on=folder.checkpoint.is_file())
+    goes_on = folder.checkpoint.is_file()
+    classifier = build_classifier(config, sources, goes_on=goes_on)
     write_json(folder.split_file, sources.to_dict())
     write_json(folder.config_file, config.to_dict())  # last: what makes the folder one of a run
+    if config.lr is None:
+        config = replace(config, lr=find_rate(classifier, config, sources, folder, console))
+        write_json(folder.config_file, config.to_dict())
+        classifier = build_classifier(config, sources)  # as it was
+    device = _device(config)
     if config.strategy == "probe":
-        history, unread = train_probe(classifier.network, sources, config, folder.features, console)
+        network = classifier.network.to(device)
+        history, unread = train_probe(network, sources, config, folder.features, console)
     else:
-        history, unread = fit(classifier, config, sources, folder.checkpoint, console)
+        history, unread = fit(classifier, config, sources, folder, console)
     write_json(folder.history_file, history)
-    classifier.save(folder.model)
+    classifier.cpu().save(folder.model)
+    kept = best_epoch(history) if config.keep == "best" else None
+    if kept is not None:
+        said = f"{folder.model.name} is of epoch {kept} of {len(history)}, the best on the held-out videos"
+        console.print(said, soft_wrap=True, highlight=False, markup=False)
     with showing(console, "held out") as bar:
         results, bad = evaluate_videos(
-            classifier.predictor(), sources.val, clips=config.clips, progress=bar
+            classifier.to(device).predictor(), sources.val, clips=config.clips, progress=bar
         )
     skipped = list(dict(sources.skipped + unread + bad).items())
-    summary = RunSummary(folder, sources.labels, results, history, skipped)
+    summary = RunSummary(folder, sources.labels, results, history, skipped, kept)
     write_predictions(folder.predictions, results)
     write_json(folder.skipped, [{"video": path, "reason": why} for path, why in skipped])
     write_run_report(summary, config, sources, seconds=time.monotonic() - began)
     return summary
 
 
+def _device(config: RunConfig) -> str:
+    """The device of a run by PyTorch's name."""
+    if config.device == "auto":
+        return "cuda" if config.on_gpu else "cpu"
+    return config.device
+
+
 def build_classifier(
-    config: RunConfig, labels: Sequence[str], *, goes_on: bool = False
+    config: RunConfig, sources: Sources, *, goes_on: bool = False
 ) -> VideoClassifier:
     """Builds the classifier of a run from its seed.
 
     Args:
         config: of the run.
-        labels: class names.
+        sources: whose classes, and perhaps their shares, count.
         goes_on: whether a checkpoint has all weights, so that those to start from are not needed.
 
     Raises:
@@ -142,10 +195,13 @@ def build_classifier(
 
     pl.seed_everything(config.seed, workers=True, verbose=False)
     recipe = config.recipe()
+    # by the name of the plain loss, under which it is logged
+    loss = {"cross_entropy": torch.nn.CrossEntropyLoss(class_weights(sources))}
     classifier = VideoClassifier(
-        labels=list(labels),
+        labels=sources.labels,
         backbone=config.model,
-        pretrained=config.pretrained and not goes_on,
+        pretrained=bool(config.pretrained) and not goes_on,
+        loss_fn=loss if config.class_weights else None,
         weights=None if goes_on else config.weights,
         recipe=recipe,
         optimizer=(config.optimizer, _optimizer_arguments(config)),
@@ -154,8 +210,11 @@ def build_classifier(
         mix_video=config.mix,
         layer_decay=config.layer_decay,
     )
-    # depthwise 3-D convolutions on a CPU are more than twice as fast in this layout
-    return classifier.to(memory_format=torch.channels_last_3d)
+    for parameter in classifier.parameters():
+        if parameter.ndim == 5:
+            # depthwise 3-D convolutions on a CPU are more than twice as fast in this layout
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+    return classifier
 
 
 def _optimizer_arguments(config: RunConfig) -> dict[str, Any]:
@@ -168,10 +227,10 @@ def _known_split(folder: RunFolder, before: RunConfig, config: RunConfig) -> Sou
     if not folder.split_file.is_file():
         return None
     sources = Sources.from_file(folder.split_file)
-    if config.data == before.data:
+    if (config.data, config.val) == (before.data, before.val):
         check_in_place(sources, before.data, folder.path)
         return sources
-    return moved_to(sources, before.data, config.data)
+    return moved_to(sources, before.data, config.data, config.val)
 
 
 def _split(config: RunConfig, console: Console) -> Sources:
@@ -179,6 +238,7 @@ def _split(config: RunConfig, console: Console) -> Sources:
         task = bar.add_task("open files", total=None, note="")
         sources = read_sources(
             config.data,
+            val=config.val,
             val_split=config.val_split,
             seed=config.seed,
             group_by=config.group_by,
@@ -201,6 +261,8 @@ def write_run_report(
     figures = {"top-5 accuracy": f"{top5:.1%}"} if len(summary.labels) > 5 else {}
     if summary.history:
         figures["epochs"] = str(len(summary.history))
+    if summary.kept_epoch is not None:
+        figures["epoch of the model, the best"] = str(summary.kept_epoch)
     if summary.skipped:
         figures["videos skipped"] = str(len(summary.skipped))
     return write_report(

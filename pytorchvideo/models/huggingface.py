@@ -320,8 +320,8 @@ def _processor(name: str, hub_options: dict[str, Any]) -> Any:
     return None
 
 
-def recipe_of(name: str, config: Any, num_frames: int, **options: Any) -> ClipRecipe:
-    """Returns the recipe of a model of images, such as CLIP, for clips of so many frames."""
+def recipe_of(name: str, config: Any, num_frames: int | None = None, **options: Any) -> ClipRecipe:
+    """Returns the recipe of a model, which is not built; of one of images, such as CLIP, for so many frames."""
     hub_options = {key: value for key, value in options.items() if key in HUB_OPTIONS}
     family = _family(config)
     frames_config = _of_frames(copy.deepcopy(config), family, num_frames)

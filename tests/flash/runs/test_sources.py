@@ -159,3 +159,28 @@ def test_data_that_cannot_be_used(folder: Path, tmp_path: Path) -> None:
         (tmp_path / "bad" / name / "x.mp4").write_text("no video")
     with pytest.raises(VideoError, match=r"None of the 2 videos of .* can be read; the first"):
         read_sources(str(tmp_path / "bad"))
+
+
+# -- held-out videos of their own ---------------------------------------------------------------------------------
+
+
+def test_held_out_videos_in_a_list_or_folder_of_their_own(folder: Path, tmp_path: Path) -> None:
+    videos = sorted(folder.rglob("*.mp4"))
+    lists = {}
+    for name, chosen in (("train", videos[::2]), ("val", videos[1::2]), ("both", videos[:3])):
+        lists[name] = str(tmp_path / f"{name}.csv")
+        rows = [f"{video},{video.parent.name}" for video in chosen]
+        Path(lists[name]).write_text("\n".join(["path,label", *rows]))
+    found = read_sources(lists["train"], val=lists["val"])
+    assert [Path(path) for path, _ in found.train] == videos[::2]
+    assert [Path(path) for path, _ in found.val] == videos[1::2]
+    assert found.how["split"] == f"as given: {lists['train']} and {lists['val']}"
+    with pytest.raises(ValueError, match=r"2 videos of --val .*both\.csv are to train on, too"):
+        read_sources(lists["train"], val=lists["both"])
+    with pytest.raises(ValueError, match="--val without --group-by"):
+        read_sources(lists["train"], val=lists["val"], group_by="x")
+    other = tmp_path / "other" / "swimming"
+    other.mkdir(parents=True)
+    (other / "a.mp4").write_bytes(videos[0].read_bytes())
+    with pytest.raises(ValueError, match="but it also has swimming"):
+        read_sources(lists["train"], val=str(other.parent))

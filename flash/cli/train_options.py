@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the command ``train`` alone; those that it shares with others are in :mod:`flash.cli.options`."""
+
+from enum import Enum
+from functools import partial
+from typing import Annotated
+
+import typer
+
+_option = partial(typer.Option, rich_help_panel="Training")
+
+
+class Keep(str, Enum):
+    """The names of :data:`flash.runs.config.KEEPS`."""
+
+    best = "best"
+    last = "last"
+
+
+class Precision(str, Enum):
+    """The names of :data:`flash.runs.config.PRECISIONS`."""
+
+    full = "32"
+    bf16 = "bf16-mixed"
+    half = "16-mixed"
+
+
+class LoggerName(str, Enum):
+    """The names of :data:`flash.runs.config.LOGGERS`."""
+
+    csv = "csv"
+    tensorboard = "tensorboard"
+    wandb = "wandb"
+
+
+PreciseBN = Annotated[
+    int,
+    _option(
+        "--precise-bn",
+        min=0,
+        help="Compute BatchNorm's statistics anew from so many batches before each validation and at the end, which "
+        "short trainings need; 0 leaves the moving averages.",
+    ),
+]
+ClassWeights = Annotated[
+    bool,
+    _option("--class-weights", help="Weigh rare classes more in the loss."),
+]
+Balanced = Annotated[bool, _option("--balanced", help="Draw all classes alike often.")]
+KeepName = Annotated[
+    Keep,
+    _option(
+        "--keep",
+        help="Whether model.pt is of the last epoch, or the best on the held-out videos.",
+    ),
+]
+EarlyStopping = Annotated[
+    int | None,
+    _option(
+        "--early-stopping",
+        metavar="EPOCHS",
+        help="End when the loss on the held-out videos has not fallen for so many epochs.",
+    ),
+]
+Device = Annotated[
+    str,
+    _option("--device", help="auto, cpu, cuda, cuda:NUMBER or mps."),
+]
+PrecisionName = Annotated[Precision, _option("--precision", help="Of the arithmetic.")]
+Accumulate = Annotated[int, _option("--accumulate", help="Batches of which a step is made.")]
+Logger = Annotated[
+    LoggerName | None,
+    _option("--logger", help="Also log in Lightning's way, into the run."),
+]
+HeldOut = Annotated[
+    str | None,
+    _option(
+        "--val",
+        metavar="DATA",
+        help="Folder or list of the held-out videos, where DATA has none.",
+        rich_help_panel="Split",
+    ),
+]

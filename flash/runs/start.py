@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The weights that a run starts from, and what that means for its videos."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from http.client import HTTPException
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+from flash.runs.config import RunConfig
+from pytorchvideo.models._registry import model_entry
+from pytorchvideo.models._weights.rebuild import HUGGING_FACE
+from pytorchvideo.models._weights.weights import fetch
+
+#: Set, it keeps ``train`` from asking the network for weights that are not in the cache.
+OFFLINE = "PYTORCHVIDEO_OFFLINE"
+
+_SECONDS = 4.0  # to reach the address
+_STALL = 10.0  # without a byte
+_FEW, _SOME = 50, 500  # videos of a class
+
+
+def choose_start(config: RunConfig) -> tuple[RunConfig, str]:
+    """Decides whether a run starts from published weights, if that is left open.
+
+    It does where they are in the cache, or can be downloaded: an address that does not answer within seconds, or stops
+    to, is given up. Models of Hugging Face always start from theirs.
+
+    Returns:
+        The configuration with ``pretrained`` set, and why the weights are random if they are, else "".
+
+    Raises:
+        ValueError: there is no such model, or the file in the cache is not the published one.
+    """
+    if config.weights is not None or config.pretrained is not None:
+        return replace(config, pretrained=bool(config.pretrained)), ""
+    if config.model.startswith(HUGGING_FACE):
+        return replace(config, pretrained=True), ""
+    published = model_entry(config.model, "video classification").weights
+    why = ""
+    if not published.file.is_file():
+        why = _why_not_had(published.url, published.file, published.sha256)
+    return replace(config, pretrained=not why), why
+
+
+def _why_not_had(url: str | None, file: Path, sha256: str | None) -> str:
+    if url is None:
+        return "the published ones have no public address: name their file with --weights"
+    if os.environ.get(OFFLINE):
+        return f"{file.name} is not in the cache, and {OFFLINE} is set"
+    if not _answers(url):
+        return f"{file.name} is not in the cache, and {url} does not answer within {_SECONDS:.0f} s"
+    try:
+        with _no_longer_than(_STALL):
+            fetch(url, file, sha256)
+    except ConnectionError as error:
+        return str(error).rstrip(".")
+    return ""
+
+
+def _answers(url: str) -> bool:
+    """Whether an address answers; in a thread, since looking up its name knows no limit."""
+    answered: list[bool] = []
+
+    def ask() -> None:
+        try:
+            with urlopen(Request(url, method="HEAD"), timeout=_SECONDS):
+                answered.append(True)
+        except (OSError, HTTPException):
+            pass
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_SECONDS)
+    return bool(answered)
+
+
+@contextmanager
+def _no_longer_than(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def describe_start(config: RunConfig, why: str, train: Sequence[tuple[str, str]]) -> str:
+    """Returns what a run starts from in words; of random weights also what that means for so many videos.
+
+    >>> describe_start(RunConfig("clips", weights="a.pth"), "", [])
+    'from the weights of a.pth'
+    >>> describe_start(RunConfig("clips"), "", [("1.mp4", "run"), ("2.mp4", "jump")])
+    'from random weights: 2 videos of 2 classes are few for that, and accuracy may stay near chance (50 %); ...
+    """
+    if config.weights is not None:
+        return f"from the weights of {config.weights}"
+    if config.pretrained:
+        return f"from the published weights of {config.model}"
+    classes = len({label for _, label in train}) or 1
+    reason = f" ({why})" if why else ""
+    each, known = len(train) / classes, f"{len(train)} videos of {classes} classes"
+    if each < _FEW:
+        means = (
+            f"{known} are few for that, and accuracy may stay near chance ({100 / classes:.0f} %); published weights "
+            "(--pretrained, --weights FILE) need far fewer."
+        )
+    elif each < _SOME:
+        means = f"{known} can teach simple motions in many epochs; published weights need fewer of both."
+    else:
+        means = f"{known} are enough for that, in many epochs; published weights need fewer."
+    return f"from random weights{reason}: {means}"

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Short trainings on a few clips give a classifier: statistics of BatchNorm that are of the trained weights.
+
+Weights do not depend on running statistics, so one training has both figures: that of the model as it is saved, and
+that of the moving averages which it would have been saved with.
+"""
+
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from flash.runs import fit
+from flash.runs import train as runs
+from flash.runs.config import RunConfig
+from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.synthetic import write_demo_videos
+from pytorchvideo.evaluation.scores import accuracy
+from pytorchvideo.evaluation.videos import evaluate_videos
+from pytorchvideo.inference.loading import load_predictor
+
+SEEDS = (0, 1, 2)
+
+
+class Moving(fit.PreciseBN):
+    """Keeps the moving averages of before each update."""
+
+    state: dict[str, torch.Tensor]
+
+    def _update(self, trainer: Any, pl_module: Any, *, all_kept: bool) -> None:
+        network = pl_module.network.state_dict()
+        if not self._used:
+            Moving.state = {name: value.clone() for name, value in network.items()}
+        super()._update(trainer, pl_module, all_kept=all_kept)
+
+
+def accuracies(data: Path, out: Path, monkeypatch: pytest.MonkeyPatch, **how: Any) -> list[float]:
+    """The accuracy of a run's model, and of the same weights with moving averages."""
+    monkeypatch.setattr(fit, "PreciseBN", Moving)
+    summary = runs.train(RunConfig(str(data), **how), out, console=Console(file=StringIO()))
+    predictor = load_predictor(out)
+    predictor.model.load_state_dict(Moving.state)
+    labelled = [(result.video, result.label) for result in summary.results]
+    moving, _ = evaluate_videos(predictor, labelled, clips=how["clips"])
+    return [summary.accuracy, accuracy(moving)]
+
+
+@pytest.mark.slow
+def test_48_clips_of_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    how = {"epochs": 6, "frames": 4, "crop": 48, "clip_duration": 1.5, "clips": 1}
+    for seed in SEEDS:
+        data = tmp_path / f"data{seed}"
+        write_demo_videos(data, train_per_class=12, val_per_class=9, seed=seed)
+        found.append(accuracies(data, tmp_path / f"run{seed}", monkeypatch, seed=seed, **how))
+    precise, moving = np.mean(found, axis=0)
+    assert precise > 0.5, found
+    assert moving < precise - 0.05, found
+
+
+@pytest.mark.slow
+def test_32_clips_of_gestures(
+    shared_data: Path,
+    tmp_path: Path,
+    make_video: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for word in ("again", "bird", "book", "eat"):
+        with EncodedVideo.from_path(shared_data / "asl_gestures" / f"{word}.mkv") as video:
+            last = float(video.duration) - 1
+            for number, start in enumerate(np.linspace(0, last, 8)):
+                clip = video.get_clip(start, start + 1)["video"]
+                frames = clip[:, :, ::4, ::4].permute(1, 2, 3, 0).byte().numpy()
+                frames = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]
+                make_video(f"{word}/{number}.mp4", folder=tmp_path / "data", frames=frames)
+    how = {"epochs": 6, "frames": 4, "crop": 48, "clip_duration": 0.9, "clips": 1}
+    found = [
+        accuracies(tmp_path / "data", tmp_path / f"run{seed}", monkeypatch, seed=seed, **how)
+        for seed in SEEDS
+    ]
+    precise, moving = np.mean(found, axis=0)
+    assert precise > 0.45, found
+    assert moving < precise - 0.05, found
