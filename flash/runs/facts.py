@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Facts on a run that its report states: date, duration, command, and the evidence of its judgement."""
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,9 +10,10 @@ from pathlib import Path
 
 from flash.runs.commands import train_command
 from flash.runs.config import RunConfig
-from flash.runs.judgement import Evidence
+from flash.runs.findings import Evidence
 from flash.runs.leaks import find_leaks
 from flash.runs.sources import Sources
+from pytorchvideo._files import write_whole
 from pytorchvideo.evaluation.scores import ClipResult
 
 _SHARE = 0.08  # of the time that a run took, for a look at both sides of its split
@@ -56,6 +59,8 @@ def run_evidence(
 ) -> Evidence:
     """Returns what the judgement of a run is made from; looking at its videos takes a tenth of ``seconds`` at most.
 
+    Where some look alike on both sides of the split, ``recordings.csv`` in ``out`` names what belongs together.
+
     Args:
         config: of the run.
         sources: its videos.
@@ -68,7 +73,8 @@ def run_evidence(
     leaks = find_leaks(sources, _SHARE * seconds)
     if config.group_by is not None or config.groups is not None:
         leaks = leaks.without_names()  # its user knows better what the names mean
-    return Evidence(
+    given = str(sources.how.get("split", "")).startswith("as given")
+    evidence = Evidence(
         sources.labels,
         results,
         history,
@@ -77,4 +83,29 @@ def run_evidence(
         skipped=skipped,
         config=config,
         out=out,
+        split_given=given,
     )
+    _write_lists(evidence, sources)
+    return evidence
+
+
+def _write_lists(evidence: Evidence, sources: Sources) -> None:
+    """Writes the lists that commands of the judgement name, if it has found clips of one recording on both sides."""
+    leaks = evidence.leaks
+    if leaks is None or not (leaks.names or leaks.recordings):
+        return
+    videos = [*sources.train, *sources.val]
+    if evidence.split_given:
+        _write_list(evidence.videos, ("path", "label"), videos)
+    if leaks.recordings:
+        rows = [
+            (path, f"recording {leaks.recordings[path]}" if path in leaks.recordings else path)
+            for path, _ in videos
+        ]
+        _write_list(evidence.recordings, ("path", "group"), rows)
+
+
+def _write_list(file: Path, header: tuple[str, str], rows: Sequence[tuple[str, str]]) -> None:
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows([header, *rows])
+    write_whole(file, lines.getvalue())

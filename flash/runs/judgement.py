@@ -2,19 +2,14 @@
 """A judgement of a run in words: what its figures can be trusted for, what went wrong, what to do next."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
 
-from flash.runs.commands import beside, command, train_command
-from flash.runs.config import RunConfig
-from flash.runs.leaks import Leaks
+from flash.runs.commands import command
+from flash.runs.findings import Evidence, Finding, interval_words
 from flash.runs.overfitting import overfitting, still_falling
-from pytorchvideo.evaluation.scores import ClipResult, confusion_counts
+from pytorchvideo.evaluation.scores import confusion_counts
 from pytorchvideo.evaluation.significance import wilson_interval
-
-Level = Literal["problem", "caution", "fine"]
 
 #: For --group-by, of names such as v_Archery_g01_c02.avi: all before the part and the numbers at the end.
 NAMED_SOURCE = (
@@ -26,66 +21,6 @@ _FEW = 5  # held-out videos of a class, below which its recall says nothing
 _MISTAKEN = 0.2  # share of a class that is named as another one, from which that is worth a word
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One sentence on a run, with its figures.
-
-    Args:
-        kind: what it is about, one word.
-        level: ``"problem"`` (the result cannot be used as it is), ``"caution"`` or ``"fine"``.
-        text: the sentence.
-        advice: what to do about it; may be empty.
-        command: to type for that.
-        figures: numbers and names in the sentence, plain types.
-    """
-
-    kind: str
-    level: Level
-    text: str
-    advice: str = ""
-    command: str | None = None
-    figures: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain types, for json."""
-        return dict(vars(self))
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a judgement is made from.
-
-    Args:
-        labels: class names.
-        results: of the held-out videos.
-        history: a row an epoch.
-        trained_on: training videos of each class; empty where nothing was trained.
-        leaks: what was found on both sides of the split; None where nobody looked.
-        skipped: how many videos could not be read.
-        config: of the run; None of an evaluation, for which there are no commands.
-        out: folder of the run.
-    """
-
-    labels: Sequence[str]
-    results: Sequence[ClipResult]
-    history: Sequence[Mapping[str, float]] = ()
-    trained_on: Mapping[str, int] = field(default_factory=dict)
-    leaks: Leaks | None = None
-    skipped: int = 0
-    config: RunConfig | None = None
-    out: Path = Path("run")
-
-    def again(self, name: str, **changes: Any) -> str | None:
-        """The command that trains again with some changes, beside the run."""
-        if self.config is None:
-            return None
-        return train_command(self.config, beside(self.out, name), **changes)
-
-    def review(self) -> str | None:
-        """The command that looks for wrong labels."""
-        return None if self.config is None else command("review", self.out)
-
-
 def judge(evidence: Evidence) -> list[Finding]:
     """Returns what there is to say, the worst first, and what to do next at the end."""
     found = [finding for check in _CHECKS if (finding := check(evidence)) is not None]
@@ -94,16 +29,6 @@ def judge(evidence: Evidence) -> list[Finding]:
         found = [one for one in found if one.kind not in ("chance", "confused")]
     found.sort(key=lambda finding: finding.level != "problem")
     return [*found, _next(evidence, found)]
-
-
-def interval_words(right: int, total: int) -> str:
-    """Returns an accuracy with its interval.
-
-    >>> interval_words(9, 12)
-    '75.0% (95 % interval 46.8% to 91.1%)'
-    """
-    low, high = wilson_interval(right, total)
-    return f"{right / total:.1%} (95 % interval {low:.1%} to {high:.1%})"
 
 
 def _counts(evidence: Evidence) -> Counter[str]:
@@ -180,7 +105,7 @@ def _leak(evidence: Evidence) -> Finding | None:
         )
         if leaks.twins and not leaks.one_place:
             text += f" {len(leaks.twins)} look like a training video."
-        command = evidence.again("grouped", group_by=NAMED_SOURCE)
+        command = evidence.again("grouped", group_by=NAMED_SOURCE, **_unsplit(evidence))
         return Finding("leak", "problem", text, advice + ".", command, figures)
     if leaks.one_place:
         return Finding(
@@ -195,17 +120,22 @@ def _leak(evidence: Evidence) -> Finding | None:
     if not leaks.twins:
         return None
     one, other, _ = leaks.twins[0]
+    told = {"groups": str(evidence.recordings)}
     return Finding(
         "leak",
         "problem",
-        f"{len(leaks.twins)} of {leaks.held_out} held-out videos have frames like those of a training "
-        f"video ({seen}), as "
-        f"{Path(one).name} and {Path(other).name}: they may be clips of one recording, and the accuracy is then too "
+        f"{len(leaks.twins)} of {leaks.held_out} held-out videos have frames like those of a training video ({seen}), "
+        f"as {Path(one).name} and {Path(other).name}: they may be clips of one recording, and the accuracy is then too "
         "high.",
-        f"{advice} (--group-by), or list each video with its source, a line each.",
-        evidence.again("grouped", groups="sources.csv"),
+        f"{advice} (--group-by), or by {evidence.recordings.name}, which lists what looks alike.",
+        evidence.again("grouped", **told, **_unsplit(evidence)),
         figures,
     )
+
+
+def _unsplit(evidence: Evidence) -> dict[str, str]:
+    """What lets a run split its videos itself."""
+    return {"data": str(evidence.videos)} if evidence.split_given else {}
 
 
 def _small(evidence: Evidence) -> Finding | None:
@@ -219,7 +149,7 @@ def _small(evidence: Evidence) -> Finding | None:
         return None
     wanted = next(n for n in range(total, 100_000) if _width(right / total, n) <= _WIDE / 2)
     config, more = evidence.config, None
-    if config is not None and config.val_split < 0.4 and _was_split(evidence):
+    if config is not None and config.val_split < 0.4 and not evidence.split_given:
         more = evidence.again("more-held-out", val_split=0.4)
     return Finding(
         "small",
@@ -242,11 +172,6 @@ def _small(evidence: Evidence) -> Finding | None:
 def _width(share: float, total: int) -> float:
     low, high = wilson_interval(round(share * total), total)
     return high - low
-
-
-def _was_split(evidence: Evidence) -> bool:
-    """Whether the run chose what it held out."""
-    return evidence.config is not None and not (Path(evidence.config.data) / "train").is_dir()
 
 
 def _overfits(evidence: Evidence) -> Finding | None:

@@ -3,8 +3,8 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from pytorchvideo.data.near_duplicates import (
     frame_hashes,
     name_of_source,
     nearest,
+    recordings,
     shared_sources,
     similar_share,
 )
@@ -36,6 +37,8 @@ class Leaks:
         alike: share of all pairs of videos that look alike.
         names: held-out videos whose file is named after the same source as one that was trained on.
         sources: some of the names of these sources.
+        recordings: a number for each video that was looked at, the same for those that look alike; empty where
+            none do, or all.
     """
 
     held_out: int
@@ -45,6 +48,7 @@ class Leaks:
     alike: float = 0.0
     names: Sequence[str] = ()
     sources: Sequence[str] = ()
+    recordings: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def one_place(self) -> bool:
@@ -57,7 +61,9 @@ class Leaks:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain types, for json."""
-        return {**vars(self), "one_place": self.one_place}
+        found = {**vars(self), "one_place": self.one_place}
+        del found["recordings"]
+        return found
 
 
 def find_leaks(
@@ -88,7 +94,7 @@ def find_leaks(
         for index, (place, distance) in enumerate(nearest(held_out, trained_on))
         if place >= 0 and distance <= ALIKE
     ]
-    return Leaks(
+    found = Leaks(
         len(val),
         len(train),
         (len(held_out), len(trained_on)),
@@ -97,6 +103,11 @@ def find_leaks(
         names,
         sorted(shared)[:_NAMES_SHOWN],
     )
+    if found.one_place or not twins:
+        return found
+    looked_at = [*chosen[0][: len(held_out)], *chosen[1][: len(trained_on)]]
+    numbers = recordings([*held_out, *trained_on])
+    return replace(found, recordings=dict(zip(looked_at, numbers, strict=True)))
 
 
 def _hashes(path: str) -> np.ndarray:

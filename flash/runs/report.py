@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from flash.runs.clips import Corrections, clip_cards, players
-from flash.runs.judgement import Evidence, Finding, interval_words, judge
+from flash.runs.findings import Evidence, Finding, interval_words
+from flash.runs.judgement import judge
 from flash.runs.leaks import Leaks
 from flash.runs.page import (
     Line,

@@ -337,7 +337,13 @@ def _by_file(root: Path, file: Path) -> Callable[[str], str]:
 
     def source(path: str) -> str:
         below = Path(_below(path, root))
-        for key in (below.as_posix(), below.with_suffix("").as_posix(), below.name, below.stem):
+        for key in (
+            path,
+            below.as_posix(),
+            below.with_suffix("").as_posix(),
+            below.name,
+            below.stem,
+        ):
             if key in sources:
                 return sources[key]
         raise ValueError(f"{file} names no source for {below}. Expected a line for every video.")

@@ -13,6 +13,7 @@
       predictions.json        a score for every class of every held-out video
       skipped.json            videos that could not be read, with the reason
       report.html, .json      with a judgement
+      recordings.csv          which videos look like clips of one recording, where some are on both sides of the split
 
 Each file is written under another name and then renamed: it is complete, or it is not there. Paths in them are
 absolute: a run goes on from any working directory. One process at a time works in the folder.

@@ -17,7 +17,14 @@ from PIL import Image
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.visualize import read_file
 
-__all__ = ["frame_hashes", "name_of_source", "nearest", "similar_share"]
+__all__ = [
+    "frame_hashes",
+    "name_of_source",
+    "nearest",
+    "recordings",
+    "shared_sources",
+    "similar_share",
+]
 
 #: Share of the bits in which frames of one recording may differ. On 150 surveillance clips of 64 recordings, 99.5 %
 #: of the pairs of different ones differ in more than 0.3; those that go on from each other differ in less than 0.1.
@@ -98,6 +105,30 @@ def similar_share(videos: Sequence[np.ndarray], most: int = 200) -> float:
     apart = bits @ (1 - bits.T) + (1 - bits) @ bits.T
     pairs = apart[np.triu_indices(len(firsts), 1)]
     return float((pairs <= ALIKE * bits.shape[1]).mean())
+
+
+def recordings(videos: Sequence[np.ndarray]) -> list[int]:
+    """Returns a number for each video, the same for those that are alike, directly or by way of others.
+
+    Args:
+        videos: hashes of each, as :func:`frame_hashes` returns them; one without hashes is alone.
+    """
+    rows = np.concatenate([np.zeros((0, _SIDE * _SIDE // 8), np.uint8), *videos])
+    owner = np.repeat(np.arange(len(videos)), [len(one) for one in videos])
+    parent = list(range(len(videos)))
+
+    def root(video: int) -> int:
+        while parent[video] != video:
+            parent[video] = video = parent[parent[video]]
+        return video
+
+    for video, hashes in enumerate(videos):
+        for one in hashes:
+            apart = _BITS[rows ^ one].sum(axis=1, dtype=np.int64)
+            for other in np.unique(owner[apart <= ALIKE * 8 * rows.shape[1]]).tolist():
+                first, second = sorted((root(video), root(other)))
+                parent[second] = first
+    return [root(video) for video in range(len(videos))]
 
 
 def name_of_source(path: str | os.PathLike[str]) -> str | None:

@@ -12,6 +12,7 @@ from pytorchvideo.data.near_duplicates import (
     frame_hashes,
     name_of_source,
     nearest,
+    recordings,
     shared_sources,
     similar_share,
 )
@@ -48,6 +49,15 @@ def test_halves_of_a_recording_find_each_other(hashes: list[np.ndarray]) -> None
     for place in range(len(SEEDS)):
         ((_, distance),) = nearest([second[place]], [h for i, h in enumerate(first) if i != place])
         assert distance > ALIKE
+
+
+def test_recordings_go_by_way_of_others(hashes: list[np.ndarray]) -> None:
+    numbers = recordings([*hashes, np.zeros((0, 32), np.uint8)])
+    assert numbers == [0, 0, 2, 2, 4]
+    a, b, c = (np.zeros((1, 32), np.uint8) for _ in range(3))
+    b[:, :3], c[:, :6] = 255, 255  # 24 bits from one to the next, 48 from the first to the last
+    assert recordings([a, c]) == [0, 1]
+    assert recordings([a, c, b]) == [0, 0, 0]
 
 
 def test_share_of_pairs_that_look_alike(hashes: list[np.ndarray]) -> None:

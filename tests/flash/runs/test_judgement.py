@@ -13,7 +13,8 @@ import typer
 from flash.cli.main import app
 from flash.runs.commands import option_of, train_command
 from flash.runs.config import RunConfig
-from flash.runs.judgement import NAMED_SOURCE, Evidence, Finding, judge
+from flash.runs.findings import Evidence, Finding
+from flash.runs.judgement import NAMED_SOURCE, judge
 from flash.runs.leaks import Leaks
 from flash.runs.sources import grouping
 from pytorchvideo.data.near_duplicates import name_of_source
@@ -106,6 +107,8 @@ def test_few_held_out_videos() -> None:
     assert one.figures["rare"] == ["walk", "jump"]
     assert one.command is not None
     assert parsed(one.command).params["val_split"] == 0.4
+    given = found([*right(3), *said("run", "walk", 3)], split_given=True)["small"]
+    assert given.command is None
     assert "small" not in found(right(200))
 
 
@@ -133,7 +136,11 @@ def test_clips_of_one_recording_on_both_sides() -> None:
     assert "2 of 600 held-out videos have frames like those of a training video" in one.text
     assert "600 of 600 held-out and 400 of 900 training videos were compared" in one.text
     assert one.command is not None
-    assert parsed(one.command).params["groups"] == Path("sources.csv")
+    assert parsed(one.command).params["groups"] == Path("runs/my run/recordings.csv")
+    assert parsed(one.command).params["data"] == "/data/my clips"
+    given = found(right(200), leaks=leaks, split_given=True)["leak"]
+    assert given.command is not None
+    assert parsed(given.command).params["data"] == "runs/my run/videos.csv"
     named = dataclasses.replace(leaks, names=["cam1_1.mp4"], sources=["cam1"])
     one = found(right(200), leaks=named)["leak"]
     assert "named after a source that was trained on, too ('cam1')" in one.text

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flash.runs.leaks import MOST_VIDEOS, _spread, find_leaks
-from flash.runs.sources import Sources
+from flash.runs import facts
+from flash.runs.config import RunConfig
+from flash.runs.facts import run_evidence
+from flash.runs.leaks import MOST_VIDEOS, Leaks, _spread, find_leaks
+from flash.runs.sources import Sources, read_sources
 from pytorchvideo.data.synthetic import MOTIONS, write_motion_video
 
 
@@ -40,6 +43,24 @@ def test_copies_are_found(sources: Sources) -> None:
     assert not found.one_place
     assert found.names == []
     assert found.to_dict()["one_place"] is False
+    numbers = {Path(path).stem: number for path, number in found.recordings.items()}
+    assert numbers["copy of one"] == numbers["one"] != numbers["two"] == numbers["copy of two"]
+    assert len(set(numbers.values())) == 4
+
+
+def test_list_of_recordings_keeps_them_together(sources: Sources, tmp_path: Path) -> None:
+    """The command of the judgement can be typed: both lists are there, and no copy is on the other side."""
+    given = Sources(sources.labels, sources.train, sources.val, {"split": "as given: folders"})
+    evidence = run_evidence(
+        RunConfig("data"), given, [], [], skipped=0, out=tmp_path, seconds=1000.0
+    )
+    again = read_sources(
+        str(evidence.videos), val_split=0.5, groups=str(evidence.recordings), seed=3
+    )
+    assert len(again.train) + len(again.val) == 6
+    names = [{Path(path).stem for path, _ in part} for part in (again.train, again.val)]
+    for name in ("one", "two"):
+        assert sum({name, f"copy of {name}"} <= part for part in names) == 1
 
 
 def test_time_is_bounded(sources: Sources) -> None:
@@ -74,11 +95,6 @@ def test_order_is_spread_and_whole() -> None:
 
 
 def test_reports_take_a_tenth(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flash.runs import facts
-    from flash.runs.config import RunConfig
-    from flash.runs.leaks import Leaks
-    from flash.runs.sources import read_sources
-
     given: list[float] = []
 
     def look(_: Sources, seconds: float) -> Leaks:
