@@ -37,6 +37,10 @@ def train_command(config: RunConfig, out: Path, **changes: Any) -> str:
     asked = asdict(replace(config, **changes))
     usual = _usual(config)
     words = ["pytorchvideo", "train", str(asked.pop("data"))]
+    if asked.pop("lr_find") and asked["lr"] is None:
+        asked["lr"] = "find"
+    if asked["weights"] is not None:  # which says where it starts
+        del asked["pretrained"]
     for name, value in asked.items():
         if value is None or (value == usual.get(name) and name not in changes):
             continue
@@ -48,14 +52,19 @@ def train_command(config: RunConfig, out: Path, **changes: Any) -> str:
 
 
 def _usual(config: RunConfig) -> dict[str, Any]:
-    """The values of a run of which nothing is said but its data, its model, its start and its strategy."""
-    started = config.weights is not None or config.pretrained
-    plain = RunConfig("data", model=config.model, pretrained=started, strategy=config.strategy)
+    """The values of a run of which nothing is said but its data, its model, its start, its strategy and its device."""
+    started = config.weights is not None or bool(config.pretrained)
+    plain = RunConfig(
+        "data",
+        model=config.model,
+        pretrained=started,
+        strategy=config.strategy,
+        device=config.device,
+    )
     usual = asdict(plain.completed())
-    usual["strategy"] = asdict(replace(plain, strategy=None).completed())["strategy"]
-    usual["pretrained"] = False
-    usual["model"] = RunConfig("data").model
-    return usual
+    usual["strategy"] = replace(plain, strategy=None).completed().strategy
+    # what `train` takes where these are not given, and a start that is always said
+    return usual | {"pretrained": None, "model": RunConfig("data").model, "device": "auto"}
 
 
 def command(*words: object) -> str:

@@ -120,7 +120,6 @@ def _leak(evidence: Evidence) -> Finding | None:
     if not leaks.twins:
         return None
     one, other, _ = leaks.twins[0]
-    told = {"groups": str(evidence.recordings)}
     return Finding(
         "leak",
         "problem",
@@ -128,14 +127,16 @@ def _leak(evidence: Evidence) -> Finding | None:
         f"as {Path(one).name} and {Path(other).name}: they may be clips of one recording, and the accuracy is then too "
         "high.",
         f"{advice} (--group-by), or by {evidence.recordings.name}, which lists what looks alike.",
-        evidence.again("grouped", **told, **_unsplit(evidence)),
+        evidence.again(
+            "grouped", groups=str(evidence.recordings), group_by=None, **_unsplit(evidence)
+        ),
         figures,
     )
 
 
-def _unsplit(evidence: Evidence) -> dict[str, str]:
+def _unsplit(evidence: Evidence) -> dict[str, str | None]:
     """What lets a run split its videos itself."""
-    return {"data": str(evidence.videos)} if evidence.split_given else {}
+    return {"data": str(evidence.videos), "val": None} if evidence.split_given else {}
 
 
 def _small(evidence: Evidence) -> Finding | None:
@@ -181,14 +182,29 @@ def _overfits(evidence: Evidence) -> Finding | None:
     return Finding(
         "overfitting",
         "caution",
-        f"Overfitting from epoch {found.epoch}: since then the loss on training videos fell from "
-        f"{found.train[0]:.3f} to "
-        f"{found.train[1]:.3f}, while that on held-out ones rose from {found.val[0]:.3f} to {found.val[1]:.3f}.",
-        f"Stop at epoch {found.epoch}, or train with mixed clips and smoothed labels, which memorise less."
-        if evidence.config is not None and evidence.config.strategy != "probe"
-        else f"Stop at epoch {found.epoch}.",
-        evidence.again("short", epochs=found.epoch),
-        found.to_dict(),
+        f"Overfitting from epoch {found.epoch}: since then the loss on training videos fell from {found.train[0]:.3f} "
+        f"to {found.train[1]:.3f}, while that on held-out ones rose from {found.val[0]:.3f} to {found.val[1]:.3f}.",
+        *_less_of_it(evidence, found.epoch),
+        figures=found.to_dict(),
+    )
+
+
+def _less_of_it(evidence: Evidence, epoch: int) -> tuple[str, str | None]:
+    config = evidence.config
+    if config is None:
+        return f"Stop at epoch {epoch}.", None
+    if config.keep != "best":
+        stop = {} if config.strategy == "probe" else {"early_stopping": config.early_stopping or 3}
+        advice = "Keep the best epoch" + (
+            ", and stop when the held-out loss falls no more." if stop else "."
+        )
+        return advice, evidence.again("best", keep="best", **stop)
+    if config.strategy == "probe" or (config.mix and config.label_smoothing):
+        return "The model is that of the best epoch already; more videos would help further.", None
+    smoothing = config.label_smoothing or 0.1
+    return (
+        "The model is that of the best epoch already. Mixed clips and smoothed labels memorise less.",
+        evidence.again("mixed", mix=True, label_smoothing=smoothing),
     )
 
 
@@ -223,9 +239,19 @@ def _imbalance(evidence: Evidence) -> Finding | None:
         "imbalance",
         "caution",
         text + " Accuracy counts the large classes most.",
-        f"Collect more of {least!r}, and judge by recall and F1 of each class (below).",
+        f"Collect more of {least!r}, let rare classes count more, and judge by recall and F1 of each class (below).",
+        _weighed(evidence),
         figures={"most": most, "least": least, "counts": counts},
     )
+
+
+def _weighed(evidence: Evidence) -> str | None:
+    config = evidence.config
+    if config is None or config.balanced or config.class_weights:
+        return None
+    if config.strategy == "probe":
+        return evidence.again("weighed", class_weights=True)
+    return evidence.again("balanced", balanced=True)
 
 
 def _confused(evidence: Evidence) -> Finding | None:

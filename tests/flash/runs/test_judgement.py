@@ -85,8 +85,31 @@ def test_overfitting_names_the_epoch_and_the_losses() -> None:
     )
     assert "rose from 0.500 to 2.000" in one.text
     assert one.command is not None
-    assert parsed(one.command).params["epochs"] == 1
+    asked = parsed(one.command).params
+    assert (asked["keep"].value, asked["early_stopping"]) == ("best", 3)
     assert "overfitting" not in found(right(200), history=FALLING)
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"keep": "best"}, {"mix": True, "label_smoothing": 0.1}),
+        ({"keep": "best", "mix": True, "label_smoothing": 0.2}, None),
+        ({"strategy": "probe", "pretrained": True, "keep": "best"}, None),
+        ({"strategy": "probe", "pretrained": True}, {"early_stopping": None}),
+    ],
+)
+def test_overfitting_that_was_reckoned_with(
+    changes: dict[str, object], wanted: dict[str, object] | None
+) -> None:
+    config = dataclasses.replace(CONFIG, **changes)  # type: ignore[arg-type]
+    one = found(right(200), history=RISING, config=config)["overfitting"]
+    if wanted is None:
+        assert one.command is None
+    else:
+        assert one.command is not None
+        asked = parsed(one.command).params
+        assert {name: asked[name] for name in wanted} == wanted
 
 
 def test_run_that_is_not_finished_goes_on() -> None:
@@ -117,7 +140,16 @@ def test_uneven_classes() -> None:
     one = found([*right(100), *said("jump", "run", 1)], trained_on=counts)["imbalance"]
     assert "90 training videos of 'run', 9 of 'jump'" in one.text
     assert "100 of 101 held-out videos of 'jump' are right" in one.text
+    assert one.command is not None
+    assert parsed(one.command).params["balanced"] is True
     assert "imbalance" not in found(right(100), trained_on={"run": 9, "walk": 9, "jump": 4})
+    for changes, command in (
+        ({"balanced": True}, None),
+        ({"strategy": "probe", "pretrained": True}, "--class-weights"),
+    ):
+        config = dataclasses.replace(CONFIG, **changes)  # type: ignore[arg-type]
+        typed = found(right(100), trained_on=counts, config=config)["imbalance"].command
+        assert (typed is None) if command is None else (command in str(typed))
 
 
 def test_classes_that_are_taken_for_others() -> None:
@@ -189,7 +221,7 @@ def test_evaluation_has_no_commands() -> None:
 def test_every_field_has_its_option() -> None:
     command = typer.main.get_command(app).commands["train"]  # type: ignore[attr-defined]
     options = {name for one in command.params for name in [*one.opts, *one.secondary_opts]}
-    fields = {field.name for field in dataclasses.fields(RunConfig)} - {"data"}
+    fields = {field.name for field in dataclasses.fields(RunConfig)} - {"data", "lr_find"}
     assert {option_of(name) for name in fields} <= options
 
 
@@ -207,16 +239,26 @@ def test_command_makes_the_run_again(tmp_path: Path) -> None:
         seed=3,
         group_by=r"(\w+)_\d",
     ).completed()
-    context = parsed(train_command(config, Path("again")))
-    for name, value in config.to_dict().items():
-        given = context.params[name]
-        if given is not None:
-            assert getattr(given, "value", given) in (value, Path(str(value))), name
-    same = RunConfig("clips", **{k: _plain(v) for k, v in context.params.items() if k in FIELDS})
-    assert same.completed() == config
+    assert again(train_command(config, Path("again"))) == config
+    other = dataclasses.replace(config, strategy="no_freeze", pretrained=False, weights=None)
+    other = dataclasses.replace(other, mix=True, precise_bn=3, early_stopping=4, keep="best")
+    assert again(train_command(other, Path("again"))) == other
 
 
-FIELDS = {field.name for field in dataclasses.fields(RunConfig)} - {"data"}
+def test_rate_that_was_found_is_given() -> None:
+    config = dataclasses.replace(CONFIG, lr_find=True, lr=0.01)
+    assert parsed(train_command(config, Path("x"))).params["lr"] == "0.01"
+    config = dataclasses.replace(CONFIG, lr_find=True, lr=None)
+    assert parsed(train_command(config, Path("x"))).params["lr"] == "find"
+
+
+def again(line: str) -> RunConfig:
+    """The run that a command makes."""
+    fields = {field.name for field in dataclasses.fields(RunConfig)}
+    given = {name: _plain(value) for name, value in parsed(line).params.items() if name in fields}
+    given["lr"] = None if given["lr"] is None else float(str(given["lr"]))
+    given["pretrained"] = bool(given["pretrained"])
+    return RunConfig(**given).completed()  # type: ignore[arg-type]
 
 
 def _plain(value: object) -> object:
