@@ -119,5 +119,7 @@ class Service:
         (inputs,) = seen.views
         # of several pathways, the one with the most frames
         x = inputs if isinstance(inputs, torch.Tensor) else max(inputs, key=lambda p: p.shape[1])
+        if recipe.channels == "bgr":
+            x = x.flip(0)
         speed = x.shape[1] / (clip.end_sec - clip.start_sec)
         return gif_bytes(unnormalize(x, recipe.mean, recipe.std), fps=speed)

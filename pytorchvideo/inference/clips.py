@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -98,7 +98,6 @@ class CropViews:
     Args:
         recipe: the clips of the model.
         views: 1 or 3.
-        channels: the order in which the network wants the colours.
         positions: of the crops, see :class:`~pytorchvideo.transforms.UniformCrop`, in the place of ``views``. The
             centre of one is rounded up, which that of torchvision is not.
 
@@ -111,12 +110,11 @@ class CropViews:
         recipe: ClipRecipe,
         views: int = 1,
         *,
-        channels: Literal["rgb", "bgr"] = "rgb",
         positions: Sequence[int] | None = None,
     ) -> None:
         if views != 1 and recipe.crop_size is None:
             raise ValueError(expected("views", "1 for pictures that are left whole", views))
-        self._recipe, self._is_reversed = recipe, channels == "bgr"
+        self._recipe = recipe
         if positions is None and views > 1:
             positions = range(views)
         self._positions = None if recipe.crop_size is None else positions
@@ -128,9 +126,6 @@ class CropViews:
         is_whole = self._recipe.crop_size is None
         place = len(steps) if is_whole else len(steps) - 1 - len(self._recipe.pathway_steps())
         before, ways = steps[:place], [steps[place:]]
-        if self._is_reversed:
-            # before the mean of each channel is taken off, which is that of the network's channel
-            before = [_ReversedChannels(), *before]
         if self._positions is not None and self._recipe.crop_size is not None:
             crops = [UniformCrop(self._recipe.crop_size, position) for position in self._positions]
             ways = [[crop, *steps[place + 1 :]] for crop in crops]
@@ -147,13 +142,6 @@ class CropViews:
         """Returns the input of each view; what they have in common is computed once."""
         common = self._before(frames)
         return [way(common) for way in self._ways]
-
-
-class _ReversedChannels(nn.Module):
-    """(3, T, H, W) from RGB to BGR, or back."""
-
-    def forward(self, clip: Tensor) -> Tensor:
-        return clip.flip(0)
 
 
 def read_clips(

@@ -187,6 +187,14 @@ class Div255(nn.Module):
         return functional.div_255(x)
 
 
+class ReverseChannels(nn.Module):
+    """Turns the order of the colours round, RGB to BGR, as weights want it that were trained so."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Clip (C, T, H, W) -> the same shape."""
+        return x.flip(0)
+
+
 class ConvertUint8ToFloat(nn.Module):
     """uint8 in 0..255 -> float32 in 0..1."""
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
 
-from pytorchvideo._checks import expected
+from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.transforms._clip import (
     ChannelNormalize,
     Div255,
+    ReverseChannels,
     ShortSideScale,
     UniformTemporalSubsample,
     UniformTemporalSubsampleRepeated,
@@ -63,6 +64,8 @@ class ClipRecipe:
         mean: a channel each, of values in [0, 1].
         std: a channel each.
         pathway_ratio: for models with several inputs, the ratio of the clip's frames to those of each.
+        channels: ``"rgb"``, or ``"bgr"`` for weights that were trained on clips with blue first, as PySlowFast's of
+            Something-Something and Charades were.
 
     >>> recipe = ClipRecipe(num_frames=8, sampling_rate=8, side_size=256, crop_size=256)
     >>> round(recipe.clip_duration_sec, 3)
@@ -79,11 +82,13 @@ class ClipRecipe:
     mean: tuple[float, ...] = (0.45, 0.45, 0.45)
     std: tuple[float, ...] = (0.225, 0.225, 0.225)
     pathway_ratio: tuple[int, ...] | None = None
+    channels: str = "rgb"
 
     def __post_init__(self) -> None:
         if min(self.num_frames, self.sampling_rate) < 1 or self.frames_per_second <= 0:
             rate = (self.num_frames, self.sampling_rate, self.frames_per_second)
             raise ValueError(expected("num_frames, sampling_rate, frames_per_second", "> 0", rate))
+        check_choice("channels", self.channels, ("rgb", "bgr"))
         if self.crop_size is not None and not 0 < self.crop_size <= self.side_size:
             advice = "A crop cannot be larger than the frame it is cut from."
             raise ValueError(
@@ -191,13 +196,18 @@ class ClipRecipe:
         return steps[:-1] if self.crop_size is None else steps
 
     def pathway_steps(self) -> list[nn.Module]:
-        """Returns the last steps of ``transforms()``: that which splits a clip into pathways, or none."""
-        ratio = self.pathway_ratio
-        return [] if ratio is None else [UniformTemporalSubsampleRepeated(ratio)]
+        """Returns the last steps of ``transforms()``, after the crop: other order of colours, split into pathways."""
+        steps: list[nn.Module] = [ReverseChannels()] if self.channels == "bgr" else []
+        if self.pathway_ratio is not None:
+            steps.append(UniformTemporalSubsampleRepeated(self.pathway_ratio))
+        return steps
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the recipe as numbers, lists and None, for json and for checkpoints."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        if self.channels == "rgb":  # which programs that know no other order can read
+            del values["channels"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ClipRecipe":
@@ -240,6 +250,8 @@ def _fits(name: str, value: Any) -> bool:
             and all(isinstance(part, kinds) and math.isfinite(part) for part in value)
             and (name == "mean" or all(part > 0 for part in value))
         )
+    if name == "channels":
+        return value in ("rgb", "bgr")
     return type(value) is int and 0 < value <= _LARGEST
 
 

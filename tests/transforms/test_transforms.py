@@ -20,6 +20,7 @@ def clip(*shape: int) -> torch.Tensor:
 
 EVERY: list[tuple[Any, str]] = [
     (T.RemoveKey("a"), "RemoveKey(key='a')"),
+    (T.ReverseChannels(), "ReverseChannels()"),
     (
         T.UniformTemporalSubsample(8),
         "UniformTemporalSubsample(num_samples=8, temporal_dim=-3)",

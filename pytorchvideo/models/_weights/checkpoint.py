@@ -72,7 +72,7 @@ def load_checkpoint(
     else:
         source, content = str(file_or_state), read_checkpoint(file_or_state)
     own = model.state_dict()
-    state = _without_prefix(_tensors(content, source), own)
+    state = without_prefix(tensors_of(content, source), own)
     resized, grey = _adapt(model, state), _sum_over_colours(state, own)
     replaced = _drop_other_classifier(model, state, own)
     if replaced and same_classes:
@@ -130,7 +130,7 @@ def read_checkpoint(file: str | PathLike[str]) -> Mapping[str, Any]:
     return content
 
 
-def _tensors(content: Mapping[str, Any], source: str) -> State:
+def tensors_of(content: Mapping[str, Any], source: str) -> State:
     """The state dict inside a checkpoint."""
     for key in _WRAPPERS:
         if isinstance(content.get(key), Mapping):
@@ -143,7 +143,7 @@ def _tensors(content: Mapping[str, Any], source: str) -> State:
     return state
 
 
-def _without_prefix(state: State, own: Mapping[str, torch.Tensor]) -> State:
+def without_prefix(state: State, own: Mapping[str, torch.Tensor]) -> State:
     """Removes the prefix under which most of the model's keys are found, with what is not under it."""
     probe = next(iter(own), "")
     prefixes = {key[: -len(probe)] for key in state if probe and key.endswith(probe)}

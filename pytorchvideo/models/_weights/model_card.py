@@ -113,6 +113,8 @@ def _clips(recipe: ClipRecipe) -> str:
         "mean": ", ".join(f"{value:g}" for value in recipe.mean),
         "standard deviation": ", ".join(f"{value:g}" for value in recipe.std),
     }
+    if recipe.channels != "rgb":
+        rows["colours"] = "blue, green, red"
     if recipe.pathway_ratio is not None:
         shares = " and ".join(
             f"1/{ratio}" if ratio > 1 else "all" for ratio in recipe.pathway_ratio

@@ -172,6 +172,8 @@ def _weights(name: str, row: _Row, dataset: str, folder: str) -> Weights:
             # people at the border are not cut off
             crop_size=None if dataset == "ava" else row.crop_size or row.side,
             pathway_ratio=row.pathway_ratio,
+            # their configurations have DATA.REVERSE_INPUT_CHANNEL
+            channels="bgr" if dataset in ("ssv2", "charades") else "rgb",
         ),
         labels=class_names(dataset.partition(",")[0]),
         metrics=row.metrics,

@@ -220,6 +220,8 @@ def test_factory_of_transforms_agrees(name: str) -> None:
     )
     clip = torch.rand(3, recipe.num_frames + 1, 30, 41) * 255
     wanted = preset(clip)
+    if "ssv2" in name or "charades" in name:
+        wanted = wanted.flip(0)
     if recipe.pathway_ratio is not None:
         wanted = uniform_temporal_subsample_repeated(wanted, recipe.pathway_ratio)
     torch.testing.assert_close(get_weights(name).transforms()(clip), wanted, atol=0, rtol=0)
