@@ -11,6 +11,8 @@ import typer
 from pytorchvideo._machine import DEAD_WORKER, MachineError, is_of_dead_worker
 
 BAD_INPUT = 2
+#: Of `check` and `prepare`, which go on where videos are bad.
+SOME_BAD = 1
 
 
 class UserError(Exception):

@@ -5,6 +5,7 @@ import json
 
 import typer
 
+from flash._errors import SOME_BAD
 from flash.cli import options as opt
 from flash.cli.printing import answer_screen, progress_screen
 from pytorchvideo._text import named
@@ -38,4 +39,4 @@ def check(
             console.print(f"odd: {named(entry.path, str(entry.finding))}", soft_wrap=True)
         console.print(f"{len(found)} videos, {len(bad)} bad" + (f", {len(odd)} odd" if odd else ""))
     if bad:
-        raise typer.Exit(1)
+        raise typer.Exit(SOME_BAD)

@@ -35,7 +35,9 @@ _File = Annotated[Path, typer.Argument(metavar="FILE", help="What `embed` wrote.
 _Query = Annotated[str, typer.Argument(metavar="VIDEO", help="What to look for.")]
 _Data = Annotated[
     str | None,
-    typer.Option("--data", help="List file with the classes; otherwise the folder of each video."),
+    typer.Option(
+        "--data", help="List file with the classes.", show_default="the folder of each video"
+    ),
 ]
 _KindName = Annotated[Kind, typer.Option("--kind", help="What is trained on the embeddings.")]
 _Splits = Annotated[int, typer.Option("--splits", min=1, help="How often.")]
@@ -95,7 +97,13 @@ def embed(
         raise typer.Exit(BAD_INPUT)
 
 
-def search(file: _File, video: _Query, top: opt.Top = 5, as_json: opt.AsJson = False) -> None:
+def search(
+    file: _File,
+    video: _Query,
+    top: opt.Top = 5,
+    device: opt.Device = "auto",
+    as_json: opt.AsJson = False,
+) -> None:
     """Name the clips of FILE that are most like a video: by the angle between their vectors."""
     from pytorchvideo.inference.embeddings import Embeddings
     from pytorchvideo.inference.embeddings import embed as embed_videos
@@ -109,7 +117,7 @@ def search(file: _File, video: _Query, top: opt.Top = 5, as_json: opt.AsJson = F
             name: None if asked[name] is None else Path(asked[name])
             for name in ("run", "weights", "labels")
         }
-        chosen = opt.ModelOptions(model=asked["model"], **paths)
+        chosen = opt.ModelOptions(model=asked["model"], device=device, **paths)
         of_query, _ = embed_videos(
             _predictor(chosen, asked),
             [video],
@@ -204,12 +212,10 @@ def _predictor(chosen: opt.ModelOptions, asked: dict[str, Any]) -> "VideoPredict
     """The model that was asked for, with the clips that were."""
     from pytorchvideo.transforms.clip_recipe import sized
 
-    predictor = chosen.load()
+    predictor = chosen.load(num_frames=asked["frames"], crop_size=asked["crop"])
     if not hasattr(predictor.model, "forward_features"):
         raise ValueError(
             f"{chosen.title} has scores and no features, as artefacts have: give the model that it was made from."
         )
-    predictor.recipe = sized(
-        predictor.recipe, asked["frames"], asked["crop"], asked["clip_duration"]
-    )
+    predictor.recipe = sized(predictor.recipe, clip_duration=asked["clip_duration"])
     return predictor

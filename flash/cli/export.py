@@ -65,10 +65,9 @@ _Calibrate = Annotated[
         metavar="DATA",
         help="Videos that --int8 finds its ranges with: a folder, a list file, or one.",
         rich_help_panel=_ARITHMETIC,
+        show_default="none",
     ),
 ]
-_Frames = Annotated[int | None, typer.Option("--frames", min=1, help="Frames of a clip.")]
-_Crop = Annotated[int | None, typer.Option("--crop", min=1, help="Side of a clip in pixels.")]
 _Dynamic = Annotated[
     bool, typer.Option("--dynamic-batch", help="Take batches of any size, not of one clip.")
 ]
@@ -81,13 +80,20 @@ _Check = Annotated[
     typer.Option(
         "--check",
         metavar="DATA",
-        help="Videos to compare artefact and model on; otherwise those that the run has held out.",
+        help="Videos to compare artefact and model on.",
         rich_help_panel=_CHECKS,
+        show_default="those that the run has held out, otherwise noise",
     ),
 ]
 _Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="Processors of the timing.", rich_help_panel=_CHECKS),
+    typer.Option(
+        "--threads",
+        min=1,
+        help="Processors of the timing.",
+        rich_help_panel=_CHECKS,
+        show_default="all",
+    ),
 ]
 _Seconds = Annotated[
     float, typer.Option("--seconds", min=0, help="How long to time.", rich_help_panel=_CHECKS)
@@ -109,8 +115,8 @@ def export(
     weights: opt.Weights = None,
     labels: opt.Labels = None,
     untrained: _Untrained = False,
-    frames: _Frames = None,
-    crop: _Crop = None,
+    frames: opt.Frames = None,
+    crop: opt.Crop = None,
     dynamic_batch: _Dynamic = False,
     int8: _Int8 = False,
     bf16: _Bf16 = False,

@@ -1,27 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line, ``pytorchvideo``.
 
-Exit status: 0 for success; 1 when ``check`` found bad files or ``doctor`` something required that does
+Exit status: 0 for success; 1 when ``check`` or ``prepare`` found bad files or ``doctor`` something required that does
 not work; 2 for input that cannot be used, with one sentence on standard error; 130 and 143 after Ctrl+C and
 SIGTERM, see :mod:`flash.cli.interrupts`. Answers go to standard output, progress and remarks to standard error.
 
-Commands import what they need when they run, so that ``--help`` does not wait for torch.
+Commands import what they need when they run, so that ``--help`` does not wait for torch. With no model named, those
+that need one use the run in ``./run``, if there is a finished one.
 """
 
 import os
 import signal
-from typing import Any
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from flash._errors import BAD_INPUT, UserError, user_errors
 from flash.cli.check import check
+from flash.cli.command import Command
 from flash.cli.compare import compare
 from flash.cli.demo import demo
 from flash.cli.doctor import doctor
 from flash.cli.embeddings import embed, probe, search
 from flash.cli.evaluate import evaluate
+from flash.cli.examples import epilog
 from flash.cli.export import export
 from flash.cli.interrupts import Interrupted, going_on, received, run, speak
 from flash.cli.models import models
@@ -33,6 +37,7 @@ from flash.cli.serve import serve
 from flash.cli.stream import stream
 from flash.cli.timeline import timeline
 from flash.cli.train import train
+from pytorchvideo import __version__
 
 # Before torch loads OpenMP: its threads wait for each other by spinning, which on cores that other programs use, too,
 # makes a step many times slower, and which gains nothing on idle ones.
@@ -88,17 +93,39 @@ app = typer.Typer(
     name="pytorchvideo",
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Train, evaluate and use video classifiers.",
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=Command, epilog=epilog(command.__name__))(command)
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        packages = {"torch": "PyTorch", "torchvision": "torchvision", "av": "PyAV"}
+        typer.echo(f"pytorchvideo {__version__}")
+        typer.echo(", ".join(f"{title} {_version(name)}" for name, title in packages.items()))
+        raise typer.Exit
+
+
+def _version(package: str) -> str:
+    """Of the metadata: the packages themselves take seconds to import."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
 @app.callback()
-def _options() -> None:
+def _options(
+    _asked: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Show versions, and exit."
+        ),
+    ] = False,
+) -> None:
     """Train, evaluate and use video classifiers."""
 
 

@@ -3,7 +3,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from functools import wraps
 from pathlib import Path
@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flash.cli.printing import say
+
 if TYPE_CHECKING:
     from pytorchvideo.inference.predictor import VideoPredictor
     from pytorchvideo.transforms.clip_recipe import ClipRecipe
+
+#: The folder that `train` writes to unless told otherwise.
+DEFAULT_RUN = Path("run")
 
 _FROM = "Where the model comes from"
 _CLIPS = "Clips"
@@ -68,11 +73,24 @@ Data = Annotated[str, _data(_DATA)]
 DataOrResume = Annotated[str | None, _data(f"{_DATA} With --resume, the folder of the run.")]
 CheckData = Annotated[str, _data("A folder of videos, a list file, or one video.")]
 Videos = Annotated[
-    list[str], typer.Argument(metavar="VIDEO...", help="Video files.", show_default=False)
+    list[str],
+    typer.Argument(
+        metavar="VIDEO...",
+        help="Videos, folders of videos, or list files (.txt, .csv).",
+        show_default=False,
+    ),
 ]
 
 # which model
-Run = Annotated[Path | None, _option("--run", help="Folder of a finished run.", panel=_FROM)]
+Run = Annotated[
+    Path | None,
+    _option(
+        "--run",
+        help="Folder of a finished run.",
+        panel=_FROM,
+        show_default="run, if it is one and no model is named",
+    ),
+]
 Model = Annotated[
     str | None,
     _option(
@@ -81,24 +99,45 @@ Model = Annotated[
         help="A name of the zoo, hf:NAME, a model on the Hub (owner/name), or a path: of a run, a model file, a saved "
         "model, an artefact.",
         panel=_FROM,
+        show_default="none",
     ),
 ]
 Weights = Annotated[
     Path | None,
-    _option("--weights", "-w", help="File of weights; without it the published ones.", panel=_FROM),
+    _option(
+        "--weights",
+        "-w",
+        help="File of weights; alone, a model file.",
+        panel=_FROM,
+        show_default="the published ones",
+    ),
 ]
 Labels = Annotated[
     Path | None,
-    _option("--labels", help="Class names of the weights: a line each, or json.", panel=_FROM),
+    _option(
+        "--labels",
+        help="Class names of the weights: a line each, or json.",
+        panel=_FROM,
+        show_default="of the model",
+    ),
 ]
 Artefact = Annotated[
-    Path | None, _option("--artefact", help="Folder that `export` wrote.", panel=_FROM)
+    Path | None,
+    _option("--artefact", help="Folder that `export` wrote.", panel=_FROM, show_default="none"),
 ]
 Trust = Annotated[
     bool,
     _option(
         "--trust",
         help="Load an artefact whose file can run code: of torch-export or aoti.",
+        panel=_FROM,
+    ),
+]
+Device = Annotated[
+    str,
+    _option(
+        "--device",
+        help="auto (CUDA where there is one, otherwise the CPU), cpu, cuda, cuda:NUMBER or mps.",
         panel=_FROM,
     ),
 ]
@@ -126,12 +165,16 @@ ZeroShot = Annotated[
         metavar="'LABEL, LABEL...'",
         help="Choose among these, without training: by a CLIP or SigLIP model of Hugging Face (--model).",
         panel=_FROM,
+        show_default="none",
     ),
 ]
 Start = Annotated[
     float, _option("--start", help="Look at the video from this second on.", panel=_CLIPS)
 ]
-End = Annotated[float | None, _option("--end", help="Look at it up to this second.", panel=_CLIPS)]
+End = Annotated[
+    float | None,
+    _option("--end", help="Look at it up to this second.", panel=_CLIPS, show_default="its end"),
+]
 Top = Annotated[int, _option("--top", "-k", min=1, help="Labels of each video.", panel=_RESULT)]
 TopK = Annotated[
     int,
@@ -140,7 +183,24 @@ TopK = Annotated[
 AsJson = Annotated[bool, _option("--json", help="Print json and nothing else.")]
 ReportOut = Annotated[
     Path | None,
-    _option("--out", "-o", help="Folder for predictions.json and report.html.", panel=_RESULT),
+    _option(
+        "--out",
+        "-o",
+        help="Folder for predictions.json and report.html.",
+        panel=_RESULT,
+        show_default="none is written",
+    ),
+]
+TableOut = Annotated[
+    Path | None,
+    _option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="Write a table (.csv, .json or .parquet) instead: a row for each label of each video.",
+        panel=_RESULT,
+        show_default="none is written",
+    ),
 ]
 
 # train, demo
@@ -152,7 +212,12 @@ Resume = Annotated[
 ]
 MovedData = Annotated[
     str | None,
-    _option("--data", help="With --resume: where DATA is now.", panel=_RESULT),
+    _option(
+        "--data",
+        help="With --resume: where DATA is now.",
+        panel=_RESULT,
+        show_default="where it was",
+    ),
 ]
 FinishedRun = Annotated[
     Path, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)
@@ -166,7 +231,8 @@ FinishedRuns = Annotated[
     ),
 ]
 MovedRunData = Annotated[
-    str | None, _option("--data", help="Where the videos of the run are now, if they moved.")
+    str | None,
+    _option("--data", help="Where the videos of the run are now.", show_default="where they were"),
 ]
 StartModel = Annotated[
     str,
@@ -178,7 +244,8 @@ StartModel = Annotated[
     ),
 ]
 StartWeights = Annotated[
-    Path | None, _option("--weights", "-w", help="Start from this file.", panel=_FROM)
+    Path | None,
+    _option("--weights", "-w", help="Start from this file.", panel=_FROM, show_default="none"),
 ]
 Pretrained = Annotated[
     bool | None,
@@ -187,7 +254,7 @@ Pretrained = Annotated[
         help="Start from the published weights, or from random ones. Without either: from the published ones if they "
         "are in the cache or can be downloaded.",
         panel=_FROM,
-        show_default=False,
+        show_default="whichever can be had",
     ),
 ]
 StrategyName = Annotated[
@@ -197,9 +264,18 @@ StrategyName = Annotated[
         help="Train everything; the classifier and BatchNorm; or the classifier on cached features, which is what "
         "is done with trained weights where there is no GPU.",
         panel=_TRAINING,
+        show_default="probe for trained weights without a GPU, otherwise no_freeze",
     ),
 ]
-Epochs = Annotated[int | None, _option("--epochs", help="Passes over the videos.", panel=_TRAINING)]
+Epochs = Annotated[
+    int | None,
+    _option(
+        "--epochs",
+        help="Passes over the videos.",
+        panel=_TRAINING,
+        show_default="10, for probe 300",
+    ),
+]
 BatchSize = Annotated[int, _option("--batch-size", help="Clips in a batch.", panel=_TRAINING)]
 OptimizerName = Annotated[Optimizer, _option("--optimizer", help="Optimiser.", panel=_TRAINING)]
 Rate = Annotated[
@@ -209,9 +285,18 @@ Rate = Annotated[
         metavar="RATE|find",
         help="Highest learning rate, or find: Lightning's finder looks for it, and draws lr_find.png.",
         panel=_TRAINING,
+        show_default="by the start, the strategy and the optimiser",
     ),
 ]
-Decay = Annotated[float | None, _option("--weight-decay", help="Weight decay.", panel=_TRAINING)]
+Decay = Annotated[
+    float | None,
+    _option(
+        "--weight-decay",
+        help="Weight decay.",
+        panel=_TRAINING,
+        show_default="by the strategy and the optimiser: 0.01 for AdamW, 1e-4 for SGD",
+    ),
+]
 LabelSmoothing = Annotated[
     float,
     _option("--label-smoothing", help="Share of a label that all classes get.", panel=_TRAINING),
@@ -229,7 +314,12 @@ LayerDecay = Annotated[
 ]
 Ema = Annotated[
     float | None,
-    _option("--ema", help="Decay of a moving average of the weights.", panel=_TRAINING),
+    _option(
+        "--ema",
+        help="Decay of a moving average of the weights.",
+        panel=_TRAINING,
+        show_default="none is kept",
+    ),
 ]
 TrainViews = Annotated[
     int, _option("--train-views", help="Cached views of a video, for probe.", panel=_TRAINING)
@@ -238,8 +328,9 @@ Workers = Annotated[
     int | None,
     _option(
         "--workers",
-        help="Processes that decode; 0 decodes in the main one, the default on a CPU.",
+        help="Processes that decode; 0 decodes in the main one.",
         panel=_TRAINING,
+        show_default="0 on a CPU; a core each, up to 8, beside a GPU",
     ),
 ]
 Readers = Annotated[
@@ -247,13 +338,29 @@ Readers = Annotated[
     typer.Option(
         "--workers",
         min=0,
-        help="Processes that decode; by default half of the cores, none for one video or on fewer than 4 cores.",
+        help="Processes that decode.",
+        show_default="half of the cores; none for one video or on fewer than 4 cores",
     ),
 ]
-Frames = Annotated[int | None, _option("--frames", help="Frames of a clip.", panel=_CLIPS)]
-Crop = Annotated[int | None, _option("--crop", help="Side of a clip in pixels.", panel=_CLIPS)]
+_OF_MODEL = "of the model"
+Frames = Annotated[
+    int | None,
+    _option("--frames", min=1, help="Frames of a clip.", panel=_CLIPS, show_default=_OF_MODEL),
+]
+Crop = Annotated[
+    int | None,
+    _option(
+        "--crop", min=1, help="Side of a clip in pixels.", panel=_CLIPS, show_default=_OF_MODEL
+    ),
+]
 ClipDuration = Annotated[
-    float | None, _option("--clip-duration", help="Seconds of a clip.", panel=_CLIPS)
+    float | None,
+    _option(
+        "--clip-duration",
+        help="Seconds of a clip.",
+        panel=_CLIPS,
+        show_default="of the model: its frames keep their distance",
+    ),
 ]
 Flip = Annotated[bool, _option("--flip/--no-flip", help="Mirror clips at random.", panel=_CLIPS)]
 ValSplit = Annotated[
@@ -265,22 +372,42 @@ GroupBy = Annotated[
         "--group-by",
         help="Regular expression; what it matches in a path names its source.",
         panel=_SPLIT,
+        show_default="each video is its own",
     ),
 ]
 Groups = Annotated[
-    Path | None, _option("--groups", help="File of `path source` lines.", panel=_SPLIT)
+    Path | None,
+    _option(
+        "--groups",
+        help="File of `path source` lines.",
+        panel=_SPLIT,
+        show_default="each video is its own",
+    ),
 ]
 
 # check
 ChecksOut = Annotated[
-    Path | None, _option("--out", "-o", help="Write what was found to this json.")
+    Path | None,
+    _option(
+        "--out",
+        "-o",
+        help="Write what was found to this json.",
+        panel=_RESULT,
+        show_default="none is written",
+    ),
 ]
 QuarantineOut = Annotated[
     Path | None,
-    _option("--quarantine", help="Write the paths of the bad ones here, for the datasets."),
+    _option(
+        "--quarantine",
+        help="Write the paths of the bad ones here, for the datasets.",
+        panel=_RESULT,
+        show_default="none is written",
+    ),
 ]
 Jobs = Annotated[
-    int | None, _option("--jobs", min=1, help="Files at a time; by default one for each core.")
+    int | None,
+    _option("--jobs", min=1, help="Files at a time.", show_default="one for each core"),
 ]
 
 # prepare
@@ -293,11 +420,23 @@ PrepareSource = Annotated[
     ),
 ]
 PreparedOut = Annotated[
-    Path | None, _option("--out", "-o", help="Encode the videos into this folder.", panel=_RESULT)
+    Path | None,
+    _option(
+        "--out",
+        "-o",
+        help="Encode the videos into this folder.",
+        panel=_RESULT,
+        show_default="none is encoded",
+    ),
 ]
 Shards = Annotated[
     Path | None,
-    _option("--shards", help="Pack the videos into tar files in this folder.", panel=_RESULT),
+    _option(
+        "--shards",
+        help="Pack the videos into tar files in this folder.",
+        panel=_RESULT,
+        show_default="none is packed",
+    ),
 ]
 ShortSide = Annotated[
     int,
@@ -323,11 +462,20 @@ Port = Annotated[
 ]
 AllowHost = Annotated[
     list[str] | None,
-    _option("--allow-host", help="Another name by which the server may be called; repeat it."),
+    _option(
+        "--allow-host",
+        help="Another name by which the server may be called; repeat it.",
+        show_default="those of --host",
+    ),
 ]
 Token = Annotated[
     str | None,
-    _option("--token", help="What requests must show.", envvar="PYTORCHVIDEO_TOKEN"),
+    _option(
+        "--token",
+        help="What requests must show.",
+        envvar="PYTORCHVIDEO_TOKEN",
+        show_default="none is asked for",
+    ),
 ]
 MaxMegabytes = Annotated[float, _option("--max-size", help="Largest file, in MB.", panel=_CLIPS)]
 MaxSeconds = Annotated[
@@ -346,6 +494,15 @@ class ModelOptions:
     artefact: Artefact = None
     trust: Trust = False
     zero_shot: ZeroShot = None
+    device: Device = "auto"
+
+    def or_default_run(self) -> "ModelOptions":
+        """Returns the same with the finished run in ``run``, which is said, where no model is named."""
+        named = (self.run, self.model, self.weights, self.artefact, self.zero_shot)
+        if any(one is not None for one in named) or not (DEFAULT_RUN / "model.pt").is_file():
+            return self
+        say(f"no model is named: the run in {DEFAULT_RUN} is used")
+        return replace(self, run=DEFAULT_RUN)
 
     @property
     def title(self) -> str:
@@ -356,8 +513,12 @@ class ModelOptions:
             return self.model or "Zero-shot"
         return str(self.run or self.artefact or self.model or self.weights)
 
-    def load(self) -> "VideoPredictor":
-        """Returns the model; for the errors see :func:`~pytorchvideo.inference.loading.load_predictor`."""
+    def load(self, **size: int | None) -> "VideoPredictor":
+        """Returns the model on its device; for the errors see :func:`~pytorchvideo.inference.loading.load_predictor`.
+
+        Args:
+            size: ``num_frames`` and ``crop_size``, in the place of the model's own.
+        """
         from pytorchvideo.inference.loading import load_predictor
 
         sources: dict[str, str | Path | None] = {
@@ -383,6 +544,8 @@ class ModelOptions:
             zero_shot=classes_of(self.zero_shot),
             trust=self.trust,
             kind="run" if self.run else "artefact" if self.artefact else None,
+            device=self.device,
+            **size,
         )
 
 
@@ -406,7 +569,7 @@ def takes_model(*, zero_shot: bool = False) -> Callable[[Callable[..., None]], C
         @wraps(command)
         def with_options(**given: Any) -> None:
             chosen = ModelOptions(**{name: given.pop(name) for name in names})
-            command(chosen=chosen, **given)
+            command(chosen=chosen.or_default_run(), **given)
 
         parameters: list[inspect.Parameter] = []
         for parameter in inspect.signature(command).parameters.values():

@@ -5,6 +5,7 @@ import json
 
 import typer
 
+from flash._errors import SOME_BAD
 from flash.cli import kept
 from flash.cli import options as opt
 from flash.cli.interrupts import going_on
@@ -28,7 +29,8 @@ def prepare(
 ) -> None:
     """Encode a folder of videos for training (--out), or pack videos into shards (--shards), or both.
 
-    SRC is never written. A second run with the same --out does what is left.
+    SRC is never written. A second run with the same --out does what is left. Status 0: all are good. 1: some are
+    bad. 2: nothing could be done.
     """
     going_on(lambda: kept.by_prepare(out, shards))
     from flash.runs.progress import showing
@@ -52,3 +54,5 @@ def prepare(
     typer.echo(
         json.dumps(summary.to_dict(), indent=1) if as_json else visible("\n".join(summary.lines()))
     )
+    if summary.bad:
+        raise typer.Exit(SOME_BAD)

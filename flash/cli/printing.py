@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Console output: tables and lines of answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
@@ -88,21 +88,36 @@ def print_answer(
         console.print(f"  {span}  {clip['score']:6.1%}  {clip['label']}", markup=False)
 
 
-def zoo_table(zoo: "Sequence[Weights]") -> Table:
-    """Models with what is published of their weights, a row each."""
+def zoo_table(
+    zoo: "Sequence[Weights]",
+    *,
+    suits: "Callable[[Weights], str]",
+    speeds: Mapping[str, float] | None = None,
+) -> Table:
+    """Models with what is published of their weights, a row each.
+
+    Args:
+        zoo: the models.
+        suits: the machine that a model suits.
+        speeds: measured clips a second by name, in the place of the numbers of classes.
+    """
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("model", no_wrap=True)
-    for name in ("top-1/top-5 %", "GFLOPs", "M params", "clip", "crop", "classes"):
+    # 80 columns
+    last = "clips/s" if speeds else "classes"
+    for name in ("top-1/5 %", "GFLOPs", "params", "clip", "crop", last):
         table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("suits", no_wrap=True)
     for weights in zoo:
         table.add_row(
             weights.name,
             _scores(weights.metrics),
             f"{weights.gflops:.2f}",
-            f"{weights.num_parameters / 1e6:.2f}",
+            f"{weights.num_parameters / 1e6:.1f}M",
             f"{weights.recipe.num_frames}x{weights.recipe.sampling_rate}",
             str(weights.recipe.crop_size or "–"),
-            str(len(weights.labels) or "–"),
+            f"{speeds[weights.name]:.2f}" if speeds else str(len(weights.labels) or "–"),
+            suits(weights),
         )
     return table
 

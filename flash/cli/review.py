@@ -13,7 +13,10 @@ from flash.cli.printing import answer_screen, progress_screen, say
 _Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", help="Folder for review.html, .csv and .json; by default review in the run."
+        "--out",
+        "-o",
+        help="Folder for review.html, .csv and .json.",
+        show_default="review in the run",
     ),
 ]
 _Folds = Annotated[int, typer.Option("--folds", min=2, help="Parts of the cross-validation.")]

@@ -40,12 +40,18 @@ _Size = Annotated[
         "--size",
         metavar="WxH",
         help="Of raw frames; of a camera, the mode to ask for.",
+        show_default="of the source",
         rich_help_panel=_SOURCE,
     ),
 ]
 _Rate = Annotated[
     str | None,
-    typer.Option("--rate", help="Frames per second, with --size.", rich_help_panel=_SOURCE),
+    typer.Option(
+        "--rate",
+        help="Frames per second, with --size.",
+        rich_help_panel=_SOURCE,
+        show_default="30",
+    ),
 ]
 _PixelFormat = Annotated[
     str,
@@ -78,10 +84,9 @@ _Realtime = Annotated[
     bool | None,
     typer.Option(
         "--realtime/--no-realtime",
-        help="Drop frames rather than fall behind (a file plays at its own speed), or wait and drop none. "
-        "By default, files wait.",
+        help="Drop frames rather than fall behind (a file plays at its own speed), or wait and drop none.",
         rich_help_panel=_PACE,
-        show_default=False,
+        show_default="--realtime, but --no-realtime for a file",
     ),
 ]
 _Incremental = Annotated[
@@ -94,7 +99,12 @@ _Incremental = Annotated[
 ]
 _Seconds = Annotated[
     float | None,
-    typer.Option("--seconds", help="End after so much of the source.", rich_help_panel=_PACE),
+    typer.Option(
+        "--seconds",
+        help="End after so much of the source.",
+        rich_help_panel=_PACE,
+        show_default="its end",
+    ),
 ]
 _Smooth = Annotated[
     float,
@@ -111,6 +121,7 @@ _Out = Annotated[
         "-o",
         help="Write the video with the labels on it: .mp4 or .mkv.",
         rich_help_panel=_RESULT,
+        show_default="none is written",
     ),
 ]
 _AsJson = Annotated[

@@ -22,7 +22,8 @@ _Every = Annotated[
     float | None,
     typer.Option(
         "--every",
-        help="Seconds from the start of a clip to that of the next; by default the length of a clip.",
+        help="Seconds from the start of a clip to that of the next.",
+        show_default="the length of a clip",
     ),
 ]
 _BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Clips in the model at once.")]

@@ -60,6 +60,7 @@ EarlyStopping = Annotated[
         "--early-stopping",
         metavar="EPOCHS",
         help="End when the loss on the held-out videos has not fallen for so many epochs.",
+        show_default="all epochs",
     ),
 ]
 Device = Annotated[
@@ -70,7 +71,7 @@ PrecisionName = Annotated[Precision, _option("--precision", help="Of the arithme
 Accumulate = Annotated[int, _option("--accumulate", help="Batches of which a step is made.")]
 Logger = Annotated[
     LoggerName | None,
-    _option("--logger", help="Also log in Lightning's way, into the run."),
+    _option("--logger", help="Also log in Lightning's way, into the run.", show_default="none"),
 ]
 HeldOut = Annotated[
     str | None,
@@ -78,6 +79,7 @@ HeldOut = Annotated[
         "--val",
         metavar="DATA",
         help="Folder or list of the held-out videos, where DATA has none.",
+        show_default="those of DATA, otherwise --val-split of it",
         rich_help_panel="Split",
     ),
 ]

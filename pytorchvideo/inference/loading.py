@@ -25,6 +25,7 @@ import torch
 
 from pytorchvideo._checks import expected, shortened
 from pytorchvideo._text import SMALL, read_json, read_lines, read_object
+from pytorchvideo.inference.devices import device_named
 from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.models._registry import create_model, list_models, model_entry
 from pytorchvideo.models._weights.rebuild import HUGGING_FACE
@@ -59,6 +60,9 @@ def load_predictor(
     zero_shot: Sequence[str] = (),
     trust: bool = False,
     kind: Kind | None = None,
+    num_frames: int | None = None,
+    crop_size: int | None = None,
+    device: str = "cpu",
 ) -> VideoPredictor:
     """Returns the predictor of any model; see the table of this module.
 
@@ -70,10 +74,14 @@ def load_predictor(
         zero_shot: names of classes for CLIP or SigLIP, which need no training; ``source`` says which of these.
         trust: whether to load an artefact that can run code.
         kind: what ``source`` is, where a folder holds several; None looks.
+        num_frames: of the clips, in the place of the model's own; not of an artefact, or with ``zero_shot``.
+        crop_size: side of the clips in pixels, likewise.
+        device: to put it on, see :func:`~pytorchvideo.inference.devices.device_named`. Artefacts are where their
+            runtime is.
 
     Raises:
-        ValueError: an unknown model, a file or folder that holds none, a folder that holds several, weights or labels
-            that do not fit, or an artefact that needs ``trust``.
+        ValueError: an unknown model or device, a file or folder that holds none, a folder that holds several, weights,
+            labels or sizes that do not fit, or an artefact that needs ``trust``.
         ExportError: (a RuntimeError) the artefact cannot be loaded here.
         FileNotFoundError: a file is not there, or the run is not finished.
         ConnectionError: the Hub, or the published weights, cannot be reached.
@@ -83,23 +91,33 @@ def load_predictor(
         predictor = load_predictor("runs/gestures")
         predictor = load_predictor("x3d_s", weights="mine.pth", labels="names.txt")
     """
+    place, size = device_named(device), {"num_frames": num_frames, "crop_size": crop_size}
     if zero_shot:
         if weights is not None or labels is not None:
             raise ValueError(
                 "Expected --zero-shot without --weights and --labels: its classes are those that it names."
             )
-        return _of_classes(os.fspath(source or ZERO_SHOT).removeprefix(HUGGING_FACE), zero_shot)
+        name = os.fspath(source or ZERO_SHOT).removeprefix(HUGGING_FACE)
+        return _placed(_of_classes(name, zero_shot), place)
     if source is None:
         raise ValueError(
             "Expected a model: a name of the zoo or any other that --model takes, or the folder of a run (--run DIR)."
         )
     kind, name = find_model(source, kind)
     if kind == "artefact":
-        _check_options(kind, name, weights=weights, labels=labels)
+        frames, crop = size.values()
+        _check_options(kind, name, weights=weights, labels=labels, frames=frames, crop=crop)
+        if device not in ("auto", "cpu"):
+            raise ValueError(expected("device", "auto or cpu for an artefact", device))
         return _of_artefact(name, trust)
-    trained = load_trained(source, weights=weights, labels=labels, kind=kind)
+    trained = load_trained(source, weights=weights, labels=labels, kind=kind, **size)
     predictor = VideoPredictor.from_pretrained(trained)
     predictor.model.to(memory_format=torch.channels_last_3d)
+    return _placed(predictor, place)
+
+
+def _placed(predictor: VideoPredictor, device: torch.device) -> VideoPredictor:
+    predictor.model.to(device)
     return predictor
 
 
@@ -176,7 +194,8 @@ def find_model(source: str | os.PathLike[str], kind: Kind | None = None) -> tupl
         return "zoo", name
     if os.path.isfile(name):
         return "file", name
-    is_file_name = is_path or name.endswith(_FILE_ENDINGS)
+    # a folder of that name is here, so what is asked for in it is no model of the Hub
+    is_file_name = is_path or name.endswith(_FILE_ENDINGS) or os.path.isdir(os.path.dirname(name))
     if not is_file_name and _HUB_NAME.fullmatch(name):
         return "hub", name
     if is_file_name or "/" in name or os.sep in name:

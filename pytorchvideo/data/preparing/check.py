@@ -2,7 +2,7 @@
 """Verification of a data set: every video decoded whole, bad ones listed with the reason."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -17,6 +17,8 @@ from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.whole import read_whole
 from pytorchvideo.data._reading.clip_reader import quarantine_line
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
+
+_LIST_ENDINGS = (".csv", ".tsv", ".txt")
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,18 @@ def check_video(path: str) -> Checked:
     except (VideoError, OSError) as error:
         return Checked(path, reason=str(error))
     return Checked(path, **asdict(whole))
+
+
+def videos_in(sources: Sequence[str]) -> list[str]:
+    """Returns the videos of folders, list files (``.txt``, ``.csv``, ``.tsv``) and single videos, in their order.
+
+    Any other path is one video, whatever its name: a wrong one is an error of its reader.
+    """
+    found: list[str] = []
+    for source in sources:
+        is_list = source.lower().endswith(_LIST_ENDINGS) and os.path.isfile(source)
+        found += videos_of(source) if is_list or os.path.isdir(source) else [source]
+    return found
 
 
 def videos_of(data: str) -> Iterator[str]:

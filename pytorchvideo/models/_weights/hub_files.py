@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Download and upload of files of the Hugging Face Hub."""
 
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+#: Seconds in which the Hub must take a connection. Its own client tries for half a minute.
+PATIENCE_SEC = 3.0
 
 
 def hub_module() -> Any:
@@ -64,6 +71,36 @@ def hub_errors(repo_id: str, advice: str) -> Iterator[None]:
         raise ConnectionError(_unreachable(repo_id, error, advice)) from error
 
 
+def is_reachable(address: str) -> bool:
+    """Whether a server takes a connection soon; behind a proxy, which may know it, that is taken for granted."""
+    if getproxies():
+        return True
+    parts = urlsplit(address)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    reached = threading.Event()
+
+    def connect() -> None:
+        try:
+            socket.create_connection((parts.hostname or "", port), PATIENCE_SEC).close()
+        except OSError:
+            return
+        reached.set()
+
+    # looking up a name has no limit of its own
+    trying = threading.Thread(target=connect, daemon=True)
+    trying.start()
+    trying.join(PATIENCE_SEC)
+    return reached.is_set()
+
+
+def waiting_options() -> dict[str, Any]:
+    """Returns the options of whatever downloads: without the Hub, only the cache is looked into, at once."""
+    constants = hub_module().constants
+    if constants.HF_HUB_OFFLINE or is_reachable(constants.ENDPOINT):
+        return {}
+    return {"local_files_only": True}
+
+
 def download(repo_id: str, name: str, **options: Any) -> Path:
     """Returns a file of a model on the Hub, from the cache where it is there already.
 
@@ -75,8 +112,16 @@ def download(repo_id: str, name: str, **options: Any) -> Path:
         f"Where this machine is offline, run `hf download {repo_id} --local-dir FOLDER` on another one and give "
         "the folder."
     )
-    with hub_errors(repo_id, advice):
-        return Path(hub.hf_hub_download(repo_id, name, **options))
+    waiting = waiting_options()
+    try:
+        with hub_errors(repo_id, advice):
+            return Path(hub.hf_hub_download(repo_id, name, **{**waiting, **options}))
+    except ConnectionError as error:
+        if not waiting or options.get("local_files_only"):
+            raise
+        # its own sentence says how to go online, as if offline had been asked for
+        reason = f"no connection within {PATIENCE_SEC:g} s, and none of it in the cache"
+        raise ConnectionError(_unreachable(repo_id, TimeoutError(reason), advice)) from error
 
 
 def upload(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytorchvideo._checks import expected
+from pytorchvideo.models._weights.hub_files import waiting_options
 
 #: What the Hub's files are found by; other keywords are for the model alone.
 HUB_OPTIONS = ("cache_dir", "local_files_only", "revision", "subfolder", "token")
@@ -84,6 +85,8 @@ def read_config(name: str | os.PathLike[str], options: Mapping[str, Any]) -> Any
     transformers = transformers_module()
     name = os.fspath(name)
     hub_options = {key: value for key, value in options.items() if key in HUB_OPTIONS}
+    if not os.path.isdir(name):
+        hub_options = {**waiting_options(), **hub_options}
     with loading(name):
         values, _ = transformers.PretrainedConfig.get_config_dict(name, **hub_options)
         trust = {key: options.get(key, value) for key, value in TRUST.items()}

@@ -202,7 +202,7 @@ def test_train_says_what_it_skipped(classes: Path, tmp_path: Path) -> None:
     ("kind", "words"),
     [
         ("missing", "There is no video file"),
-        ("folder", "is a directory"),
+        ("folder", "has no video"),
         ("empty", "is empty (0 bytes)"),
         ("text", "is not a readable video"),
         ("cut", "is not a readable video"),

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The class of every command: a first line before slow imports, its most important options first, examples last."""
+
+import sys
+from typing import Any
+
+from typer.core import TyperCommand, TyperOption
+
+from flash.cli.printing import say
+
+#: The panel of the options that are about no subject of their own; the last one.
+OTHER = "Other"
+#: What a command says before it imports PyTorch.
+IMPORTING = "importing PyTorch, which takes some seconds"
+# says more, and sooner
+_SPEAKS_ITSELF = ("train",)
+
+
+class Command(TyperCommand):
+    """A command that is never silent for long, whose ``--help`` begins with what must be given."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for parameter in self.params:
+            _into_last_panel(parameter)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters in the order of ``--help``: those of the last panel last."""
+        found: list[Any] = list(super().get_params(ctx))
+        return sorted(found, key=lambda one: getattr(one, "rich_help_panel", None) == OTHER)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """``--help`` itself."""
+        option = super().get_help_option(ctx)
+        _into_last_panel(option)
+        return option
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command."""
+        if "torch" not in sys.modules and ctx.info_name not in _SPEAKS_ITSELF:
+            say(f"{ctx.info_name}: {IMPORTING}")
+        return super().invoke(ctx)
+
+
+def _into_last_panel(parameter: Any) -> None:
+    is_free = isinstance(parameter, TyperOption) and not parameter.required
+    if is_free and parameter.rich_help_panel is None:
+        parameter.rich_help_panel = OTHER

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Examples of every command, shown below its ``--help``."""
+
+#: By command: what it is for, and the line to type.
+EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
+    "demo": (("Two minutes from nothing to a report", "pytorchvideo demo --out demo"),),
+    "train": (
+        ("A folder of videos per class", "pytorchvideo train clips --epochs 20 --out run"),
+        (
+            "A csv, recordings kept on one side",
+            r"pytorchvideo train clips.csv --group-by 'person\d+' --val-split 0.2",
+        ),
+        ("Go on where it stopped", "pytorchvideo train --resume --out run"),
+    ),
+    "evaluate": (
+        ("The run in ./run", "pytorchvideo evaluate clips/val"),
+        (
+            "The protocol of the zoo, with a report",
+            "pytorchvideo evaluate val.csv --model x3d_s --clips 10 --views 3 --out report",
+        ),
+    ),
+    "predict": (
+        ("The run in ./run", "pytorchvideo predict new.mp4 --top 3"),
+        (
+            "A folder, into a table",
+            "pytorchvideo predict videos --model x3d_s --out results.csv",
+        ),
+        (
+            "Classes that are only named",
+            "pytorchvideo predict new.mp4 --zero-shot 'archery, playing chess'",
+        ),
+    ),
+    "embed": (
+        ("All videos below a folder", "pytorchvideo embed videos -m x3d_s -o clips.safetensors"),
+        (
+            "Smaller clips, to a table",
+            "pytorchvideo embed videos --run run --frames 8 --crop 128 -o clips.parquet",
+        ),
+    ),
+    "compare": (("Two runs on one page", "pytorchvideo compare runs/a runs/b --out compare.html"),),
+    "review": (("Labels that look wrong", "pytorchvideo review run"),),
+    "search": (("Like this video", "pytorchvideo search clips.safetensors new.mp4 --top 10"),),
+    "probe": (
+        ("Classes are the names of the folders", "pytorchvideo probe clips.safetensors"),
+        ("Classes of a list", "pytorchvideo probe clips.safetensors --data clips.csv"),
+    ),
+    "export": (
+        ("For any processor", "pytorchvideo export run --to onnx --out run-onnx"),
+        (
+            "In 8 bits for Intel's",
+            "pytorchvideo export run --to openvino --int8 --calibrate clips --out run-int8",
+        ),
+    ),
+    "timeline": (
+        ("The run in ./run", "pytorchvideo timeline film.mp4 --out film"),
+        (
+            "The minutes 10 to 20, twice a second",
+            "pytorchvideo timeline film.mp4 -m x3d_s --start 600 --end 1200 --every 0.5 -o film",
+        ),
+    ),
+    "stream": (
+        ("The first camera, the run in ./run", "pytorchvideo stream 0"),
+        ("A camera of the network", "pytorchvideo stream rtsp://camera/1 -m x3d_s --every 2"),
+        (
+            "Raw frames of another program",
+            "pytorchvideo stream - -m x3d_s --size 640x480 --rate 30",
+        ),
+    ),
+    "serve": (
+        ("A page for the run in ./run", "pytorchvideo serve"),
+        ("On all addresses, with a token", "pytorchvideo serve -m x3d_s --host 0.0.0.0 --token s3"),
+    ),
+    "models": (
+        ("All, with what they suit", "pytorchvideo models"),
+        ("How fast two are here", "pytorchvideo models x3d_s slow_r50 --measure"),
+    ),
+    "check": (
+        ("All videos of a folder", "pytorchvideo check clips"),
+        ("Keep bad ones from training", "pytorchvideo check clips --quarantine bad.txt"),
+    ),
+    "prepare": (
+        ("Smaller and faster to read", "pytorchvideo prepare clips --out small --short-side 256"),
+        ("Tar files", "pytorchvideo prepare clips --shards shards --max-size 500"),
+    ),
+    "doctor": (("For a report of a problem", "pytorchvideo doctor --json"),),
+}
+
+
+def epilog(command: str) -> str | None:
+    """Returns the examples of a command as the end of its help."""
+    if command not in EXAMPLES:
+        return None
+    lines = [f"{line}   [dim]{what}[/dim]" for what, line in EXAMPLES[command]]
+    return "\n\n".join(["[bold]Examples[/bold]", *lines])
