@@ -2,6 +2,7 @@
 """The command line: its answers, and one sentence with status 2 for everything that a user can get wrong."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,7 +33,10 @@ def assert_bad(result: Result, *words: str) -> None:
     """Status 2, nothing on standard output, one line on standard error with these words in it."""
     assert result.exit_code == 2, (result.output, result.exception)
     assert result.stdout == ""
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    *before, _ = result.stderr.strip().splitlines()
+    # what `train` begins with, before PyTorch is imported
+    assert all(re.search(r": \S+, to ", line) for line in before), result.stderr
+    assert len(before) <= 1
     assert "Traceback" not in result.stderr
     assert result.stderr.strip()[-1] in ".?", result.stderr
     for word in words:

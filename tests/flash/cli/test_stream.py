@@ -139,7 +139,7 @@ def test_raw_frames_on_standard_input_until_it_is_interrupted(
         assert [row["time_sec"] for row in rows] == pytest.approx([7 / 16, 11 / 16, 15 / 16])
         assert rest == b""
     assert " s of video, latency " in said.decode()
-    assert said.decode().startswith("standard input: ")
+    assert said.decode().splitlines()[1].startswith("standard input: ")
 
 
 def test_sources_that_are_none(model_file: Path, tmp_path: Path) -> None:
