@@ -23,9 +23,16 @@ from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.data.windows import FrameRule
 from pytorchvideo.inference.clips import CropViews, VideoRows, read_clips, rows_of_videos
 from pytorchvideo.models._parts.head_parts import ReplaceableClassifier
-from pytorchvideo.models._weights.protocols import PROTOCOLS, Combine, Protocol, ProtocolViews
+from pytorchvideo.models._weights.protocols import (
+    OTHER_VIEWS,
+    PROTOCOLS,
+    Combine,
+    Protocol,
+    ProtocolViews,
+)
 
 __all__ = [
+    "OTHER_VIEWS",
     "PROTOCOLS",
     "Protocol",
     "ProtocolViews",

@@ -2,6 +2,7 @@
 """Published protocols: positions against vectors of PySlowFast, scores against the formula written out."""
 
 import json
+import pickle
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,8 +15,9 @@ from torch import nn
 
 from pytorchvideo._positions import FrameTimes
 from pytorchvideo.data import EncodedVideo, make_clip_sampler
-from pytorchvideo.data.windows import frame_times
+from pytorchvideo.data.windows import FrameRule, frame_times
 from pytorchvideo.evaluation.protocols import (
+    OTHER_VIEWS,
     PROTOCOLS,
     Protocol,
     ProtocolViews,
@@ -24,6 +26,7 @@ from pytorchvideo.evaluation.protocols import (
     score_videos,
     view_scores,
 )
+from pytorchvideo.inference.clips import CropViews
 from pytorchvideo.models import create_model, get_weights
 from pytorchvideo.models.head import ResNetBasicHead
 from pytorchvideo.models.i3d import InceptionHead
@@ -166,6 +169,28 @@ def test_every_row_of_the_zoo_has_its_protocol() -> None:
         ValueError, match="that the scores of efficient_x3d_xs are of are not known"
     ):
         get_weights("efficient_x3d_xs").views("official")
+
+
+def test_rows_of_weights_that_are_not_here() -> None:
+    views, published = OTHER_VIEWS["MAE_VIT_L_16x4"]
+    assert (views.protocol.clips, views.protocol.crops, published) == (7, 3, 84.8)
+    assert (views.recipe.side_size, views.recipe.crop_size) == (224, 224)
+    starts = [
+        clip[0] for clip in OTHER_VIEWS["MVITv2_B_32x3"][0].frames(FrameTimes.regular(300, 30))
+    ]
+    assert starts == [0, 51, 102, 153, 204]
+
+
+@pytest.mark.parametrize("name", ["slow_r50", "slowfast_r50_ssv2", "mvit_base_16x4"])
+def test_views_go_to_other_processes(name: str) -> None:
+    views = get_weights(name).views("official")
+    crops = CropViews(views.recipe, channels=views.protocol.channels, positions=(0, 1, 2))
+    rule, again = pickle.loads(pickle.dumps((FrameRule(views.frames), crops)))
+    times = FrameTimes.regular(100, 25)
+    assert rule.rule(times) == views.frames(times)
+    frames = torch.rand(3, views.recipe.num_frames, 8, 10)
+    for one, other in zip(again(0, 0, frames), crops(0, 0, frames), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 class Tiny(nn.Module):

@@ -163,3 +163,17 @@ PROTOCOLS: dict[str, Protocol] = {
     "slow_r50_detection": _AVA,
     "slowfast_r50_detection": _AVA,
 }
+
+
+def _views(clips: int, crops: int, frames: int, rate: int, side: int) -> ProtocolViews:
+    recipe = ClipRecipe(num_frames=frames, sampling_rate=rate, side_size=side, crop_size=224)
+    return ProtocolViews(Protocol(clips=clips, crops=crops, starts="offsets"), recipe)
+
+
+#: Of PySlowFast's models whose weights are not in this zoo: views and published top-1 on Kinetics-400, in percent.
+OTHER_VIEWS: dict[str, tuple[ProtocolViews, float]] = {
+    "MVITv2_S_16x4": (_views(5, 1, 16, 4, 256), 81.0),
+    "MVITv2_B_32x3": (_views(5, 1, 32, 3, 256), 82.9),
+    "MAE_VIT_L_16x4": (_views(7, 3, 16, 4, 224), 84.8),
+    "MaskFeat_MVITv2_S_16x4": (_views(10, 1, 16, 4, 256), 82.2),
+}
