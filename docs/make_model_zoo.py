@@ -50,8 +50,7 @@ VIEWS = """
 of each position of the network's last map, mean over positions; those of a video the mean or the maximum over its
 views. Clips begin at i/N of the frames (`share`), at i/(N - 1) of the seconds (`seconds`), at i times a whole number of
 frames (`offsets`) or at the nearest frame (`rounded`); they are the middles of equal parts of the video (`whole`), or
-lie around a frame (`keyframe`). The weights that were trained on BGR get it there. `weights.transforms()` gives RGB:
-put `x.flip(0)` behind it for a clip (C, T, H, W) in your own code.
+lie around a frame (`keyframe`). Weights that were trained on BGR get it, here as by `weights.transforms()`.
 
 | model | clips x crops | clips begin | also tested by | short side, crop | activation | over views | channels |
 | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -70,7 +69,7 @@ def view_row(name: str) -> str:
             f"{recipe.side_size}, {recipe.crop_size or 'none'}",
             protocol.activation,
             protocol.combine,
-            f"{protocol.channels.upper()} |",
+            f"{recipe.channels.upper()} |",
         ]
     )
 

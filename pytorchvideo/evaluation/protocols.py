@@ -12,7 +12,6 @@ A view that is missing is an error: a score of fewer views is none of the protoc
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -222,10 +221,11 @@ def score_videos(
     model.eval()
     protocol = views.protocol
     positions = (0, 1, 2) if protocol.crops == 3 else (1,)
-    recipe = replace(views.recipe, channels=protocol.channels)
-    crops = CropViews(recipe, positions=positions)
+    crops = CropViews(views.recipe, positions=positions)
     rule = FrameRule(views.frames)
-    items = read_clips(paths, rule, recipe, views=crops, workers=workers, batch_size=batch_size)
+    items = read_clips(
+        paths, rule, views.recipe, views=crops, workers=workers, batch_size=batch_size
+    )
     for rows in rows_of_videos(items, _clip_scorer(model, protocol, batch_size), batch_size):
         yield _video_scores(os.fspath(paths[rows.video]), rows, protocol)
 

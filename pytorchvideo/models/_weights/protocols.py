@@ -50,11 +50,10 @@ class Protocol:
         per_position: whether each position of the network's last map has its scores, of which the mean is taken, as
             PySlowFast does; otherwise they are those of the mean over positions, as the models of the hub do.
         combine: the views of a video. Their sum ranks as their mean does.
-        channels: order in which the network wants colours.
         also: the rule by which others have measured the same weights.
 
     Raises:
-        ValueError: no such rule, combination or order, fewer than one clip, or other crops than 1 and 3.
+        ValueError: no such rule or combination, fewer than one clip, or other crops than 1 and 3.
     """
 
     clips: int
@@ -63,7 +62,6 @@ class Protocol:
     activation: Literal["softmax", "sigmoid"] = "softmax"
     per_position: bool = True
     combine: Combine = "mean"
-    channels: Literal["rgb", "bgr"] = "rgb"
     also: Starts | None = None
 
     def __post_init__(self) -> None:
@@ -74,7 +72,6 @@ class Protocol:
         check_choice("starts", self.starts, (*_RULES, "keyframe"))
         check_choice("activation", self.activation, ("softmax", "sigmoid"))
         check_choice("combine", self.combine, ("sum", "mean", "max"))
-        check_choice("channels", self.channels, ("rgb", "bgr"))
 
     @property
     def views(self) -> int:
@@ -93,7 +90,7 @@ class ProtocolViews:
 
     Args:
         protocol: which clips and crops.
-        recipe: frames, their distance, and sides in pixels.
+        recipe: frames, their distance, sides in pixels, and the order of colours.
     """
 
     protocol: Protocol
@@ -132,13 +129,11 @@ _THIRTY_VIEWS = Protocol(clips=10, crops=3, starts="seconds")
 _THIRTY_VIEWS_NATIVE = replace(_THIRTY_VIEWS, starts="share", also="seconds")
 # arXiv 2104.11227, section 4
 _FIVE_VIEWS = Protocol(clips=5, crops=1, starts="offsets")
-_CHARADES = Protocol(
-    clips=10, crops=3, starts="rounded", activation="sigmoid", combine="max", channels="bgr"
-)
-_SSV2 = Protocol(clips=1, crops=3, starts="whole", channels="bgr")
+_CHARADES = Protocol(clips=10, crops=3, starts="rounded", activation="sigmoid", combine="max")
+_SSV2 = Protocol(clips=1, crops=3, starts="whole")
 _AVA = Protocol(clips=1, crops=1, starts="keyframe", activation="sigmoid")
 
-#: By the name of the weights. Sides, frames and published scores are in the record of these.
+#: By the name of the weights. Sides, frames, order of colours and published scores are in the record of these.
 PROTOCOLS: dict[str, Protocol] = {
     "c2d_r50": _THIRTY_VIEWS_NATIVE,
     "i3d_r50": _THIRTY_VIEWS_NATIVE,

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader
 
-from flash.core.scale_by_world import ScaleByWorld
+from flash.core.callbacks import ScaleByWorld
 
 
 class Someone(pl.LightningModule):
