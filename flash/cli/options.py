@@ -278,16 +278,6 @@ Epochs = Annotated[
 ]
 BatchSize = Annotated[int, _option("--batch-size", help="Clips in a batch.", panel=_TRAINING)]
 OptimizerName = Annotated[Optimizer, _option("--optimizer", help="Optimiser.", panel=_TRAINING)]
-Rate = Annotated[
-    str | None,
-    _option(
-        "--lr",
-        metavar="RATE|find",
-        help="Highest learning rate, or find: Lightning's finder looks for it, and draws lr_find.png.",
-        panel=_TRAINING,
-        show_default="by the start, the strategy and the optimiser",
-    ),
-]
 Decay = Annotated[
     float | None,
     _option(

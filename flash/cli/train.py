@@ -12,7 +12,6 @@ from flash.cli import options as opt
 from flash.cli import train_options as training
 from flash.cli.interrupts import going_on
 from flash.cli.printing import answer_screen, print_results, progress_screen, say
-from pytorchvideo._checks import expected
 
 
 def train(
@@ -28,7 +27,7 @@ def train(
     epochs: opt.Epochs = None,
     batch_size: opt.BatchSize = 8,
     optimizer: opt.OptimizerName = opt.Optimizer.adamw,
-    lr: opt.Rate = None,
+    lr: training.Rate = None,
     weight_decay: opt.Decay = None,
     label_smoothing: opt.LabelSmoothing = 0.0,
     mix: opt.Mix = False,
@@ -78,13 +77,15 @@ def train(
     # the options that describe the run carry the names of its fields
     asked = {
         name: _plain(value)
-        for name, value in (ctx.params | {"data": data} | _rate(lr)).items()
+        for name, value in (ctx.params | {"data": data}).items()
         if name in RunConfig.__dataclass_fields__
     }
+    if lr == "find":
+        asked |= {"lr": None, "lr_find": True}
     folder = RunFolder(out)
     if resume and (data is None or folder.config_file.is_file()):
         given = {name: value for name, value in asked.items() if opt.was_given(ctx, name)}
-        given |= {name: asked[name] for name in ("lr_find",) if asked[name]}
+        given |= {"lr_find": True} if lr == "find" else {}
         given["data"] = data
         config = runs.resumed(folder, {k: v for k, v in given.items() if v is not None})
     elif data is not None:
@@ -101,20 +102,6 @@ def train(
 
 def _is_run(folder: Path) -> bool:
     return (folder / "config.json").is_file()
-
-
-def _rate(text: str | None) -> dict[str, Any]:
-    """``--lr`` as the fields of a run.
-
-    >>> _rate("0.001"), _rate("find")
-    ({'lr': 0.001, 'lr_find': False}, {'lr': None, 'lr_find': True})
-    """
-    if text == "find":
-        return {"lr": None, "lr_find": True}
-    try:
-        return {"lr": None if text is None else float(text), "lr_find": False}
-    except ValueError as error:
-        raise ValueError(expected("lr", "a number or find", text)) from error
 
 
 def _plain(value: Any) -> Any:

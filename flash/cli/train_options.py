@@ -3,9 +3,11 @@
 
 from enum import Enum
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from pytorchvideo._checks import expected
 
 _option = partial(typer.Option, rich_help_panel="Training")
 
@@ -33,6 +35,24 @@ class LoggerName(str, Enum):
     wandb = "wandb"
 
 
+def _rate(text: str) -> float | str:
+    """A rate, or ``"find"``."""
+    try:
+        return text if text == "find" else float(text)
+    except ValueError as error:
+        raise typer.BadParameter(expected("lr", "a number or find", text)) from error
+
+
+Rate = Annotated[
+    Any,
+    _option(
+        "--lr",
+        parser=_rate,
+        metavar="RATE|find",
+        help="Highest learning rate, or find: Lightning's finder looks for it, and draws lr_find.png.",
+        show_default="by the start, the strategy and the optimiser",
+    ),
+]
 PreciseBN = Annotated[
     int,
     _option(

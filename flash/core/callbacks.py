@@ -173,7 +173,8 @@ class PreciseBN(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Updates where no validation did, or where this epoch turned out to be the last."""
-        averages = any(isinstance(one, WeightAveraging) for one in trainer.callbacks)
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        averages = any(isinstance(one, WeightAveraging) for one in callbacks)
         if not averages and (self._used == 0 or trainer.should_stop):
             self._update(trainer, pl_module, all_kept=trainer.should_stop)
 

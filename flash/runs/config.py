@@ -167,7 +167,10 @@ class RunConfig:
             workers=self._default_workers() if self.workers is None else self.workers,
             weight_decay=decay if self.weight_decay is None else self.weight_decay,
             model=_absolute_model(self.model),
-            **{name: absolute(path) for name in PATHS if (path := getattr(self, name))},
+            data=absolute(self.data),
+            val=None if self.val is None else absolute(self.val),
+            weights=None if self.weights is None else absolute(self.weights),
+            groups=None if self.groups is None else absolute(self.groups),
         )
         filled._check()
         return filled

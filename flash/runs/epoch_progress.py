@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress bars of the epochs of a training, as a callback of Lightning, which takes seconds to import."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,12 +9,15 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import Progress
 
+from flash.runs.facts import duration
 from flash.runs.progress import progress_bar
 from pytorchvideo._progress import Meter
 
+_TIMED = 4  # batches after which the time of all is estimated; the first is slower, and left out
+
 
 class EpochProgress(pl.Callback):
-    """A bar an epoch, which stays on the screen with the epoch's figures.
+    """A bar an epoch, which stays on the screen with the epoch's figures, and after some batches the time for all.
 
     Args:
         console: where to draw.
@@ -33,9 +37,12 @@ class EpochProgress(pl.Callback):
         self._bar: Progress | None = None
         self._task: Any = None
         self.meter = Meter()
+        self._since: tuple[int, float] | None = None  # batches, and the time after them
+        self._said_time = False
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.meter = Meter()
+        self._since = 0, time.monotonic()
         self._bar = progress_bar(self._console)
         self._bar.start()
         self._task = self._bar.add_task(
@@ -61,6 +68,21 @@ class EpochProgress(pl.Callback):
         self.meter.stop_model(len(batch["label"]))
         if self._bar is not None:
             self._bar.advance(self._task)
+        if not self._said_time:
+            self._say_time(trainer, batch_idx + 1)
+
+    def _say_time(self, trainer: pl.Trainer, done: int) -> None:
+        """Prints how long all epochs will take, by the batches after the first."""
+        now, (before, began) = time.monotonic(), self._since or (0, 0.0)
+        if done < min(_TIMED, self._batches):
+            if done == 1:
+                self._since = 1, now
+            return
+        self._said_time = True
+        epochs = (trainer.max_epochs or 1) - trainer.current_epoch
+        seconds = (now - began) / (done - before) * (self._batches * epochs - done)
+        said = f"about {duration(seconds)} to go, and the time to predict the held-out videos"
+        self._console.print(said, soft_wrap=True, highlight=False)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._bar is None:

@@ -3,6 +3,7 @@
 
 import contextlib
 import io
+from typing import Any
 
 from pytorch_lightning.tuner import Tuner
 from rich.console import Console
@@ -59,9 +60,8 @@ def find_rate(
         raise ValueError(
             f"--lr find: in {steps} steps there was no rate at which the loss falls. Give --lr a number."
         )
-    figure = finder.plot(suggest=True)
-    if figure is not None:
-        figure.savefig(folder.rates, dpi=120, bbox_inches="tight")
+    figure: Any = finder.plot(suggest=True)
+    figure.savefig(folder.rates, dpi=120, bbox_inches="tight")
     console.print(
         f"learning rate {found:.2g}, where the loss falls fastest in {steps} steps: {folder.rates}",
         soft_wrap=True,

@@ -19,6 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pytorchvideo._checks import expected
 from pytorchvideo.layers.distributed import get_world_size
+from pytorchvideo.layers.sub_batch_norm import SubBatchNorm3d
 
 
 def update_bn_stats(
@@ -96,6 +97,8 @@ class _Statistics:
 
     def on_forward(self, norm: nn.Module, args: tuple[Any, ...], result: Any) -> None:
         """A hook: at a momentum of 1 the running statistics are those of the batch."""
+        if isinstance(norm, SubBatchNorm3d):
+            norm.merge()
         count = args[0].numel() // max(args[0].shape[1], 1)
         mean, var = (
             stat.detach().to("cpu", torch.float64)
@@ -110,12 +113,15 @@ class _Statistics:
         if self.count > 1 and mean is not None and var is not None:
             mean.copy_(self.mean)
             var.copy_(self.deviations / (self.count - 1))
+            if isinstance(self.norm, SubBatchNorm3d):
+                self.norm._split()
 
 
 def _norms(model: nn.Module, chosen: Collection[nn.Module] | None) -> Iterator[_BatchNorm]:
     for module in model.modules():
-        tracks = isinstance(module, _BatchNorm) and module.track_running_stats
-        if tracks and module.running_mean is not None and (chosen is None or module in chosen):
+        if not isinstance(module, _BatchNorm) or not module.track_running_stats:
+            continue
+        if module.running_mean is not None and (chosen is None or module in chosen):
             yield module
 
 

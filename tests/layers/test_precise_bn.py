@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pytorchvideo.layers import update_bn_stats
+from pytorchvideo.layers import SubBatchNorm3d, update_bn_stats
 from pytorchvideo.models._registry import create_model
 
 
@@ -111,6 +111,15 @@ def test_evaluation_then_answers_as_training_does() -> None:
         evaluated = model.eval()(clips)
     # the variance of a batch is the biased one in training
     torch.testing.assert_close(evaluated, trained, rtol=0.05, atol=0.05)
+
+
+def test_norms_of_parts_of_a_batch_get_the_statistics_of_all_parts() -> None:
+    plain, parts = nn.BatchNorm3d(3), SubBatchNorm3d(3, num_splits=2)
+    for norm in (plain, parts):
+        assert update_bn_stats(norm, batches((4, 8))) == 2
+        norm.train().eval()  # where parts are merged
+    torch.testing.assert_close(parts.running_mean, plain.running_mean)
+    torch.testing.assert_close(parts.running_var, plain.running_var, rtol=0.01, atol=0)
 
 
 def stats_of_a_rank(rank: int, world_size: int) -> list[Tensor]:

@@ -247,7 +247,7 @@ def test_command_makes_the_run_again(tmp_path: Path) -> None:
 
 def test_rate_that_was_found_is_given() -> None:
     config = dataclasses.replace(CONFIG, lr_find=True, lr=0.01)
-    assert parsed(train_command(config, Path("x"))).params["lr"] == "0.01"
+    assert parsed(train_command(config, Path("x"))).params["lr"] == 0.01
     config = dataclasses.replace(CONFIG, lr_find=True, lr=None)
     assert parsed(train_command(config, Path("x"))).params["lr"] == "find"
 
