@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _report import write
+from _report import fill, write
 from rich.console import Console
 
 from flash.cli.demo import DEMO_RUN
@@ -28,6 +28,7 @@ from flash.runs.train import train
 from pytorchvideo.data.synthetic import MOTIONS, write_demo_videos
 
 WRONG, LOOKED_AT = 0.05, 0.1
+GUIDE = Path(__file__).parent.parent / "docs" / "reports.md"
 
 
 def plant(folder: Path, seed: int) -> tuple[Path, dict[str, str]]:
@@ -85,22 +86,30 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    print(
-        "seed  videos  planted  accuracy  recall in first 10 %  counted  recall of counted  seconds"
-    )
     with tempfile.TemporaryDirectory() as temporary:
-        for seed in args.seeds:
-            row = measure((args.keep or Path(temporary)) / f"seed{seed}", seed)
-            rows.append(row)
-            print(
-                f"{seed:4d}  {row['videos']:6d}  {row['planted']:7d}  {row['cross_validated_accuracy']:8.1%}"
-                f"  {row['recall_in_first_tenth']:20.1%}  {row['counted_as_wrong']:7d}"
-                f"  {row['recall_of_counted']:17.1%}  {row['seconds']:7.1f}"
-            )
+        folder = args.keep or Path(temporary)
+        rows = [measure(folder / f"seed{seed}", seed) for seed in args.seeds]
+    table = table_of(rows)
+    print(table)
+    fill(GUIDE, "review", table)
     recall = sum(row["recall_in_first_tenth"] for row in rows) / len(rows)
     print(f"mean recall in the first tenth of the list: {recall:.1%}")
     print(write("review", {"wrong": WRONG, "run": DEMO_RUN, "mean_recall": recall, "seeds": rows}))
+
+
+def table_of(rows: list[dict[str, Any]]) -> str:
+    """The figures as a table of the guide."""
+    header = ("seed", "videos", "planted wrong labels", "accuracy, cross-validated")
+    header += ("planted in the first tenth", "count as wrong", "planted of these")
+    lines = ["| " + " | ".join(header) + " |", "|" + " ---: |" * len(header)]
+    for row in rows:
+        found = round(row["recall_in_first_tenth"] * row["planted"])
+        of_counted = round(row["recall_of_counted"] * row["planted"])
+        lines.append(
+            f"| {row['seed']} | {row['videos']} | {row['planted']} | {row['cross_validated_accuracy']:.1%} "
+            f"| {found} ({row['recall_in_first_tenth']:.0%}) | {row['counted_as_wrong']} | {of_counted} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

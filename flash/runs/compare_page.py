@@ -71,8 +71,8 @@ def sentence_of(found: Comparison, pair: Pair) -> str:
     if test.only_first == test.only_second == 0:
         return f"{one.name} and {other.name} are right on the same videos."
     better, worse = (one, other) if test.only_first >= test.only_second else (other, one)
-    alone = f"{max(test.only_first, test.only_second)} videos that only {better.name} has right, "
-    alone += f"{min(test.only_first, test.only_second)} that only {worse.name} has"
+    more, fewer = sorted((test.only_first, test.only_second), reverse=True)
+    alone = f"{more} video{'s' * (more != 1)} that only {better.name} has right, {fewer} that only {worse.name} has"
     corrected = ", corrected for all pairs" if len(found.pairs) > 1 else ""
     p = f"p = {pair.p:.3f}" if pair.p >= 0.001 else "p < 0.001"
     if pair.is_significant:
