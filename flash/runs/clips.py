@@ -22,10 +22,12 @@ class Corrections:
 
     Args:
         sources: all videos of the run, with their classes.
+        again: the command that trains on the corrected list.
         name: of the list that is downloaded.
     """
 
     sources: Sources
+    again: str = ""
     name: str = "corrected.csv"
 
     def html(self) -> str:
@@ -41,6 +43,7 @@ class Corrections:
         content = json.dumps(
             {
                 "name": self.name,
+                "again": self.again,
                 "root": root,
                 "labels": list(self.sources.labels),
                 "videos": [[names[path], classes[label], split] for path, label, split in rows],

@@ -51,6 +51,18 @@ def train_command(config: RunConfig, out: Path, **changes: Any) -> str:
     return shlex.join([*words, "--out", str(out)])
 
 
+def corrected_command(config: RunConfig, out: Path, name: str = "corrected.csv") -> str:
+    """Returns the command that trains as a run did on a list of its videos with their parts of the split.
+
+    Args:
+        config: of the run.
+        out: its folder.
+        name: of the list.
+    """
+    parts = {"val": None, "group_by": None, "groups": None}
+    return train_command(config, beside(out, "corrected"), data=name, **parts)
+
+
 def _usual(config: RunConfig) -> dict[str, Any]:
     """The values of a run of which nothing is said but its data, its model, its start, its strategy and its device."""
     started = config.weights is not None or bool(config.pretrained)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from flash.runs.clips import Corrections, clip_cards, players
+from flash.runs.commands import corrected_command
 from flash.runs.findings import Evidence, Finding, interval_words
 from flash.runs.judgement import judge
 from flash.runs.leaks import Leaks
@@ -131,7 +132,7 @@ def render_report(report: Report, path: Path | None = None) -> str:
         headline["classes"] = str(len(report.labels))
     findings = report.findings()
     leaks = report.evidence.leaks if report.evidence else None
-    fixes = None if report.sources is None else Corrections(report.sources)
+    fixes = _corrections(report)
     sections = (
         _verdict(report, findings),
         section("Learning curves", _curves(report.history)),
@@ -151,6 +152,15 @@ def render_report(report: Report, path: Path | None = None) -> str:
         "\n".join(part for part in sections if part) + f'<div class="pair">{pair}</div>',
         players() + ("" if fixes is None or not report.results else fixes.html()),
     )
+
+
+def _corrections(report: Report) -> Corrections | None:
+    if report.sources is None:
+        return None
+    known = report.evidence
+    if known is None or known.config is None:
+        return Corrections(report.sources)
+    return Corrections(report.sources, corrected_command(known.config, known.out))
 
 
 def _verdict(report: Report, findings: Sequence[Finding]) -> str:

@@ -19,7 +19,7 @@ from rich.console import Console
 from torch import Tensor
 
 from flash.runs.clips import Corrections, clip_cards, players
-from flash.runs.commands import command
+from flash.runs.commands import command, corrected_command
 from flash.runs.folder import RunFolder
 from flash.runs.moved import check_in_place, moved_to
 from flash.runs.page import render_page, section, settings, table, text
@@ -79,6 +79,7 @@ class Review:
         skipped: ``(path, reason)`` of the videos that could not be read.
         seconds: that it took.
         sources: all videos.
+        again: the command that trains on the list with the labels put right.
     """
 
     labels: Sequence[str]
@@ -90,6 +91,7 @@ class Review:
     skipped: Sequence[Skipped]
     seconds: float
     sources: Sources
+    again: str
 
     @property
     def is_telling(self) -> bool:
@@ -181,6 +183,7 @@ def review_run(
         skipped=skipped,
         seconds=time.monotonic() - began,
         sources=sources,
+        again=corrected_command(config, folder.path),
     )
 
 
@@ -261,7 +264,7 @@ def render_review(review: Review, run: Path, page: Path, top: int) -> str:
         "estimated share of wrong labels": f"{review.noise:.1%}",
         "accuracy, cross-validated": f"{review.accuracy:.1%}",
     }
-    fixes = Corrections(review.sources)
+    fixes = Corrections(review.sources, review.again)
     cards = [
         (doubt.video, _caption(number, doubt))
         for number, doubt in enumerate(review.doubts[:top], 1)

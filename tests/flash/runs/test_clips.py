@@ -60,7 +60,7 @@ def test_page_holds_every_video_of_the_run(sources: Sources) -> None:
 
 def test_names_do_not_end_the_script() -> None:
     sources = Sources([EVIL], [(f"/data/{EVIL}/1.mp4", EVIL)], [("/data/2.mp4", EVIL)])
-    page = Corrections(sources, name=EVIL).html()
+    page = Corrections(sources, again=EVIL, name=EVIL).html()
     assert EVIL not in page
     assert page.count("</script>") == 2
 
@@ -85,7 +85,7 @@ def test_list_as_the_page_writes_it_is_read(sources: Sources, tmp_path: Path) ->
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
 def test_browser_writes_a_list_that_is_read(sources: Sources, tmp_path: Path) -> None:
     """A reader puts one label right and leaves one video out; the page gives the list."""
-    fixes = Corrections(sources)
+    fixes = Corrections(sources, again="pytorchvideo train <x>")
     page = tmp_path / "run" / "report.html"
     cards = clip_cards([(path, "") for path, _ in sources.train], page, fixes.numbers())
     reader = """<pre id="list"></pre><script>
@@ -109,6 +109,7 @@ def test_browser_writes_a_list_that_is_read(sources: Sources, tmp_path: Path) ->
     assert found is not None, shown[-2000:]
     *lines, remark = html.unescape(found[1]).split("\n")
     assert remark == "1 label corrected, 1 video left out."
+    assert re.search(r'id="again">pytorchvideo train &lt;x&gt;</code>', shown)
     file = tmp_path / "corrected.csv"
     file.write_text("\n".join([*lines, ""]), encoding="utf-8")
     again = read_sources(str(file))

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from flash.cli.main import app
-from flash.runs.commands import option_of, train_command
+from flash.runs.commands import corrected_command, option_of, train_command
 from flash.runs.config import RunConfig
 from flash.runs.findings import Evidence, Finding
 from flash.runs.judgement import NAMED_SOURCE, judge
@@ -243,6 +243,13 @@ def test_command_makes_the_run_again(tmp_path: Path) -> None:
     other = dataclasses.replace(config, strategy="no_freeze", pretrained=False, weights=None)
     other = dataclasses.replace(other, mix=True, precise_bn=3, early_stopping=4, keep="best")
     assert again(train_command(other, Path("again"))) == other
+
+
+def test_corrected_list_is_trained_on_as_before() -> None:
+    config = dataclasses.replace(CONFIG, seed=3, groups="/data/groups.csv", val=None)
+    asked = parsed(corrected_command(config, Path("runs/first"))).params
+    assert (asked["data"], asked["groups"], asked["seed"]) == ("corrected.csv", None, 3)
+    assert asked["out"] == Path("runs/first-corrected")
 
 
 def test_rate_that_was_found_is_given() -> None:
