@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Optimiser and learning-rate schedule of a training recipe."""
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from flash.configs.recipe import Recipe
+from flash.core.layer_decay import parameter_layers
+from flash.core.published_rates import batch_scale
+from flash.core.schedules import published_cosine_schedule, published_steps_schedule
+from flash.core.weight_decay import weight_decay_groups
+from pytorchvideo._checks import expected
+
+
+def build_optimizer(
+    recipe: Recipe, network: nn.Module, *, batch_size: int, ranks: int = 1
+) -> Optimizer:
+    """Returns the optimiser of a recipe on the parameters of a network that train.
+
+    Args:
+        recipe: the training.
+        network: with its classifier.
+        batch_size: clips of a process in a step, with accumulated ones, before any is repeated.
+        ranks: processes; the learning rate grows with the batch of all.
+
+    >>> from flash.configs.files import load_recipe
+    >>> net = nn.Sequential(nn.Conv3d(3, 4, 1), nn.BatchNorm3d(4))
+    >>> optimizer = build_optimizer(load_recipe("slow_8x8_r50"), net, batch_size=8, ranks=64)
+    >>> [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups]
+    [(0.8, 0.0001), (0.8, 0.0)]
+    """
+    options = recipe.optimizer
+    lr = options.lr * batch_scale(batch_size, ranks, options.reference_batch)
+    groups = weight_decay_groups(
+        network,
+        options.weight_decay,
+        batch_norm_decay=options.batch_norm_decay,
+        zero_1d=options.zero_1d,
+    )
+    if recipe.regularize.layer_decay < 1:
+        groups = _by_layers(groups, network, lr, recipe.regularize.layer_decay)
+    if options.name == "adamw":
+        return torch.optim.AdamW(groups, lr=lr, betas=options.betas)
+    return torch.optim.SGD(groups, lr=lr, momentum=options.momentum, nesterov=options.nesterov)
+
+
+def _by_layers(
+    groups: list[dict[str, object]], network: nn.Module, lr: float, decay: float
+) -> list[dict[str, object]]:
+    """Splits groups by the layers of their parameters, whose learning rates fall towards the pixels."""
+    layers = parameter_layers(network)
+    last = max(layers.values(), default=0)
+    split: dict[tuple[object, int], list[nn.Parameter]] = {}
+    for group in groups:
+        parameters: list[nn.Parameter] = group["params"]  # type: ignore[assignment]
+        for parameter in parameters:
+            split.setdefault((group["weight_decay"], layers[parameter]), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": weight_decay, "lr": lr * decay ** (last - layer)}
+        for (weight_decay, layer), parameters in split.items()
+    ]
+
+
+def build_schedule(recipe: Recipe, optimizer: Optimizer, steps_per_epoch: int) -> LambdaLR:
+    """Returns the schedule of a recipe, which takes a step with each of the optimiser.
+
+    Its first and its last rate grow with the batch as the optimiser's does.
+
+    Args:
+        recipe: the training.
+        optimizer: see :func:`build_optimizer`.
+        steps_per_epoch: of the optimiser.
+
+    Raises:
+        ValueError: no step.
+    """
+    if steps_per_epoch < 1:
+        raise ValueError(expected("steps_per_epoch", ">= 1", steps_per_epoch))
+    schedule = recipe.schedule
+    scale = optimizer.defaults["lr"] / recipe.optimizer.lr
+    steps = schedule.epochs * steps_per_epoch
+    warmup = round(schedule.warmup_epochs * steps_per_epoch)
+    start = schedule.warmup_start_lr * scale
+    if schedule.policy == "steps":
+        shares = [step / schedule.epochs for step in schedule.steps]
+        return published_steps_schedule(
+            optimizer, warmup, steps, shares, schedule.factors, warmup_start_lr=start
+        )
+    return published_cosine_schedule(
+        optimizer,
+        warmup,
+        steps,
+        warmup_start_lr=start,
+        lr_end=schedule.end_lr * scale,
+        cosine_after_warmup=schedule.cosine_after_warmup,
+    )
