@@ -10,7 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.callbacks import EarlyStopping, RichModelSummary, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
@@ -26,6 +26,7 @@ from flash.core.callbacks import (
 from flash.core.data.io.output import Output, answers, resolve_output
 from flash.core.finetuning import resolve_strategy
 from flash.core.model import Task
+from flash.core.progress_bar import Summary, TrainingBar
 from pytorchvideo._checks import expected
 
 
@@ -79,9 +80,21 @@ class Trainer(pl.Trainer):
         if precise_bn is not False:
             callbacks.insert(0, precise(precise_bn))
         super().__init__(**{**kwargs, "callbacks": [RandomState(), *after_averages(callbacks)]})
+        self._replace_defaults(callbacks)
         with suppress(NotImplementedError):  # of strategies that write folders
             if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
                 self.strategy.checkpoint_io = WholeCheckpoints()
+
+    def _replace_defaults(self, given: Sequence[pl.Callback]) -> None:
+        """Puts the bar and the summary of this library in the place of those that Lightning added by itself."""
+        ours: dict[type, type[pl.Callback]] = {
+            RichProgressBar: TrainingBar,
+            RichModelSummary: Summary,
+        }
+        self.callbacks: list[pl.Callback] = [
+            ours[type(one)]() if type(one) in ours and one not in given else one
+            for one in self.callbacks  # type: ignore[has-type]
+        ]
 
     def fit(
         self,
@@ -151,8 +164,7 @@ class Trainer(pl.Trainer):
             "train_dataloader", train_dataloader, "train_dataloaders", train_dataloaders
         )
         # the strategy of an earlier call ends with it
-        callbacks: list[pl.Callback] = list(self.callbacks)  # type: ignore[has-type]
-        self.callbacks = [kept for kept in callbacks if kept is not self._strategy_callback]
+        self.callbacks = [kept for kept in self.callbacks if kept is not self._strategy_callback]
         self._strategy_callback = callback
         if callback is not None and callback not in self.callbacks:
             # before the checkpoint callback, which Lightning keeps last
@@ -250,11 +262,14 @@ def _either(first: str, value: Any, second: str, other: Any) -> Any:
 
 
 # What Lightning warns of though nothing is wrong: decoding in the main process is a valid choice, so is
-# training without validation data, and the class that its tree helpers ask for is torch's business.
+# training without validation data, and the class that its tree helpers ask for is torch's business. DDP compares
+# strides of dimensions of size 1 too, which say nothing of where anything lies: those of the gradients of pointwise and
+# depthwise kernels differ from their parameters'. Autograd brings any other difference in line before DDP looks.
 _NOISE = (
     ".*does not have many workers.*",
     "Total length of `list` across ranks is zero.*",
     ".*but have no `val_dataloader`.*",
+    "Grad strides do not match bucket view strides.*",
     ".*isinstance\\(treespec, LeafSpec\\).*",
 )
 # advertisements for other packages
