@@ -10,8 +10,9 @@ What a dataset gives can be shown as it is; what a transform has normalised need
 """
 
 import io
+import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,13 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from pytorchvideo._checks import expected
+from pytorchvideo.data._shown_clips import (
+    CaptionedClip,
+    Source,
+    read_clips,
+    read_file,
+    unnormalize,
+)
 from pytorchvideo.data.encoded_video import EncodedVideo
 
 __all__ = [
@@ -35,152 +43,11 @@ __all__ = [
     "unnormalize",
 ]
 
-Source = torch.Tensor | Mapping[str, Any] | Sequence[Any] | str | os.PathLike[str]
-Colours = Sequence[float] | torch.Tensor
-
-_FRAMES_OF_FILE = 16
-_FRAMES_A_SECOND = 4.0
-_KEYS = ("video", "input")  # of samples: ours, and Flash's
+_FRAMES_A_SECOND = 4.0  # of what does not say how long it lasts
+_LEAST_DELAY = 2  # hundredths of a second: what is shorter, browsers show for ten
+_MOST_PIXELS = 16_000_000  # of a contact sheet: 48 MB in memory
+_LEAST_SIDE = 16  # of a frame in it
 _SMALLEST_FONT = 10
-
-
-class CaptionedClip(NamedTuple):
-    """A clip that can be shown.
-
-    Attributes:
-        frames: uint8 (3, T, H, W).
-        caption: what is to be written on it; may be empty.
-    """
-
-    frames: torch.Tensor
-    caption: str = ""
-
-
-def unnormalize(clip: torch.Tensor, mean: Colours, std: Colours) -> torch.Tensor:
-    """Returns what a clip was before ``Normalize(mean, std)``, as uint8.
-
-    Args:
-        clip: float (C, T, H, W) or (B, C, T, H, W).
-        mean: a channel each, of values in [0, 1].
-        std: a channel each.
-
-    >>> unnormalize(torch.zeros(3, 1, 1, 1), (0.0, 0.5, 1.0), (0.2, 0.2, 0.2)).flatten()
-    tensor([  0, 128, 255], dtype=torch.uint8)
-    """
-    shape = (-1, 1, 1, 1)
-    mean = torch.as_tensor(mean, dtype=torch.float32, device=clip.device).reshape(shape)
-    std = torch.as_tensor(std, dtype=torch.float32, device=clip.device).reshape(shape)
-    return _to_uint8(clip.detach() * std + mean, white=1.0)
-
-
-def read_clips(
-    source: Source,
-    *,
-    mean: Colours | None = None,
-    std: Colours | None = None,
-    max_value: float = 255.0,
-    class_names: Sequence[str] | None = None,
-    num_frames: int = _FRAMES_OF_FILE,
-) -> list[CaptionedClip]:
-    """Returns the clips of whatever there is to look at.
-
-    Args:
-        source: a clip (C, T, H, W) or a batch (B, C, T, H, W) of 1 or 3 channels; a sample of a dataset or a
-            batch of a loader, which are dicts with ``"video"`` (or Flash's ``"input"``); a list of all these, such as
-            the pathways of a SlowFast model; a :class:`CaptionedClip`, for captions of your own; or the path of a
-            video.
-        mean: that of ``Normalize``, if the clips were normalised.
-        std: that of ``Normalize``.
-        max_value: white in floats that were not normalised: 255 as datasets deliver them, 1 after ``Div255``.
-        class_names: names for the labels of samples.
-        num_frames: of a file, spread evenly over it.
-
-    Raises:
-        ValueError: not laid out like that, or only one of ``mean`` and ``std``.
-        FileNotFoundError: no such file.
-        VideoError: (a RuntimeError) the file cannot be read.
-    """
-    if (mean is None) != (std is None):
-        raise ValueError(expected("mean and std", "both given, or neither", (mean, std)))
-    if isinstance(source, CaptionedClip):
-        return [source]
-    if isinstance(source, (str, os.PathLike)):
-        return [CaptionedClip(read_file(source, num_frames), Path(source).name)]
-    options: dict[str, Any] = {
-        "mean": mean,
-        "std": std,
-        "max_value": max_value,
-        "class_names": class_names,
-        "num_frames": num_frames,
-    }
-    if isinstance(source, Mapping):
-        key = next((key for key in _KEYS if key in source), None)
-        if key is None:
-            raise ValueError(expected("source", f"a sample with {_KEYS[0]!r}", list(source)))
-        clips = read_clips(source[key], **options)
-        captions = _captions(source, len(clips), class_names)
-        return [CaptionedClip(c.frames, text) for c, text in zip(clips, captions, strict=True)]
-    if isinstance(source, torch.Tensor):
-        if source.ndim not in (4, 5) or source.shape[-4] not in (1, 3) or 0 in source.shape:
-            wanted = "a clip (C, T, H, W) or a batch (B, C, T, H, W) of 1 or 3 channels"
-            raise ValueError(expected("source", wanted, tuple(source.shape)))
-        if mean is not None and std is not None:
-            frames = unnormalize(source, mean, std)
-        else:
-            frames = _to_uint8(source.detach(), white=max_value)
-        frames = frames.cpu().expand(*frames.shape[:-4], 3, *frames.shape[-3:])
-        return [CaptionedClip(clip) for clip in (frames[None] if frames.ndim == 4 else frames)]
-    return [clip for one in source for clip in read_clips(one, **options)]
-
-
-def read_file(
-    path: str | os.PathLike[str], num_frames: int = _FRAMES_OF_FILE, end_sec: float | None = None
-) -> torch.Tensor:
-    """Returns frames of a video, spread evenly from its start to ``end_sec``, as uint8 (3, T, H, W).
-
-    Raises:
-        FileNotFoundError: no such file.
-        VideoError: (a RuntimeError) the file cannot be read.
-    """
-
-    def spread(indices: list[int]) -> list[int]:
-        wanted = np.linspace(0, len(indices) - 1, min(num_frames, len(indices))).round()
-        return [indices[int(i)] for i in wanted]
-
-    with EncodedVideo.from_path(os.fspath(path), decode_audio=False, dtype=torch.uint8) as video:
-        end = video.duration if end_sec is None else min(video.duration, Fraction(end_sec))
-        clip = video.get_clip(0, end, frame_filter=spread)["video"]
-    if clip is None:
-        raise ValueError(f"{os.fspath(path)} has no frame from 0 to {float(end):g} s.")
-    return clip
-
-
-def _to_uint8(clip: torch.Tensor, white: float) -> torch.Tensor:
-    if clip.dtype == torch.uint8:
-        return clip
-    return (clip.float() * (255 / white)).round().clamp(0, 255).to(torch.uint8)
-
-
-def _captions(
-    sample: Mapping[str, Any], count: int, class_names: Sequence[str] | None
-) -> list[str]:
-    """``class, file`` for each clip of a sample or a batch, as far as it says so."""
-    columns = []
-    for key in ("label", "target", "video_name"):
-        values = sample.get(key)
-        if isinstance(values, torch.Tensor):
-            values = values.tolist()
-        if values is None:
-            continue
-        values = list(values) if isinstance(values, (list, tuple)) else [values]
-        # soft labels, as those of mixed batches, have no one name
-        if count % len(values) or not isinstance(values[0], (int, str)):
-            continue
-        values *= count // len(values)  # once for each pathway
-        if class_names is not None:
-            values = [class_names[v] if isinstance(v, int) and v >= 0 else v for v in values]
-        columns.append([str(value) for value in values])
-    return [", ".join(parts) for parts in zip(*columns, strict=True)] or [""] * count
 
 
 def caption_frames(clip: torch.Tensor, caption: str | Sequence[str]) -> torch.Tensor:
@@ -209,11 +76,18 @@ def _drawn_images(clip: torch.Tensor, side: int | None = None) -> list[Image.Ima
     """The frames of a clip (3, T, H, W); with ``side``, their short side is at most that."""
     frames = clip.permute(1, 2, 3, 0).contiguous().numpy()
     images = [Image.fromarray(frame) for frame in frames]
-    if side is None or side >= min(images[0].size):
+    size = images[0].size if side is None else _scaled(images[0].size, side)
+    if size == images[0].size:
         return images
-    scale = side / min(images[0].size)
-    size = [max(1, round(length * scale)) for length in images[0].size]
-    return [image.resize((size[0], size[1]), Image.Resampling.BILINEAR) for image in images]
+    return [image.resize(size, Image.Resampling.BILINEAR) for image in images]
+
+
+def _scaled(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """A size whose short side is at most ``side``."""
+    if side >= min(size):
+        return size
+    scale = side / min(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _write(image: Image.Image, text: str) -> None:
@@ -237,14 +111,19 @@ def gif_bytes(
 ) -> bytes:
     """Returns a clip as an animated GIF that repeats for ever.
 
+    A GIF counts in hundredths of a second: frames are shown for one more or less, so that each begins at its time to
+    half of that and all of them last as long as the clip. Of more than 50 frames per second some are left out.
+
     Args:
         clip: uint8 (3, T, H, W). A frame that is equal to the one before only prolongs it.
         fps: frames per second.
         side: short side in pixels; smaller clips keep their own size, as all do with None.
         colors: of each frame, at most 256: fewer make it smaller.
     """
+    places, delays = _gif_times(clip.shape[1], fps)
     frames = [
-        image.quantize(colors, dither=Image.Dither.NONE) for image in _drawn_images(clip, side)
+        image.quantize(colors, dither=Image.Dither.NONE)
+        for image in _drawn_images(clip[:, places], side)
     ]
     buffer = io.BytesIO()
     frames[0].save(
@@ -252,18 +131,31 @@ def gif_bytes(
         format="GIF",
         save_all=True,
         append_images=frames[1:],
-        duration=round(1000 / fps),
+        duration=[10 * delay for delay in delays],
         loop=0,
         optimize=True,
     )
     return buffer.getvalue()
 
 
+def _gif_times(count: int, fps: float) -> tuple[list[int], list[int]]:
+    """Which of so many frames a GIF has, and for how many hundredths of a second it shows each.
+
+    >>> _gif_times(4, 24), _gif_times(4, 100)
+    (([0, 1, 2, 3], [4, 4, 4, 5]), ([0, 2], [2, 2]))
+    """
+    total = max(_LEAST_DELAY, round(100 * count / fps))
+    shown = min(count, total // _LEAST_DELAY)
+    starts = [round(total * place / shown) for place in range(shown + 1)]
+    delays = [end - start for start, end in itertools.pairwise(starts)]
+    return [place * count // shown for place in range(shown)], delays
+
+
 def save_clip(
     source: Source,
     path: str | os.PathLike[str] = "sample.gif",
     *,
-    fps: float = _FRAMES_A_SECOND,
+    fps: float | None = None,
     caption: bool = True,
     **options: Any,
 ) -> Path:
@@ -272,7 +164,8 @@ def save_clip(
     Args:
         source: see :func:`read_clips`.
         path: where to; its ending is ``.gif`` or ``.mp4``.
-        fps: frames per second.
+        fps: frames per second. None plays a file at its own speed, however few of its frames are shown; tensors and
+            samples do not say theirs, and have 4. Of clips of a recipe it is ``recipe.sampled_frames_per_second``.
         caption: write the label and the name of the file on the frames.
         options: further keywords of :func:`read_clips`, such as ``mean`` and ``std``.
 
@@ -282,7 +175,8 @@ def save_clip(
     target = Path(path)
     if target.suffix.lower() not in (".gif", ".mp4"):
         raise ValueError(expected("path", "a file that ends in .gif or .mp4", str(target)))
-    clip = _side_by_side(read_clips(source, **options), caption)
+    clips = read_clips(source, **options)
+    fps, clip = _speed(source, clips) if fps is None else fps, _side_by_side(clips, caption)
     if target.suffix.lower() == ".gif":
         target.write_bytes(gif_bytes(clip, fps=fps))
         return target
@@ -295,7 +189,7 @@ def save_clip(
     return target
 
 
-def show_clip(source: Source, *, fps: float = _FRAMES_A_SECOND, **options: Any) -> Any:
+def show_clip(source: Source, *, fps: float | None = None, **options: Any) -> Any:
     """Returns an animation that a notebook shows; the arguments are those of :func:`save_clip`.
 
     Raises:
@@ -308,8 +202,17 @@ def show_clip(source: Source, *, fps: float = _FRAMES_A_SECOND, **options: Any) 
             "Showing a clip needs a notebook with IPython. Use save_clip(source, path) elsewhere."
         ) from error
     caption = options.pop("caption", True)
-    clip = _side_by_side(read_clips(source, **options), caption)
-    return NotebookImage(data=gif_bytes(clip, fps=fps), format="gif")
+    clips = read_clips(source, **options)
+    speed = _speed(source, clips) if fps is None else fps
+    return NotebookImage(data=gif_bytes(_side_by_side(clips, caption), fps=speed), format="gif")
+
+
+def _speed(source: Source, clips: Sequence[CaptionedClip]) -> float:
+    """Frames per second at which a file lasts as long as it is; that of what says no times else."""
+    if not isinstance(source, (str, os.PathLike)):
+        return _FRAMES_A_SECOND
+    with EncodedVideo.from_path(os.fspath(source), decode_audio=False) as video:
+        return clips[0].frames.shape[1] / float(video.duration)
 
 
 def _side_by_side(clips: Sequence[CaptionedClip], caption: bool) -> torch.Tensor:
@@ -335,6 +238,7 @@ def contact_sheet(
     side: int | None = None,
     gap: int = 4,
     caption: bool = True,
+    max_pixels: int = _MOST_PIXELS,
     **options: Any,
 ) -> Image.Image:
     """Returns one image with all frames of the clips, each clip beginning in a row of its own.
@@ -345,32 +249,68 @@ def contact_sheet(
         side: short side of a frame in pixels; None, or a smaller frame, keeps it as it is.
         gap: pixels between frames.
         caption: write the label and the name of the file above each clip.
+        max_pixels: of the image; frames are scaled down where it would have more.
         options: further keywords of :func:`read_clips`, such as ``mean`` and ``std``.
 
     Raises:
-        ValueError: ``columns`` is not positive; else see :func:`read_clips`.
+        ValueError: ``columns`` is not positive, or so many frames that they would be smaller than 16 pixels; else see
+            :func:`read_clips`.
     """
     if columns < 1:
         raise ValueError(expected("columns", ">= 1", columns))
-    clips = [
-        (c.caption if caption else "", _drawn_images(c.frames, side))
-        for c in read_clips(source, **options)
-    ]
+    clips = read_clips(source, **options)
     if not clips:
         raise ValueError(expected("source", "at least one clip", []))
-    height, width = (max(p[0].size[i] for _, p in clips) for i in (1, 0))
-    line = max(_SMALLEST_FONT, height // 8)
-    band = line + 4 if any(text for text, _ in clips) else 0
-    widest = min(columns, max(len(images) for _, images in clips))
-    rows = [-(-len(images) // columns) for _, images in clips]
-    size = (widest * (width + gap) - gap, sum(rows) * (height + gap) - gap + len(clips) * band)
-    sheet = Image.new("RGB", size, "white")
-    draw, font, top = ImageDraw.Draw(sheet), ImageFont.load_default(line), 0
-    for (text, images), count in zip(clips, rows, strict=True):
-        draw.text((1, top + band - 2), text, fill="black", font=font, anchor="lb")
-        top += band
-        for place, image in enumerate(images):
+    texts = [clip.caption if caption else "" for clip in clips]
+    layout = _layout([c.frames.shape for c in clips], columns, side, gap, any(texts), max_pixels)
+    sheet = Image.new("RGB", layout.size, "white")
+    draw, font, top = ImageDraw.Draw(sheet), ImageFont.load_default(layout.line), 0
+    for text, clip, rows in zip(texts, clips, layout.rows, strict=True):
+        draw.text((1, top + layout.band - 2), text, fill="black", font=font, anchor="lb")
+        top += layout.band
+        for place, image in enumerate(_drawn_images(clip.frames, layout.side)):
             row, column = divmod(place, columns)
-            sheet.paste(image, (column * (width + gap), top + row * (height + gap)))
-        top += count * (height + gap)
+            sheet.paste(image, (column * layout.step[0], top + row * layout.step[1]))
+        top += rows * layout.step[1]
     return sheet
+
+
+class _Layout(NamedTuple):
+    """Sizes of a contact sheet in pixels: of all of it, and from one frame to the next, (x, y)."""
+
+    size: tuple[int, int]
+    step: tuple[int, int]
+    rows: list[int]
+    line: int
+    band: int
+    side: int
+
+
+def _layout(
+    shapes: Sequence[Sequence[int]],
+    columns: int,
+    side: int | None,
+    gap: int,
+    has_text: bool,
+    max_pixels: int,
+) -> _Layout:
+    """The layout of clips (3, T, H, W) with the largest short side of frames, up to ``side``, that fits."""
+    largest = max(min(shape[2:]) for shape in shapes)
+    side = largest if side is None else min(side, largest)
+    rows = [-(-shape[1] // columns) for shape in shapes]
+    widest = min(columns, max(shape[1] for shape in shapes))
+    while True:
+        sizes = [_scaled((shape[3], shape[2]), side) for shape in shapes]
+        width, height = (max(size[i] for size in sizes) for i in (0, 1))
+        line = max(_SMALLEST_FONT, height // 8)
+        band, step = (line + 4 if has_text else 0), (width + gap, height + gap)
+        size = (widest * step[0] - gap, sum(rows) * step[1] - gap + len(shapes) * band)
+        pixels = size[0] * size[1]
+        if pixels <= max_pixels:
+            return _Layout(size, step, rows, line, band, side)
+        side = min(side - 1, int(side * (max_pixels / pixels) ** 0.5))
+        if side < _LEAST_SIDE:
+            count = sum(shape[1] for shape in shapes)
+            wanted = f"frames that fit into {max_pixels} pixels with a side of {_LEAST_SIDE} each"
+            advice = "Give fewer clips, or more max_pixels."
+            raise ValueError(expected("source", wanted, f"{count} frames", advice))

@@ -2,6 +2,7 @@
 """Images show the clips that they are made of: sizes, order, colours, captions."""
 
 import io
+import itertools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -108,6 +109,40 @@ def test_gif_has_every_frame_in_order() -> None:
             assert gif.convert("RGB").getpixel((3, 3)) == colour
 
 
+def gif_times(path: Path | io.BytesIO) -> list[int]:
+    """Milliseconds for which each frame is shown, by another reader."""
+    import av
+
+    with av.open(path) as container:
+        times = [frame.pts * 10 for frame in container.decode(video=0) if frame.pts is not None]
+    with Image.open(path) as gif:
+        gif.seek(gif.n_frames - 1)
+        times.append(times[-1] + int(gif.info["duration"]))
+    return [end - start for start, end in itertools.pairwise(times)]
+
+
+@given(count=st.integers(2, 30), fps=st.floats(0.5, 240))
+def test_a_gif_lasts_as_long_as_its_clip(count: int, fps: float) -> None:
+    """Delays are hundredths of a second, and browsers take less than two of these for ten."""
+    colours = [(8 * i, 255 - 8 * i, 0) for i in range(count)]
+    delays = gif_times(io.BytesIO(gif_bytes(plain_clip(*colours, side=2), fps=fps)))
+    assert min(delays) >= 20
+    assert abs(sum(delays) - max(20, 1000 * count / fps)) <= 5.001
+    if fps <= 50:
+        assert len(delays) == count
+        starts = [sum(delays[:i]) for i in range(count)]
+        assert all(abs(s - 1000 * i / fps) <= 10.001 for i, s in enumerate(starts))
+
+
+def test_a_file_plays_at_its_own_speed(make_video: Callable[..., Path], tmp_path: Path) -> None:
+    video = make_video("clip.mp4", num_frames=63, fps=30)  # 2.1 s, of which 16 frames are shown
+    delays = gif_times(save_clip(video, tmp_path / "clip.gif"))
+    assert (len(delays), sum(delays)) == (16, 2100)
+    with EncodedVideo.from_path(save_clip(video, tmp_path / "clip.mp4")) as written:
+        assert float(written.duration) == pytest.approx(2.1, abs=0.01)
+    assert sum(gif_times(save_clip(video, tmp_path / "slow.gif", fps=4))) == 4000
+
+
 def test_an_mp4_has_every_frame_in_order(tmp_path: Path) -> None:
     clip = plain_clip(RED, GREEN, BLUE, side=41)
     path = save_clip(clip, tmp_path / "clip.mp4", fps=2.5)
@@ -158,6 +193,21 @@ def test_contact_sheets_wrap_and_caption() -> None:
     assert tuple(pixels[tops[2] + 5, 5]) == BLUE
     assert tuple(pixels[tops[1] + 5, 49]) == (255, 255, 255)
     assert contact_sheet(first, columns=8, side=20, caption=False).size == (3 * 24 - 4, 20)
+
+
+def test_a_contact_sheet_is_bounded() -> None:
+    large = plain_clip(*[RED] * 20).repeat(1, 1, 10, 20)  # 400 x 800 pixels
+    assert contact_sheet(large, columns=5).size == (5 * 804 - 4, 4 * 404 - 4)
+    sheet = contact_sheet([large, plain_clip(BLUE)], columns=5, max_pixels=500_000)
+    width, height = sheet.size
+    assert 400_000 < width * height <= 500_000
+    # frames keep their proportions, and small ones their size
+    pixels = np.asarray(sheet)
+    red = (pixels == RED).all(axis=2)
+    assert red[:, 0].sum() / 4 == pytest.approx(red[0].sum() / 5 / 2, abs=1)
+    assert (pixels == BLUE).all(axis=2).sum() == 40 * 40
+    with pytest.raises(ValueError, match=r"fit into 1000 pixels .* got '20 frames'"):
+        contact_sheet(large, max_pixels=1000)
 
 
 def test_notebooks_get_a_gif(monkeypatch: pytest.MonkeyPatch) -> None:
