@@ -100,6 +100,15 @@ class ClipRecipe:
         """Length of the clip that the model sees, in seconds."""
         return self.num_frames * self.sampling_rate / self.frames_per_second
 
+    @property
+    def sampled_frames_per_second(self) -> float:
+        """Frames that the model sees of each second, whatever the rate of the video is.
+
+        >>> ClipRecipe(num_frames=8, sampling_rate=8).sampled_frames_per_second
+        3.75
+        """
+        return self.frames_per_second / self.sampling_rate
+
     def transforms(
         self, train: bool = False, key: str | None = None, horizontal_flip_prob: float = 0.5
     ) -> "T.Compose":

@@ -82,9 +82,14 @@ class ArtefactInfo:
         RUNTIMES[self.runtime].check(self.precision, self.dynamic_batch)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the content of ``artefact.json``."""
+        """Returns the content of ``artefact.json``; ``clip`` says in seconds what the recipe says in frames."""
         about = {"format": FORMAT, "version": VERSION}
-        return {**about, **asdict(self), "recipe": self.recipe.to_dict()}
+        clip = {
+            "seconds": round(self.recipe.clip_duration_sec, 6),
+            "frames": self.recipe.num_frames,
+            "frames_per_second": round(self.recipe.sampled_frames_per_second, 6),
+        }
+        return {**about, **asdict(self), "recipe": self.recipe.to_dict(), "clip": clip}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ArtefactInfo":

@@ -65,6 +65,8 @@ def test_the_description_needs_no_library(tmp_path: Path) -> None:
     told = json.loads((tmp_path / INFO).read_text())
     assert told["labels"] == ["a", "b", "c"] and told["runtime"] == "torch-export"
     assert told["recipe"] == RECIPE.to_dict() and told["file"] == "model.pt2"
+    # 8 frames of a video of 30 a second, one in 4 for the slow pathway
+    assert told["clip"] == {"seconds": 0.266667, "frames": 8, "frames_per_second": 30.0}
     assert (told["multi_label"], told["threshold"]) == (True, 0.25)
 
 
