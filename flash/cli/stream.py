@@ -172,7 +172,7 @@ def stream(
     kept = "" if out is None else f"{out} holds what came so far; "
     going_on(lambda: f"{kept}the same command starts anew.")
     with nullcontext() if out is None else alone_at(out):
-        count = _follow(found, video, drawn, as_json)
+        count = _follow(found, video, drawn, as_json, is_pipe=_is_pipe(source))
     if count == 0:
         needed = "the first answer of the incremental mode" if incremental else "the first frame"
         raise ValueError(f"{video.name} ended before {needed}.")
@@ -183,6 +183,8 @@ def _follow(
     video: "LiveVideo",
     drawn: "DrawnVideo | None",
     as_json: bool,
+    *,
+    is_pipe: bool,
 ) -> int:
     """Prints answers until there are no more; returns how many there were."""
     from pytorchvideo.inference.stream.predictor import StreamSummary
@@ -200,6 +202,10 @@ def _follow(
         if drawn is not None:
             drawn.close()
         say(summary.sentence(video.read, video.dropped, video.seconds))
+        if video.dropped and is_pipe:
+            say(
+                "--no-realtime drops no frame: whoever writes into the pipe then waits for the model."
+            )
 
 
 def _line(answer: "StreamAnswer") -> str:
@@ -224,6 +230,10 @@ def _raw_format(size: str | None, rate: str | None, pixel_format: str) -> "RawFo
     except (ValueError, ZeroDivisionError) as error:
         raise ValueError(expected("--rate", "a number, as 30 or 30000/1001", rate)) from error
     return RawFormat(int(found[1]), int(found[2]), per_second, pixel_format)
+
+
+def _is_pipe(source: str) -> bool:
+    return source == "-" or Path(source).is_fifo()
 
 
 def _other_file(out: Path, source: str) -> Path:

@@ -31,6 +31,14 @@ _MinScore = Annotated[
     float,
     typer.Option("--min-score", min=0, max=1, help="Least probability of what a stretch is named."),
 ]
+_MinDuration = Annotated[
+    float,
+    typer.Option(
+        "--min-duration",
+        min=0,
+        help="Least seconds of a stretch: shorter changes are averaged away or left out.",
+    ),
+]
 _Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")]
 
 
@@ -46,18 +54,20 @@ def timeline(
     end: opt.End = None,
     top: opt.Top = 5,
     min_score: _MinScore = 0.0,
+    min_duration: _MinDuration = 0.0,
     resume: _Resume = False,
     as_json: opt.AsJson = False,
 ) -> None:
     """Name what happens in each part of a long video, and write it as json, csv, subtitles and a chart."""
     going_on(lambda: kept.by_timeline(out))
     from flash.runs.progress import showing
+    from pytorchvideo.inference.timeline.files import FILES
     from pytorchvideo.inference.timeline.make import TimelineOptions, make_timeline
     from pytorchvideo.inference.timeline.timeline import clock
 
     predictor = chosen.load()
     predictor.batch_size = batch_size
-    options = TimelineOptions(every, views, start, end, top, min_score)
+    options = TimelineOptions(every, views, start, end, top, min_score, min_duration)
     screen = progress_screen()
     with showing(screen, "clips") as bar:
         made = make_timeline(predictor, video, out, options, resume=resume, progress=bar)
@@ -74,6 +84,7 @@ def timeline(
         say(
             f"{count} of {len(made.windows)} clips could not be read, the first in {where}: {gaps[0].reason}"
         )
+    say(f"{', '.join(FILES)} are in {out}")
     if as_json:
         typer.echo(json.dumps([asdict(segment) for segment in made.segments()], indent=1))
         return

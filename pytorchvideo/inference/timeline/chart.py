@@ -1,50 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Charts of timelines: lines for short videos, heat maps for hours."""
+"""Charts of timelines: heat maps, for hours."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytorchvideo.inference.predictor import ClipScores, mean_scores
 from pytorchvideo.inference.timeline.timeline import Timeline, clock
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MOST_LINES = 5  # classes in the chart of lines
 _MOST_ROWS = 16  # classes in the heat map
 _SEEN = 0.1  # probability that a class has to reach somewhere to be in the heat map without ever leading
 _COLUMNS = 1200  # moments in the heat map, which is about as wide in pixels
-
-
-def line_chart(clips: Sequence[ClipScores], labels: Sequence[str]) -> "Figure":
-    """Draws the probabilities of the likeliest classes over the time of a video.
-
-    Args:
-        clips: the scores of each clip in the order of time.
-        labels: class names in the order of the scores.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3), layout="constrained")
-    axes = figure.add_subplot()
-    shown = mean_scores(clips).topk(min(_MOST_LINES, len(labels))).indices.tolist()
-    lines = []
-    for index in shown:
-        # a step for each clip: where clips overlap, the later one begins
-        times = [clip.start_sec for clip in clips] + [clips[-1].end_sec]
-        scores = [float(clip.scores[index]) for clip in clips]
-        lines += axes.step(times, [*scores, scores[-1]], where="post", label=labels[index])
-    axes.set(xlabel="seconds", ylabel="probability", ylim=(0, 1.02), xlim=(0, clips[-1].end_sec))
-    axes.spines[["top", "right"]].set_visible(False)
-    # names are given afterwards: a legend leaves out those that begin with "_", and takes "$" for formulas
-    places = [str(place) for place in range(len(lines))]
-    legend = axes.legend(lines, places, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-    for text, index in zip(legend.get_texts(), shown, strict=True):
-        text.set(text=labels[index], parse_math=False)
-    return figure
 
 
 def heat_map(timeline: Timeline) -> "Figure":

@@ -19,8 +19,12 @@ from pytorchvideo.inference.timeline.timeline import Segment, Timeline
 _NO_TAGS = str.maketrans("<>{}", "‹›()")
 
 
+#: The files of a timeline, besides that of its clips.
+FILES = tuple(f"timeline.{ending}" for ending in ("json", "csv", "srt", "vtt", "png"))
+
+
 def write_files(timeline: Timeline) -> None:
-    """Writes ``timeline.json``, ``.csv``, ``.srt``, ``.vtt`` and ``.png`` into the folder of a timeline."""
+    """Writes :data:`FILES` into the folder of a timeline."""
     folder = timeline.out
     with _whole(folder / "timeline.json") as file:
         write_json_rows(file, timeline)
@@ -53,7 +57,8 @@ def write_json_rows(file: IO[str], timeline: Timeline) -> None:
         for clip in timeline.clips()
         if clip.reason is None
     )
-    settings = dict(timeline.settings) | {"min_score": timeline.min_score}
+    shown = {"min_score": timeline.min_score, "min_duration_sec": timeline.min_duration_sec}
+    settings = dict(timeline.settings) | shown
     video = settings.pop("video")
     head = {"video": video, "settings": settings, "labels": labels}
     file.write("{\n")

@@ -52,6 +52,7 @@ class TimelineOptions:
         end_sec: look at it up to here; None is its end.
         top_k: labels of each clip in the files.
         min_score: probability from which a clip's likeliest label counts for a segment.
+        min_duration_sec: no segment is shorter, see :meth:`Timeline.segments`; clips keep their own scores.
 
     Raises:
         ValueError: one of them is out of range.
@@ -63,10 +64,13 @@ class TimelineOptions:
     end_sec: float | None = None
     top_k: int = 5
     min_score: float = 0.0
+    min_duration_sec: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_score <= 1:
             raise ValueError(expected("min_score", "a probability, 0 to 1", self.min_score))
+        if not 0 <= self.min_duration_sec < float("inf"):
+            raise ValueError(expected("min_duration_sec", ">= 0 seconds", self.min_duration_sec))
         if self.top_k < 1:
             raise ValueError(expected("top_k", ">= 1", self.top_k))
         if self.views not in (1, 3):
@@ -89,8 +93,8 @@ def make_timeline(
         video: a video file, as long as you like.
         out: folder for the files; see :mod:`pytorchvideo.inference.timeline.make`.
         options: which clips, and what is said of them.
-        resume: go on with what is in ``out``, or start it if it had not begun. With another ``min_score``, the files
-            of a finished one are written anew.
+        resume: go on with what is in ``out``, or start it if it had not begun. With another ``min_score`` or
+            ``min_duration_sec``, the files of a finished one are written anew.
         progress: is called after each group of clips.
 
     Returns:
@@ -128,7 +132,12 @@ def make_timeline(
             file = ClipFile(folder / PROGRESS, predictor.batch_size)
             done = _begin(file, settings, len(windows), resume)
             timeline = Timeline(
-                folder, settings, tuple(predictor.labels), windows, options.min_score
+                folder,
+                settings,
+                tuple(predictor.labels),
+                windows,
+                options.min_score,
+                options.min_duration_sec,
             )
             found = clips_of_video(
                 opened,

@@ -9,8 +9,10 @@ from typing import Any
 
 from pytorchvideo.data.windows import SlidingWindows
 from pytorchvideo.inference.timeline.clips import ClipFile, TimelineClip
+from pytorchvideo.inference.timeline.smoothing import leaders
 
 PROGRESS = "progress.jsonl"
+_SLACK_SEC = 1e-6  # of times that are worked out in floats
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Segment:
         start_sec: where it begins: half-way between the middles of its first clip and the one before.
         end_sec: where it ends.
         label: what its clips show most likely.
-        score: mean probability of that over the clips.
+        score: mean probability of that over the clips, averaged with their neighbours where ``min_duration_sec`` says.
         clips: how many they are.
     """
 
@@ -59,6 +61,7 @@ class Timeline:
         labels: class names.
         windows: the times of the clips.
         min_score: probability from which a clip's likeliest label counts.
+        min_duration_sec: no segment is shorter; see :meth:`segments`.
     """
 
     out: Path
@@ -66,6 +69,7 @@ class Timeline:
     labels: tuple[str, ...]
     windows: SlidingWindows
     min_score: float = 0.0
+    min_duration_sec: float = 0.0
 
     def clips(self) -> Iterator[TimelineClip]:
         """Reads what is said of each clip, one after the other."""
@@ -75,17 +79,22 @@ class Timeline:
         """Neighbouring clips with the same label; none where that is less likely than ``min_score``.
 
         A moment belongs to the clip whose middle is nearest, so that segments neither overlap nor leave out what lies
-        between clips.
+        between clips. With ``min_duration_sec`` a clip's probabilities are first averaged with those of the clips
+        within half of it on either side, so that a short change within something longer disappears; what is then still
+        a shorter segment is left out.
         """
-        for label, run in itertools.groupby(
-            enumerate(self.clips()), lambda row: self._label(row[1])
-        ):
-            if label is None:
+        found = leaders(self.clips(), self.min_duration_sec)
+        for index, run in itertools.groupby(enumerate(found), lambda row: self._counting(row[1])):
+            if index is None:
                 continue
-            places, scores = zip(*((place, clip.best[0][1]) for place, clip in run), strict=True)
+            places, scores = zip(
+                *((place, leader[1]) for place, leader in run if leader), strict=True
+            )
             start, end = self.windows.nearest(places[0])[0], self.windows.nearest(places[-1])[1]
-            score = round(sum(scores) / len(scores), 6)
-            yield Segment(round(start, 6), round(end, 6), label, score, len(scores))
+            if end - start >= self.min_duration_sec - _SLACK_SEC:
+                score = round(sum(scores) / len(scores), 6)
+                label = self.labels[index]
+                yield Segment(round(start, 6), round(end, 6), label, score, len(scores))
 
     def gaps(self) -> Iterator[Gap]:
         """Neighbouring clips that cannot be read."""
@@ -94,10 +103,8 @@ class Timeline:
                 clips = list(run)
                 yield Gap(clips[0].start_sec, clips[-1].end_sec, len(clips), str(clips[0].reason))
 
-    def _label(self, clip: TimelineClip) -> str | None:
-        if not clip.best or clip.best[0][1] < self.min_score:
-            return None
-        return self.labels[clip.best[0][0]]
+    def _counting(self, leader: tuple[int, float] | None) -> int | None:
+        return None if leader is None or leader[1] < self.min_score else leader[0]
 
     def __repr__(self) -> str:
         video, length = self.settings["video"], clock(self.windows.length_sec)

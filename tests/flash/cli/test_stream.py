@@ -9,12 +9,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from flash.cli.main import app
+from flash.cli.stream import _follow, _is_pipe
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.models._registry import create_model
@@ -140,6 +142,26 @@ def test_raw_frames_on_standard_input_until_it_is_interrupted(
         assert rest == b""
     assert " s of video, latency " in said.decode()
     assert said.decode().splitlines()[1].startswith("standard input: ")
+
+
+@pytest.mark.parametrize(
+    ("dropped", "is_pipe", "is_said"), [(3, True, True), (0, True, False), (3, False, False)]
+)
+def test_a_pipe_that_drops_frames_is_told_how_to_wait(
+    dropped: int, is_pipe: bool, is_said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = Mock(read=9, dropped=dropped, seconds=1.0)
+    video.name = "standard input"
+    assert _follow(iter([]), video, None, False, is_pipe=is_pipe) == 0
+    assert ("--no-realtime drops no frame" in capsys.readouterr().err) == is_said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes there")
+def test_what_is_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "file.ts").touch()
+    named = [_is_pipe(str(tmp_path / name)) for name in ("fifo", "file.ts", "none")]
+    assert (named, _is_pipe("-"), _is_pipe("rtsp://a/b")) == ([True, False, False], True, False)
 
 
 def test_sources_that_are_none(model_file: Path, tmp_path: Path) -> None:

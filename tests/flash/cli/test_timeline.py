@@ -49,6 +49,8 @@ def test_segments_are_printed_and_files_are_written(
     for row in rows:
         assert re.fullmatch(r"0:00:\d\d-0:00:\d\d  [01]\.\d{3}  (run|walk)", row), row
     assert "times as fast as the video" in done.stderr
+    assert "timeline.json, timeline.csv, timeline.srt" in done.stderr.replace("\n", " ")
+    assert f"are in {tmp_path / 'out'}\n" in done.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES | {"progress.jsonl"}
     written = json.loads((tmp_path / "out/timeline.json").read_text())
     assert len(written["clips"]) == 39
@@ -74,6 +76,7 @@ def test_resume_and_its_errors(video: Path, model_file: Path, tmp_path: Path) ->
     assert other.exit_code == 2
     assert "was started with every_sec=1.0, but got 2.0." in other.stderr
     assert run(*arguments, "--resume", "--min-score", 1).stdout == ""
+    assert run(*arguments, "--resume", "--min-duration", 99).stdout == ""
 
 
 @pytest.mark.slow

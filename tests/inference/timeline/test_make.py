@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from flash.runs.progress import showing
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
-from pytorchvideo.inference.predictor import ClipScores, VideoPredictor
+from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.inference.timeline import files as timeline_files
-from pytorchvideo.inference.timeline.chart import heat_map, line_chart
+from pytorchvideo.inference.timeline.chart import heat_map
 from pytorchvideo.inference.timeline.clips import ClipFile
 from pytorchvideo.inference.timeline.make import TimelineOptions, make_timeline
 from pytorchvideo.inference.timeline.timeline import Segment, Timeline, clock
@@ -105,6 +105,28 @@ def test_scores_are_those_of_the_predictor(video: Path, tmp_path: Path) -> None:
         scores = torch.tensor([score for _, score in sorted(clip.best)], dtype=torch.float64)
         torch.testing.assert_close(scores, other.scores.double(), rtol=0, atol=6e-7)
         assert [score for _, score in clip.best] == sorted(scores.tolist(), reverse=True)
+
+
+def test_short_changes_are_averaged_away_or_left_out(make_video: MakeVideo, tmp_path: Path) -> None:
+    # green for 1 s within red, then red, then 2 s of green between red and blue
+    frames = coloured((0, 5), (1, 1), (0, 4), (1, 2), (2, 6))
+    path = make_video("flicker.mp4", fps=10, frames=frames)
+    recipe = ClipRecipe(4, 1, frames_per_second=10, side_size=16, crop_size=16)  # 0.4 s
+    model = VideoPredictor(Colour(), recipe, LABELS)
+    made = make_timeline(model, path, tmp_path, TimelineOptions(every_sec=0.2))
+    assert [label for *_, label in spans(made)] == [LABELS[i] for i in (0, 1, 0, 1, 2)]
+    before = contents(tmp_path)
+    options = TimelineOptions(every_sec=0.2, min_duration_sec=3.0)
+    made = make_timeline(model, path, tmp_path, options, resume=True)
+    (red, blue) = spans(made)
+    assert red == (0.0, pytest.approx(10, abs=1.1), LABELS[0])
+    assert blue == (pytest.approx(12, abs=1.1), 18.0, LABELS[2])
+    written = json.loads((tmp_path / "timeline.json").read_text())
+    assert written["settings"]["min_duration_sec"] == 3.0
+    assert written["segments"] == [vars(segment) for segment in made.segments()]
+    assert (tmp_path / "timeline.vtt").read_text().count("-->") == 2
+    # clips keep what was said of them
+    assert contents(tmp_path)["timeline.csv"] == before["timeline.csv"]
 
 
 @pytest.mark.parametrize("every", [0.3, 0.5, 1.0, 3.0])
@@ -251,12 +273,6 @@ def test_names_are_no_markup_in_subtitles(tmp_path: Path) -> None:
 
 
 def test_names_are_no_formulas_in_charts(video: Path, tmp_path: Path) -> None:
-    clips = [ClipScores(0.0, 1.0, torch.tensor([0.3, 0.25, 0.2, 0.15, 0.1]))]
-    figure = line_chart(clips, NAMES)
-    figure.draw_without_rendering()  # which raised an error of "$"
-    legend = figure.axes[0].get_legend()
-    assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == NAMES
     named = predictor()
     named.labels = ["$\\frac{$", "_b", "<c>", *named.labels[3:]]
     made = make_timeline(named, video, tmp_path)
@@ -430,6 +446,7 @@ def test_nothing_can_be_read(video: Path, tmp_path: Path) -> None:
         ({"every_sec": 0.0}, "Expected `every_sec` to be > 0 seconds, but got 0.0"),
         ({"views": 2}, "Expected `views` to be 1"),
         ({"top_k": 0}, "Expected `top_k` to be >= 1, but got 0"),
+        ({"min_duration_sec": -1.0}, "`min_duration_sec` to be >= 0 seconds, but got -1.0"),
         ({"min_score": 1.5}, "Expected `min_score` to be a probability, 0 to 1, but got 1.5"),
         ({"start_sec": 30.0}, "lies beyond the end"),
         ({"start_sec": 3.0, "end_sec": 2.0}, "Expected `end_sec` to be at or after"),
