@@ -163,12 +163,7 @@ def export(
         info = write_artefact(predictor.model, info, out, calibration=calibration)
         try:
             say("compare it with the model")
-            parity = compare(predictor, Path(out), clips)
-            if precision == "fp32" and not parity.relative <= TOLERANCE:
-                raise ExportError(
-                    f"The artefact of {source.name} for {runtime} computes something else: logits differ by "
-                    f"{parity.max_difference:.2e}, where the largest is {parity.max_logit:.2e}. Try another runtime."
-                )
+            parity = _compared(source, Path(out), info, clips)
             say("time it")
             latency = time_variants(
                 predictor, Path(out), threads, compiled=compiled, seconds=seconds
@@ -184,6 +179,61 @@ def export(
             Path(out, INFO).unlink(missing_ok=True)
             raise
         return Exported(Path(out), info, parity, latency, skipped)
+
+
+def _compared(
+    source: Source, folder: Path, info: ArtefactInfo, clips: Sequence[Inputs] = ()
+) -> Parity:
+    """How near a new artefact is to its model; raises an ExportError where float32 is not near enough."""
+    parity = compare(source.predictor, folder, clips)
+    if info.precision == "fp32" and not parity.relative <= TOLERANCE:
+        raise ExportError(
+            f"The artefact of {source.name} for {info.runtime} computes something else: logits differ by "
+            f"{parity.max_difference:.2e}, where the largest is {parity.max_logit:.2e}. Try another runtime."
+        )
+    return parity
+
+
+def export_own(source: Source, out: str | os.PathLike[str]) -> ArtefactInfo:
+    """Writes a network of one's own, whose code no model file can hold, as a graph of ``torch.export``.
+
+    The graph is compared with the network on a clip of noise. Nothing is timed, and nothing has to be pickled, so that
+    the network's class may stand in a script.
+
+    Args:
+        source: the network, on the CPU, with its recipe and labels.
+        out: folder of the artefact.
+
+    Returns:
+        What the artefact is; :func:`~pytorchvideo.inference.loading.load_predictor` loads it with ``trust``.
+
+    Raises:
+        ExportError: ``torch.export`` cannot have this network, or the graph computes something else.
+        FileExistsError: there is an artefact in ``out``.
+        ValueError: ``out`` is the name of a file, or the recipe leaves frames whole.
+    """
+    predictor = source.predictor
+    if Path(out).suffix in (".ckpt", ".pt", ".pth") or Path(out).is_file():
+        advice = "No file can hold its code; a folder gets its graph, made by torch.export."
+        raise ValueError(expected("path", "a folder for a module of your own", str(out), advice))
+    info = ArtefactInfo(
+        runtime="torch-export",
+        model=source.name,
+        recipe=predictor.recipe,
+        labels=tuple(predictor.labels),
+        multi_label=predictor.multi_label,
+        threshold=predictor.threshold,
+    )
+    if Path(out, INFO).exists():
+        raise FileExistsError(f"{os.fspath(out)} holds an artefact already. Choose another folder.")
+    with alone_in(out):
+        try:
+            info = write_artefact(predictor.model, info, out)
+            _compared(source, Path(out), info)
+        except BaseException:
+            Path(out, INFO).unlink(missing_ok=True)
+            raise
+    return info
 
 
 def _read(

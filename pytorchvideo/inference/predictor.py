@@ -18,6 +18,7 @@ from torch.utils.data import default_collate
 from pytorchvideo._checks import expected
 from pytorchvideo.data.windows import ClipWindows, clips_and_views
 from pytorchvideo.inference.clips import CropViews, VideoRows, read_clips, rows_of_videos
+from pytorchvideo.models.net import DetectionBBoxNetwork
 from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
@@ -55,6 +56,10 @@ class ClipFeatures:
     features: Tensor
 
 
+_BOXES = (
+    "It scores boxes, which a detector of people has to find first: call model(clips, boxes) with boxes (N, 5), the "
+    "index of the clip and x1, y1, x2, y2 in its pixels, of a clip that recipe.transforms() made."
+)
 _Row = TypeVar("_Row", ClipScores, ClipFeatures)
 
 
@@ -68,6 +73,9 @@ class VideoPredictor:
         batch_size: clips in memory, and views of them in the model, at a time.
         multi_label: whether a clip may have several labels: sigmoid instead of softmax.
         threshold: probability from which a label counts, with ``multi_label``.
+
+    Raises:
+        ValueError: the model scores boxes instead of clips, or ``batch_size`` is not positive.
 
     Example::
 
@@ -88,6 +96,9 @@ class VideoPredictor:
     ) -> None:
         if batch_size < 1:
             raise ValueError(expected("batch_size", ">= 1", batch_size))
+        if isinstance(model, DetectionBBoxNetwork):
+            wanted, kind = "a classifier of whole clips, such as slow_r50", type(model).__name__
+            raise ValueError(expected("model", wanted, kind, _BOXES))
         self.model = model.eval()
         self.recipe = recipe
         self.labels = [str(label) for label in labels]

@@ -24,6 +24,7 @@ from pytorchvideo.inference.predictor import (
     VideoPredictor,
 )
 from pytorchvideo.models._registry import create_model
+from pytorchvideo.models.net import DetectionBBoxNetwork
 from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 from pytorchvideo.transforms.functional import uniform_crop
@@ -344,3 +345,9 @@ def test_a_huge_picture_is_refused_in_a_sentence(make_bomb: Callable[..., Path])
         VideoError, match=r"^bomb\.mov: reading pictures of 16000x15000 pixels may take"
     ):
         predictor().predict(make_bomb("bomb.mov"))
+
+
+def test_a_network_that_scores_boxes_is_refused_with_what_to_do() -> None:
+    network = DetectionBBoxNetwork(nn.Identity(), nn.Identity())
+    with pytest.raises(ValueError, match=r"whole clips, such as slow_r50.*model\(clips, boxes\)"):
+        VideoPredictor(network, RECIPE, ["a", "b"])

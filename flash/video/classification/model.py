@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``VideoClassifier``: a network of the zoo, of Hugging Face, or your own, as a task that trains and predicts."""
 
+import copy
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -385,27 +386,29 @@ class VideoClassifier(ListsBackbones, Task):
         Raises:
             ValueError: if the classifier has no recipe.
         """
-        return VideoPredictor(
-            self.network,
-            self._known_recipe(),
-            self._known_labels(),
-            batch_size=batch_size,
-            multi_label=self.multi_label,
-            threshold=self.threshold,
-        )
+        return self._predictor_of(self.network, batch_size)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a file that :meth:`VideoPredictor.from_file` reads in plain PyTorch.
+        """Writes the classifier for use: in plain PyTorch, on the command line, on a server.
+
+        Args:
+            path: of a named backbone a file, as ``model.pt``, which :meth:`VideoPredictor.from_file` reads. Of a module
+                or head of your own a folder, since no file can hold their code: its graph, by ``torch.export``, as an
+                artefact for one clip at a time. ``load_predictor(path, trust=True)``, and ``predict`` and ``serve``
+                with ``--model PATH --trust``, load it without the code.
 
         Raises:
-            ValueError: for a network that cannot be built again from a name: a module or head of your
-                own. Use ``trainer.save_checkpoint`` for these.
+            ExportError: (a RuntimeError) ``torch.export`` cannot have your module; ``trainer.save_checkpoint`` keeps
+                its weights.
+            FileExistsError: there is an artefact in the folder.
+            ValueError: a file's name for a module of your own, or a classifier without a recipe.
         """
         if self.backbone_name is None or not isinstance(self.head, nn.Identity):
-            raise ValueError(
-                "Expected a named backbone with its own head to save, but got a module of your own, whose code a "
-                "file cannot hold. Use trainer.save_checkpoint(path) instead."
-            )
+            from pytorchvideo.inference.export import Source, export_own
+
+            plain = copy.deepcopy(self.network).cpu().float()
+            export_own(Source(type(self.backbone).__name__, self._predictor_of(plain)), path)
+            return
         trained = PretrainedModel(
             self.backbone,
             self.backbone_name,
@@ -416,6 +419,16 @@ class VideoClassifier(ListsBackbones, Task):
             threshold=self.threshold,
         )
         trained.save(path)
+
+    def _predictor_of(self, network: nn.Module, batch_size: int = 4) -> VideoPredictor:
+        return VideoPredictor(
+            network,
+            self._known_recipe(),
+            self._known_labels(),
+            batch_size=batch_size,
+            multi_label=self.multi_label,
+            threshold=self.threshold,
+        )
 
     def _known_labels(self) -> list[str]:
         return self.labels or [str(index) for index in range(self.num_classes)]

@@ -19,6 +19,7 @@ from torch.utils.data import IterableDataset, default_collate
 import flash
 from flash.core.data.data_module import DataModule
 from flash.video import VideoClassificationData, VideoClassifier, VideoPredictor
+from pytorchvideo.inference.loading import load_predictor
 from pytorchvideo.models._registry import create_model, get_weights, list_models
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
@@ -288,6 +289,40 @@ def test_checkpoint_with_parts_of_ones_own(tmp_path: Path) -> None:
     clip = torch.rand(1, 3, 4, 8, 8)
     assert torch.equal(again.eval()(clip), model.eval()(clip))
     assert again.output == "labels"
+
+
+def test_a_module_of_ones_own_is_saved_as_a_graph(
+    tmp_path: Path, make_video: Callable[..., Path]
+) -> None:
+    video = make_video("own.mp4", num_frames=20, fps=10)
+    recipe = ClipRecipe(4, 2, frames_per_second=10, side_size=16, crop_size=16)
+    model = VideoClassifier(
+        labels=["a", "b"], backbone=Tiny(4), head=nn.Linear(4, 2), recipe=recipe, multi_label=True
+    ).train()
+    with pytest.raises(ValueError, match=r"`path` to be a folder for a module of your own, but"):
+        model.save(tmp_path / "model.pt")
+    model.save(tmp_path / "saved")
+    assert model.training
+    with pytest.raises(ValueError, match=r"a file of torch-export can run any code.*--trust"):
+        load_predictor(tmp_path / "saved")
+    loaded = load_predictor(tmp_path / "saved", trust=True)
+    assert (loaded.recipe, loaded.multi_label) == (recipe, True)
+    wanted = dict(model.predictor().predict(video, clips=3))
+    assert dict(loaded.predict(video, clips=3)) == pytest.approx(wanted, abs=1e-5)
+    with pytest.raises(FileExistsError, match=r"saved holds an artefact already"):
+        model.save(tmp_path / "saved")
+
+
+def test_a_module_that_no_graph_can_hold_leaves_nothing(tmp_path: Path) -> None:
+    class Fickle(Tiny):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x if float(x.mean()) > 0 else -x)
+
+    recipe = ClipRecipe(4, 2, side_size=16, crop_size=16)
+    model = VideoClassifier(2, backbone=Fickle(), recipe=recipe)
+    with pytest.raises(RuntimeError, match=r"could not be exported by torch\.export"):
+        model.save(tmp_path / "saved")
+    assert not list((tmp_path / "saved").glob("*.json"))
 
 
 def test_saved_model_predicts_as_the_classifier_does(
