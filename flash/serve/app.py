@@ -16,19 +16,18 @@ others wait as the limits say. See :mod:`flash.serve.guard` for what never comes
 """
 
 import asyncio
-import base64
-import html
 import logging
 import socket
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flash._errors import UserError, user_errors
 from flash.serve.guard import HEALTH, App
+from flash.serve.markup import CSS, answer_html, error_html, head
 from flash.serve.service import Service
 from pytorchvideo._text import markdown
-from pytorchvideo.inference.timeline.chart import line_chart
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
@@ -39,15 +38,19 @@ logger = logging.getLogger(__name__)
 
 #: Seconds that requests have to end when the server is told to.
 _GRACE_SEC = 3
+# no sound: a machine with a camera and no microphone would record nothing
+_CAMERA = {"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}, "audio": False}
+_NAMED = 20  # classes that the page lists
 _INSTALL = "The server needs Gradio: pip install 'pytorchvideo[serve]'."
 
 
-def build_app(service: Service, title: str) -> "FastAPI":
+def build_app(service: Service, title: str, examples: Sequence[Path] = ()) -> "FastAPI":
     """Returns the server as an ASGI application.
 
     Args:
         service: answers the requests.
         title: what the page says of the model.
+        examples: videos to click.
 
     Raises:
         ImportError: Gradio is not there.
@@ -61,8 +64,10 @@ def build_app(service: Service, title: str) -> "FastAPI":
     add_addresses(app, service)
     return gradio.mount_gradio_app(
         app,
-        build_page(service, title),
+        build_page(service, title, examples),
         path="/",
+        css=CSS,
+        head=head(service.limits.too_large),
         max_file_size=service.limits.max_bytes,
         # fonts of the reader's machine: nothing is fetched from elsewhere
         theme=gradio.themes.Default(font="system-ui", font_mono="monospace"),
@@ -156,46 +161,60 @@ def _refusal(status: int, sentence: str) -> "JSONResponse":
     return JSONResponse({"error": sentence}, status_code=status)
 
 
-def build_page(service: Service, title: str) -> "Blocks":
-    """Returns the page for people."""
+def build_page(service: Service, title: str, examples: Sequence[Path] = ()) -> "Blocks":
+    """Returns the page for people.
+
+    Args:
+        service: answers.
+        title: what the page says of the model.
+        examples: videos to click.
+    """
     import gradio
 
-    def show(video: str | None) -> tuple[dict[str, float], Any, str]:
+    def show(video: str | None) -> str:
         if video is None:
-            raise gradio.Error("Upload or record a video first.", print_exception=False)
+            return error_html("Upload or record a video first.")
         try:
             with user_errors():
                 answer = service.answer(video)
         except UserError as error:
-            sentence = str(error).replace(video, Path(video).name)
-            raise gradio.Error(html.escape(sentence), print_exception=False) from error
-        chart = line_chart(answer.clips, service.predictor.labels)
-        data = base64.b64encode(answer.gif).decode()
-        seen = (
-            f'<img alt="the clip that decided most" width="224" src="data:image/gif;base64,{data}">'
-        )
-        return dict(answer.labels), chart, seen
+            return error_html(str(error).replace(video, Path(video).name))
+        return answer_html(answer, service.predictor.labels)
 
     limits = service.limits
-    with gradio.Blocks(
-        title="pytorchvideo", analytics_enabled=False, delete_cache=(3600, 3600)
-    ) as page:
+    with gradio.Blocks(title=title, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gradio.Markdown(
-            f"# {markdown(title)}\n{len(service.predictor.labels)} classes. A video of up to "
-            f"{limits.max_seconds:g} s and {limits.max_bytes / 1e6:g} MB; it is looked at on the machine that "
-            "runs this page."
+            f"# {markdown(title)}\n{_classes(service.predictor.labels)}\n\nA video of up to "
+            f"{limits.max_seconds:g} s and {limits.size}. It is looked at on the machine that runs this page.",
+            elem_classes="pv-classes",
         )
         with gradio.Row():
             with gradio.Column():
                 video = gradio.Video(
                     label="Video",
+                    elem_classes="pv-video",
                     sources=["upload", "webcam"],
-                    webcam_options=gradio.WebcamOptions(mirror=False),
+                    webcam_options=gradio.WebcamOptions(mirror=False, constraints=_CAMERA),
                 )
                 button = gradio.Button("What happens here?", variant="primary")
+                if examples:
+                    gradio.Examples(
+                        [[str(path)] for path in examples],
+                        video,
+                        label="Held-out videos of the run",
+                        api_visibility="private",
+                    )
             with gradio.Column():
-                labels = gradio.Label(label="Labels", num_top_classes=service.top_k)
-                seen = gradio.HTML(label="What the model saw", show_label=True, container=True)
-        chart = gradio.Plot(label="Timeline", format="png")
-        button.click(show, video, [labels, chart, seen], api_visibility="private")
+                answer = gradio.HTML(
+                    '<p class="pv-note">The answer comes here.</p>', container=True, padding=True
+                )
+        button.click(show, video, answer, api_visibility="private")
+        video.clear(lambda: "", None, answer, api_visibility="private", queue=False)
     return page
+
+
+def _classes(labels: Sequence[str]) -> str:
+    """The classes in a sentence of markdown."""
+    shown = ", ".join(markdown(label) for label in labels[:_NAMED])
+    more = len(labels) - _NAMED
+    return f"{len(labels)} classes: {shown}" + (f" and {more} more." if more > 0 else ".")

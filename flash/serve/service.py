@@ -36,11 +36,20 @@ class Limits:
             if value <= 0:
                 raise ValueError(expected(name, "> 0", value))
 
+    @property
+    def size(self) -> str:
+        """``max_bytes`` for people, in millions of bytes as everywhere."""
+        return f"{self.max_bytes / 1e6:g} MB"
+
+    @property
+    def too_large(self) -> str:
+        """The sentence for a file of more bytes."""
+        return f"Expected a video of up to {self.size}, but got more. Cut it first."
+
     def check_bytes(self, size: int) -> None:
         """Raises a ValueError for a file of more bytes."""
         if size > self.max_bytes:
-            limit = f"{self.max_bytes / 1e6:g} MB"
-            raise ValueError(f"Expected a video of up to {limit}, but got more. Cut it first.")
+            raise ValueError(self.too_large)
 
 
 @dataclass(frozen=True)
@@ -50,11 +59,13 @@ class Answer:
     Attributes:
         labels: the likeliest classes with their probabilities, best first.
         clips: the scores of each clip in the order of time.
-        gif: an animation of the clip that decided most, as the model was given it.
+        decisive: the clip of these that decided most for the first label.
+        gif: an animation of it, as the model was given it.
     """
 
     labels: list[tuple[str, float]]
     clips: list[ClipScores]
+    decisive: ClipScores
     gif: bytes
 
 
@@ -106,7 +117,7 @@ class Service:
         labels = self.predictor.named(clips, self.top_k)
         first = self.predictor.labels.index(labels[0][0])
         decisive = max(clips, key=lambda clip: float(clip.scores[first]))
-        return Answer(labels, clips, self._seen(path, decisive))
+        return Answer(labels, clips, decisive, self._seen(path, decisive))
 
     def _seen(self, path: str | os.PathLike[str], clip: ClipScores) -> bytes:
         """The model's input for a clip, with its own colours again, at about its own speed."""

@@ -26,7 +26,6 @@ from flash.serve.app import build_app
 from flash.serve.service import Answer, Limits, Service
 from pytorchvideo.data.utils import export_video_array
 from pytorchvideo.inference.predictor import ClipScores, VideoPredictor
-from pytorchvideo.inference.timeline.chart import line_chart
 from pytorchvideo.models._registry import create_model
 from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
@@ -96,18 +95,6 @@ def test_limits(video: Path) -> None:
         service(max_bytes=100).answer(video)
     with pytest.raises(ValueError, match="Expected `max_clips` to be > 0, but got 0"):
         Limits(max_clips=0)
-
-
-def test_chart() -> None:
-    clips = [
-        ClipScores(0.0, 1.0, torch.tensor([0.9, 0.1])),
-        ClipScores(1.0, 2.5, torch.tensor([0.2, 0.8])),
-    ]
-    (axes,) = line_chart(clips, ["a", "b"]).axes
-    lines = {str(line.get_label()): line for line in axes.get_lines()}
-    assert list(lines) == ["a", "b"]  # the likelier one first
-    assert np.asarray(lines["b"].get_xdata()).tolist() == [0.0, 1.0, 2.5]
-    np.testing.assert_allclose(np.asarray(lines["b"].get_ydata()), [0.1, 0.8, 0.8], rtol=1e-6)
 
 
 # -- over HTTP -----------------------------------------------------------------------------------
@@ -213,7 +200,11 @@ def test_page(client: Client) -> None:
     status, page = client.ask("/")
     assert status == 200
     assert "What happens here?" in page
-    assert "2 classes. A video of up to 600 s and 0.1 MB" in page
+    assert "2 classes: bright, dark." in page
+    assert "A video of up to 600 s and 0.1 MB." in page
+    # Gradio's own sentence counts in units of 1024 bytes
+    assert "Expected a video of up to 0.1 MB, but got more. Cut it first." in page
+    assert '"audio":false' in page.replace(" ", "")  # no microphone is needed
     assert "fonts.googleapis.com" not in page
 
 
@@ -224,32 +215,37 @@ from flash.serve.service import Service
 from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.models import ClipRecipe
 
-predictor = VideoPredictor(torch.nn.Identity(), ClipRecipe(4, 2), ["a", "b"])
-page = build_page(Service(predictor), "<img src=x> [a](b)")
+predictor = VideoPredictor(torch.nn.Identity(), ClipRecipe(4, 2), ["<b>", "b"])
+page = build_page(Service(predictor), "<img src=x> [a](b)", sys.argv[2:])
 print(*(block.value for block in page.blocks.values() if isinstance(block, gradio.Markdown)))
-(function,) = (one.fn for one in page.fns.values() if one.fn is not None)
-try:
-    function(sys.argv[1])
-except gradio.Error as error:
-    print(error.message)
+(function,) = (one.fn for one in page.fns.values() if one.fn is not None and one.fn.__name__ == "show")
+print(function(sys.argv[1]))
+print(function(None))
+(examples,) = (block for block in page.blocks.values() if isinstance(block, gradio.Dataset))
+print(len(examples.samples), page.title)
 """
 
 
 @pytest.mark.slow
-def test_names_are_no_markup_on_the_page(tmp_path: Path) -> None:
+def test_names_are_no_markup_on_the_page(tmp_path: Path, video: Path) -> None:
     if importlib.util.find_spec("gradio") is None:
         pytest.skip("needs gradio")
     bad = tmp_path / "<img src=x onerror=alert(1)>.mp4"
     bad.write_text("no video")
     run = subprocess.run(
-        [sys.executable, "-c", PAGE, str(bad)], capture_output=True, check=True, text=True
+        [sys.executable, "-c", PAGE, str(bad), str(video)],
+        capture_output=True,
+        check=True,
+        text=True,
     )
-    title, about, error = run.stdout.splitlines()
+    title, about, _, limits, error, first, examples = run.stdout.splitlines()
     assert title == "# \\<img src=x\\> \\[a\\](b)"
-    assert about.startswith("2 classes. ")
-    # "Can be HTML, which will be rendered in the modal", as Gradio says of its errors
-    assert error.startswith("&lt;img src=x onerror=alert(1)&gt;.mp4 is not a readable video")
-    assert "<" not in error
+    assert about == "2 classes: \\<b\\>, b."
+    assert limits.startswith("A video of up to 600 s and 100 MB.")
+    # one message in the place of the answer
+    assert ">&lt;img src=x onerror=alert(1)&gt;.mp4 is not a readable video" in error
+    assert "Upload or record a video first." in first
+    assert examples == "1 <img src=x> [a](b)"
 
 
 def test_without_gradio(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +255,8 @@ def test_without_gradio(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_answers_are_plain() -> None:
-    answer = Answer([("a", 0.5)], [ClipScores(0.0, 1.0, torch.tensor([0.5, 0.25]))], b"")
+    clip = ClipScores(0.0, 1.0, torch.tensor([0.5, 0.25]))
+    answer = Answer([("a", 0.5)], [clip], clip, b"")
     assert service().to_dict(answer) == {
         "labels": [{"label": "a", "score": 0.5}],
         "timeline": [{"start_sec": 0.0, "end_sec": 1.0, "label": "bright", "score": 0.5}],
