@@ -172,6 +172,20 @@ def test_every_row_of_the_zoo_has_its_protocol() -> None:
         get_weights("efficient_x3d_xs").views("official")
 
 
+@pytest.mark.parametrize(
+    ("name", "keeps"),
+    [("slow_r50", True), ("x3d_m", True), ("mvit_base_16x4", True), ("slow_r50_charades", False)],
+)
+def test_clips_of_videos_of_other_rates(name: str, keeps: bool) -> None:
+    views = get_weights(name).views("official")
+    spans = []
+    for rate in (25, 50):
+        first = views.frames(FrameTimes.regular(10 * rate, rate))[0]
+        spans.append((first[-1] - first[0]) / rate)
+    assert views.protocol.keeps_seconds == keeps
+    assert (abs(spans[0] - spans[1]) < 2 / 25) == keeps
+
+
 def test_rows_of_weights_that_are_not_here() -> None:
     views, published = OTHER_VIEWS["MAE_VIT_L_16x4"]
     assert (views.protocol.clips, views.protocol.crops, published) == (7, 3, 84.8)
