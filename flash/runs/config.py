@@ -272,13 +272,14 @@ def check_device(device: str, precision: str = "32") -> None:
         raise ValueError(expected("device", "auto, cpu, cuda, cuda:NUMBER or mps", device))
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
+        wanted = f"one of the {found} GPUs here" if found else "cpu, since there is no GPU here"
         advice = "Leave the option out to take what is there."
-        raise ValueError(expected("device", f"one of the {found} GPUs here", device, advice))
+        raise ValueError(expected("device", wanted, device, advice))
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ValueError(expected("device", "one that is here, which mps is not", device))
     if precision == "16-mixed" and not torch.cuda.is_available():
         advice = "On a CPU bf16-mixed is possible, and often slower than 32."
-        raise ValueError(expected("precision", "another one without a GPU", precision, advice))
+        raise ValueError(expected("precision", "32 or bf16-mixed without a GPU", precision, advice))
 
 
 def _absolute_model(model: str) -> str:

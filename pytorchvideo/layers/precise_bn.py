@@ -7,6 +7,7 @@ steps at 0.1), and the rest is of weights that have changed since. Short trainin
 caught up: the loss falls, and in evaluation the model is at chance.
 """
 
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -64,8 +65,7 @@ def update_bn_stats(
         return 0
     seen = 0
     with _measuring(model, found), torch.no_grad():
-        # compiled code would not see the momentum of a moment ago, or be compiled for it
-        with torch.compiler.set_stance("force_eager"):
+        with _uncompiled():
             for batch in islice(data_loader, num_iters):
                 (forward or model)(batch)
                 seen += 1
@@ -123,6 +123,16 @@ def _norms(model: nn.Module, chosen: Collection[nn.Module] | None) -> Iterator[_
             continue
         if module.running_mean is not None and (chosen is None or module in chosen):
             yield module
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Lets compiled modules run as they are: their code would see no hooks, and be compiled for another momentum."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and its import takes a second
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 @contextmanager

@@ -363,6 +363,13 @@ def test_statistics_of_early_epochs_cost_a_share(monkeypatch: pytest.MonkeyPatch
     assert looked == [2, 2, 3]  # without a validation at the end of the epoch, and of the training
 
 
+def test_statistics_of_a_compiled_backbone() -> None:
+    plain, compiled = Net(), Net()
+    trainer(precise_bn=True).fit(plain, fixed(), fixed())
+    trainer(precise_bn=True, compile={"backend": "eager"}).fit(compiled, fixed(), fixed())
+    assert_same(weights(plain), weights(compiled), rtol=1e-5, atol=1e-6)
+
+
 def test_frozen_statistics_stay() -> None:
     net = Net()
     before = weights(net)

@@ -163,13 +163,13 @@ def test_old_configurations_are_read(tmp_path: Path) -> None:
     [
         ({"keep": "worst"}, "`keep` to be one of best, last"),
         ({"precision": "8"}, "one of 32, 16-mixed, bf16-mixed"),
-        ({"precision": "16-mixed"}, "another one without a GPU"),
+        ({"precision": "16-mixed"}, "32 or bf16-mixed without a GPU"),
         ({"logger": "neptune"}, "one of csv, tensorboard, wandb"),
         ({"early_stopping": 0}, "`early-stopping` to be >= 1 epochs"),
         ({"accumulate": 0}, "`accumulate` to be >= 1"),
         ({"precise_bn": -1}, "`precise-bn` to be >= 0"),
         ({"device": "gpu"}, "auto, cpu, cuda, cuda:NUMBER or mps"),
-        ({"device": "cuda:7"}, "`device` to be one of the 0 GPUs here"),
+        ({"device": "cuda:7"}, "`device` to be cpu, since there is no GPU here"),
         ({"balanced": True, "class_weights": True}, "either --class-weights or --balanced"),
         ({"lr_find": True, "layer_decay": 0.5}, "--lr find without --layer-decay"),
         (
