@@ -28,15 +28,15 @@ SEEDS = (0, 1, 2)
 
 
 class Moving(fit.PreciseBN):
-    """Keeps the moving averages of before each update."""
+    """Updates after the last epoch alone, and keeps the moving averages of before."""
 
     state: dict[str, torch.Tensor]
 
     def _update(self, trainer: Any, pl_module: Any, *, all_kept: bool) -> None:
-        network = pl_module.network.state_dict()
-        if not self._used:
+        if all_kept and not self._used:
+            network = pl_module.network.state_dict()
             Moving.state = {name: value.clone() for name, value in network.items()}
-        super()._update(trainer, pl_module, all_kept=all_kept)
+            super()._update(trainer, pl_module, all_kept=True)
 
 
 def accuracies(data: Path, out: Path, monkeypatch: pytest.MonkeyPatch, **how: Any) -> list[float]:
