@@ -96,14 +96,13 @@ def evaluate_data(
         if out is not None:
             write_predictions(out / "predictions.json", results)
             asked = {"data": data, "model": chosen.title, "clips": clips, "views": views}
+            # of hundreds of classes only those that occur, or were predicted
+            known = {name for result in results for name in (result.label, result.predicted)}
+            shown = known if len(predictor.labels) > 100 else set(predictor.labels)
             report = Report(
                 title=f"Evaluation on {Path(data).name}",
                 subtitle=f"{chosen.title}.",
-                labels=[
-                    label for label in predictor.labels if any(r.label == label for r in results)
-                ]
-                if len(predictor.labels) > 100
-                else predictor.labels,
+                labels=[label for label in predictor.labels if label in shown],
                 results=results,
                 skipped=skipped,
                 config=asked,

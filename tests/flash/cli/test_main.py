@@ -158,6 +158,22 @@ def test_evaluate(model_file: Path, classes: Path, tmp_path: Path) -> None:
     assert "accuracy" in run("evaluate", classes, *options).stdout
 
 
+def test_evaluate_knows_classes_that_no_video_has(
+    make_model_file: Callable[..., Path], classes: Path, tmp_path: Path
+) -> None:
+    """Of more than 100 classes a report shows those that occur, also as mistakes."""
+    names = ["run", "walk", *(f"class {number}" for number in range(99))]
+    model, out = make_model_file(RECIPE, names), tmp_path / "out"
+    result = run("evaluate", classes, "--weights", model, "--clips", 1, "--out", out)
+    assert result.exit_code == 0, (result.output, result.exception)
+    predictions = json.loads((out / "predictions.json").read_text())
+    said = {row[key] for row in predictions for key in ("label", "predicted")}
+    assert said - {"run", "walk"}
+    report = json.loads((out / "report.json").read_text())
+    assert {row["label"] for row in report["classes"]} == said
+    assert sum(map(sum, report["confusion"])) == 4
+
+
 def test_models() -> None:
     zoo = json.loads(run("models", "--json").stdout)
     x3d = next(row for row in zoo if row["model"] == "x3d_xs")
