@@ -80,7 +80,7 @@ class Protocol:
 
     @property
     def keeps_seconds(self) -> bool:
-        """Whether a clip is as long in a video of another rate, and not every tau-th frame of the file, or the whole."""
+        """Whether a clip is as long in a video of another rate; otherwise it has every tau-th frame, or the whole."""
         return self.starts in ("share", "seconds", "offsets")
 
 
