@@ -268,7 +268,7 @@ def read_only(folder: Path, scratch: Path, *, short: bool) -> Iterator[Row]:
 
 
 def _commands(videos: Path, where: Path) -> list[tuple[str, tuple[object, ...]]]:
-    tiny = ("--epochs", 1, "--frames", 4, "--crop", 32, "--clip-duration", 0.8)
+    tiny = ("--no-pretrained", "--epochs", 1, "--frames", 4, "--crop", 32, "--clip-duration", 0.8)
     return [
         ("train --out", ("train", videos, "--out", where, *tiny)),
         ("prepare --out", ("prepare", videos, "--out", where, "--jobs", 1)),

@@ -37,7 +37,10 @@ from pytorchvideo.data.preparing.encode import Preparation
 
 SMALL = TrainingFormat(short_side=32, preset="ultrafast")
 _TINY = ("--frames", 4, "--crop", 32, "--clip-duration", 0.8)
-_TRAINING = ("--model", "x3d_xs", "--epochs", 3, "--batch-size", 4, "--clips", 1, *_TINY)
+_TRAINING = (
+    *("--model", "x3d_xs", "--no-pretrained", "--epochs", 3, "--batch-size", 4, "--clips", 1),
+    *_TINY,
+)
 
 
 def contents(folder: Path, pattern: str = "*") -> dict[str, str]:

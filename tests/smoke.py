@@ -162,7 +162,7 @@ def command_line(folder: Path) -> None:
     run("check", data, status=1)
     (data / "bad.mp4").unlink()
     tiny = ("--frames", 4, "--crop", 32, "--epochs", 1, "--clips", 1, "--workers", 0)
-    run("train", data, "--out", out, *tiny)
+    run("train", data, "--out", out, "--no-pretrained", *tiny)
     video = next(data.rglob("*.mp4"))
     answer = run("predict", video, "--run", out)
     expect("predict names a class", True, video.parent.name in answer)
