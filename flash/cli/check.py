@@ -2,19 +2,43 @@
 """The command ``check``."""
 
 import json
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from flash._errors import SOME_BAD
 from flash.cli import options as opt
+from flash.cli import panels
+from flash.cli.panels import option
 from flash.cli.printing import answer_screen, progress_screen
 from pytorchvideo._text import named
+
+_ChecksOut = Annotated[
+    Path | None,
+    option(
+        "--out",
+        "-o",
+        help="Write what was found to this json.",
+        panel=panels.RESULT,
+        show_default="none is written",
+    ),
+]
+_QuarantineOut = Annotated[
+    Path | None,
+    option(
+        "--quarantine",
+        help="Write the paths of the bad ones here, for the datasets.",
+        panel=panels.RESULT,
+        show_default="none is written",
+    ),
+]
 
 
 def check(
     data: opt.CheckData,
-    out: opt.ChecksOut = None,
-    quarantine: opt.QuarantineOut = None,
+    out: _ChecksOut = None,
+    quarantine: _QuarantineOut = None,
     jobs: opt.Jobs = None,
     as_json: opt.AsJson = False,
 ) -> None:

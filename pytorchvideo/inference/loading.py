@@ -91,7 +91,7 @@ def load_predictor(
         predictor = load_predictor("runs/gestures")
         predictor = load_predictor("x3d_s", weights="mine.pth", labels="names.txt")
     """
-    place, size = device_named(device), {"num_frames": num_frames, "crop_size": crop_size}
+    place = device_named(device)
     if zero_shot:
         if weights is not None or labels is not None:
             raise ValueError(
@@ -105,12 +105,19 @@ def load_predictor(
         )
     kind, name = find_model(source, kind)
     if kind == "artefact":
-        frames, crop = size.values()
-        _check_options(kind, name, weights=weights, labels=labels, frames=frames, crop=crop)
+        size = {"frames": num_frames, "crop": crop_size}
+        _check_options(kind, name, weights=weights, labels=labels, **size)
         if device not in ("auto", "cpu"):
             raise ValueError(expected("device", "auto or cpu for an artefact", device))
         return _of_artefact(name, trust)
-    trained = load_trained(source, weights=weights, labels=labels, kind=kind, **size)
+    trained = load_trained(
+        source,
+        weights=weights,
+        labels=labels,
+        num_frames=num_frames,
+        crop_size=crop_size,
+        kind=kind,
+    )
     predictor = VideoPredictor.from_pretrained(trained)
     predictor.model.to(memory_format=torch.channels_last_3d)
     return _placed(predictor, place)

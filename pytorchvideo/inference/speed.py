@@ -32,7 +32,8 @@ def clips_per_second(name: str, *, seconds: float = 1.0, device: str = "auto") -
     place, entry = device_named(device), model_entry(name)
     recipe = entry.weights.recipe
     side = recipe.crop_size or recipe.side_size
-    network = create_model(name).eval().to(place, memory_format=torch.channels_last_3d)
+    network = create_model(name).eval().to(place)
+    network.to(memory_format=torch.channels_last_3d)
     clips = torch.rand(1, 3, recipe.num_frames, side, side, device=place)
     ratio = recipe.pathway_ratio
     inputs: Any = clips if ratio is None else uniform_temporal_subsample_repeated(clips, ratio)

@@ -270,6 +270,16 @@ def test_names_of_nothing(name: str, sentence: str) -> None:
         load_predictor(name)
 
 
+def test_a_typo_beside_a_folder_is_no_name_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_model("runs/typo") == ("hub", "runs/typo")
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"no file of weights or folder runs/typo\."):
+        find_model("runs/typo")
+
+
 def test_a_name_that_the_hub_is_not_reached_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: object, **__: object) -> None:
         raise ConnectionError("Could not reach the Hub.")

@@ -34,7 +34,7 @@ QUICK = ("--jobs", 1, "--short-side", 32, "--preset", "ultrafast")
 def test_a_folder_is_encoded_and_what_it_cost_is_said(source: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
     result = prepare(source, "--out", new, *QUICK)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output
     bad, told = result.stdout.splitlines()
     assert bad.startswith(f"bad: {source / 'run' / 'bad [1].mp4'} cannot be read to its end")
     assert told.startswith("2 videos encoded in ")

@@ -179,7 +179,31 @@ def test_models() -> None:
     x3d = next(row for row in zoo if row["model"] == "x3d_xs")
     assert x3d["metrics"]["top1"] == 69.12
     assert x3d["num_classes"] == 400
-    assert "slow_r50" in run("models").stdout
+    suited = {row["model"]: row["suits"] for row in zoo}
+    assert (suited["efficient_x3d_xs"], suited["x3d_m"], suited["slow_r50"]) == (
+        "phone",
+        "CPU",
+        "GPU",
+    )
+    table = CliRunner().invoke(app, ["models"], env={"COLUMNS": "80"}).stdout
+    assert "slowfast_16x8_r101_50_50" in table
+    assert "…" not in table
+    assert "a multiplication with its addition counts once" in table
+    assert_bad(run("models", "x3d_xx"), "Did you mean x3d_xs")
+
+
+def test_measured_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def clips_per_second(name: str, *, seconds: float, device: str) -> float:
+        asked.append((name, seconds, device))
+        return 12.345
+
+    monkeypatch.setattr("pytorchvideo.inference.speed.clips_per_second", clips_per_second)
+    found = run("models", "x3d_s", "slow_r50", "--measure", "--seconds", 2, "--json")
+    assert [row["clips_per_second"] for row in json.loads(found.stdout)] == [12.345] * 2
+    assert asked == [("x3d_s", 2.0, "auto"), ("slow_r50", 2.0, "auto")]
+    assert "12.35" in run("models", "x3d_s", "--measure").stdout
 
 
 def test_check_says_which_are_bad(video: Path, bad_files: dict[str, Path], tmp_path: Path) -> None:
@@ -194,6 +218,24 @@ def test_check_says_which_are_bad(video: Path, bad_files: dict[str, Path], tmp_p
     assert "2 videos, 1 bad" in result.stdout
     assert [e["good"] for e in json.loads((tmp_path / "report.json").read_text())] == [False, True]
     assert len(json.loads(run("check", folder, "--json").stdout)) == 2
+
+
+def test_prepare_ends_as_check_does(
+    video: Path, bad_files: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "few"
+    folder.mkdir()
+    (folder / "good.mp4").symlink_to(video)
+    options = ("--short-side", 16, "--preset", "ultrafast", "--jobs", 1)
+    good = run("prepare", folder, "--out", tmp_path / "good", *options)
+    assert (good.exit_code, run("check", folder).exit_code) == (0, 0), good.output
+    (folder / "bad.mp4").symlink_to(bad_files["text"])
+    for _ in range(2):  # the second has nothing left to do, and the same to say
+        some = run("prepare", folder, "--out", tmp_path / "some", *options)
+        assert (some.exit_code, run("check", folder).exit_code) == (1, 1), some.output
+        assert "bad.mp4" in some.stdout
+    (folder / "good.mp4").unlink()
+    assert run("prepare", folder, "--out", tmp_path / "none", *options).exit_code == 2
 
 
 def test_train_says_what_it_skipped(classes: Path, tmp_path: Path) -> None:
