@@ -101,7 +101,7 @@ def zoo_table(
         suits: the machine that a model suits.
         speeds: measured clips a second by name, in the place of the numbers of classes.
     """
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     table.add_column("model", no_wrap=True)
     # 80 columns
     last = "clips/s" if speeds else "classes"

@@ -18,8 +18,8 @@ _Examples = Annotated[
     typer.Option(
         "--examples",
         min=0,
-        help="Held-out videos of the run to click; by default 4 where only this machine reaches the page, else none.",
-        show_default=False,
+        help="Held-out videos of the run to click.",
+        show_default="4 where only this machine reaches the page, otherwise none",
     ),
 ]
 
