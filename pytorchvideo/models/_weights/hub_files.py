@@ -95,7 +95,9 @@ def is_reachable(address: str) -> bool:
 
 def waiting_options() -> dict[str, Any]:
     """Returns the options of whatever downloads: without the Hub, only the cache is looked into, at once."""
-    constants = hub_module().constants
+    hub_module()
+    from huggingface_hub import constants
+
     if constants.HF_HUB_OFFLINE or is_reachable(constants.ENDPOINT):
         return {}
     return {"local_files_only": True}

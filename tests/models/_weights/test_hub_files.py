@@ -51,6 +51,7 @@ def test_without_the_hub_only_the_cache_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import huggingface_hub
+    import huggingface_hub.constants
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     asked: list[dict[str, Any]] = []
@@ -75,6 +76,7 @@ def test_without_the_hub_only_the_cache_is_read(
 
 def test_with_the_hub_nothing_is_held_back(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
+    import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
