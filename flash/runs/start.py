@@ -52,8 +52,8 @@ def _why_not_had(url: str | None, file: Path, sha256: str | None) -> str:
         return "the published ones have no public address: name their file with --weights"
     if os.environ.get(OFFLINE):
         return f"{file.name} is not in the cache, and {OFFLINE} is set"
-    if not _answers(url):
-        return f"{file.name} is not in the cache, and {url} does not answer within {_SECONDS:.0f} s"
+    if reason := _why_unreachable(url):
+        return f"{file.name} is not in the cache, and {url} {reason}"
     try:
         with _no_longer_than(_STALL):
             fetch(url, file, sha256)
@@ -62,21 +62,21 @@ def _why_not_had(url: str | None, file: Path, sha256: str | None) -> str:
     return ""
 
 
-def _answers(url: str) -> bool:
-    """Whether an address answers; in a thread, since looking up its name knows no limit."""
-    answered: list[bool] = []
+def _why_unreachable(url: str) -> str:
+    """Why an address does not answer, "" if it does; asks in a thread, since looking up its name knows no limit."""
+    answers: list[str] = []
 
     def ask() -> None:
         try:
             with urlopen(Request(url, method="HEAD"), timeout=_SECONDS):
-                answered.append(True)
-        except (OSError, HTTPException):
-            pass
+                answers.append("")
+        except (OSError, HTTPException) as error:
+            answers.append(f"cannot be reached ({error})")
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(_SECONDS)
-    return bool(answered)
+    return answers[0] if answers else f"does not answer within {_SECONDS:g} s"
 
 
 @contextmanager
