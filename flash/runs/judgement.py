@@ -163,8 +163,8 @@ def _small(evidence: Evidence) -> Finding | None:
             if rare
             else "."
         ),
-        f"About {wanted} held-out videos would give an interval of {_WIDE / 2:.0%}. Compare runs on the same videos "
-        "with `pytorchvideo compare`, which sees smaller differences.",
+        f"About {wanted} held-out videos would make the interval {100 * _WIDE / 2:.0f} points wide. Compare runs on the "
+        "same videos with `pytorchvideo compare`, which sees smaller differences.",
         more,
         {"right": right, "videos": total, "low": low, "high": high, "wanted": wanted, "rare": rare},
     )
@@ -293,7 +293,7 @@ def _skips(evidence: Evidence) -> Finding | None:
     return Finding(
         "skipped",
         "caution",
-        f"{evidence.skipped} videos could not be read, and count nowhere.",
+        f"{evidence.skipped} video{'s' * (evidence.skipped > 1)} could not be read, and count nowhere.",
         "See the reasons below, and check the data.",
         None if data is None else command("check", data),
         {"videos": evidence.skipped},
