@@ -30,9 +30,12 @@ def alone_in(folder: str | os.PathLike[str]) -> Iterator[None]:
 
     Raises:
         BlockingIOError: another process, which is named, is in it.
+        NotADirectoryError: it is a file.
         OSError: the folder cannot be written.
     """
     target = Path(folder)
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(f"Expected a folder, but {target} is a file.")
     made = [path for path in (target, *target.parents) if not path.exists()]
     try:
         target.mkdir(parents=True, exist_ok=True)

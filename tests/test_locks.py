@@ -88,6 +88,16 @@ def test_a_file(tmp_path: Path) -> None:
         pass
 
 
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_text("kept")
+    with (
+        pytest.raises(NotADirectoryError, match=r"Expected a folder, but .*model\.pt is a file"),
+        alone_in(tmp_path / "model.pt"),
+    ):
+        pass
+    assert (tmp_path / "model.pt").read_text() == "kept"
+
+
 def test_folders_that_were_made_for_nothing_are_removed(tmp_path: Path) -> None:
     for content, left in (([], []), (["a.txt"], ["a.txt"])):
         with pytest.raises(ValueError, match="no"), alone_in(tmp_path / "x" / "y"):  # noqa: PT012
