@@ -163,8 +163,8 @@ def _small(evidence: Evidence) -> Finding | None:
             if rare
             else "."
         ),
-        f"About {wanted} held-out videos would make the interval {100 * _WIDE / 2:.0f} points wide. Compare runs on the "
-        "same videos with `pytorchvideo compare`, which sees smaller differences.",
+        f"About {wanted} held-out videos would make the interval {100 * _WIDE / 2:.0f} points wide. Compare runs on "
+        "the same videos with `pytorchvideo compare`, which sees smaller differences.",
         more,
         {"right": right, "videos": total, "low": low, "high": high, "wanted": wanted, "rare": rare},
     )
