@@ -281,8 +281,9 @@ def _batches_left(trainer: pl.Trainer) -> float:
     """Batches until the end of the training; inf where that is not known."""
     batches, epochs = trainer.num_training_batches, trainer.max_epochs
     done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
-    is_bounded = epochs is not None and epochs >= 0
-    left = batches * (epochs - trainer.current_epoch) - done if is_bounded else math.inf
+    left: float = math.inf
+    if epochs is not None and epochs >= 0:
+        left = batches * (epochs - trainer.current_epoch) - done
     if trainer.max_steps >= 0:
         steps = trainer.max_steps - trainer.global_step
         left = min(left, steps * trainer.accumulate_grad_batches)

@@ -93,7 +93,7 @@ class Trainer(pl.Trainer):
         }
         self.callbacks: list[pl.Callback] = [
             ours[type(one)]() if type(one) in ours and one not in given else one
-            for one in self.callbacks  # type: ignore[has-type]
+            for one in self.callbacks
         ]
 
     def fit(

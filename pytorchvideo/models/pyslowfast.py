@@ -111,11 +111,12 @@ def read_pyslowfast(
     with torch.device("meta"):
         empty = create_model(name, **arguments)
     own = empty.state_dict()
-    state = without_prefix(state, {key.removeprefix(_WRAPPED): None for key in own})
+    state = without_prefix(state, {k.removeprefix(_WRAPPED): v for k, v in own.items()})
     names = _native_names(own)
     if _is_native(state, names):
         state = _from_native(state, names, str(file), name)
-    head = next(k for k, p in empty.named_parameters() if p is empty.classifier.weight)
+    classifier: Any = empty.classifier
+    head = next(key for key, value in empty.named_parameters() if value is classifier.weight)
     weight = state.get(head, state.get(head.removeprefix(_WRAPPED)))
     if weight is None:
         raise ValueError(
@@ -277,14 +278,11 @@ def _to_native(own: Mapping[str, torch.Tensor]) -> State:
 
 def _identity(prefix: str, convolution: torch.Tensor) -> State:
     """A BatchNorm that changes nothing in evaluation."""
-    channels, kind = (
-        convolution.shape[0],
-        {"dtype": convolution.dtype, "device": convolution.device},
-    )
+    zeros = convolution.new_zeros(convolution.shape[0])
     return {
-        f"{prefix}weight": torch.ones(channels, **kind),
-        f"{prefix}bias": torch.zeros(channels, **kind),
-        f"{prefix}running_mean": torch.zeros(channels, **kind),
-        f"{prefix}running_var": torch.full((channels,), 1 - _EPS, **kind),
+        f"{prefix}weight": zeros + 1,
+        f"{prefix}bias": zeros,
+        f"{prefix}running_mean": zeros.clone(),
+        f"{prefix}running_var": zeros + (1 - _EPS),
         f"{prefix}num_batches_tracked": torch.zeros((), dtype=torch.long),
     }
