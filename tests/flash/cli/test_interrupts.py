@@ -31,6 +31,8 @@ COMMANDS = {
     "evaluate": "evaluate {data} -w {model} --clips 99",
     "predict": "predict {long} -w {model} --clips uniform",
     "embed": "embed {data} -w {model} -o {new}.safetensors --workers 2",
+    "compare": "compare {new} {new}",
+    "review": "review {new}",
     "search": "search {new}.safetensors {long}",
     "probe": "probe {new}.safetensors",
     "export": "export {model} --to onnx -o {new}",
@@ -95,7 +97,8 @@ def interrupted(
             time.sleep(0.1)
         said = process.communicate(timeout=60)[1]
         # what a command begins with, where the signal comes late enough
-        said = "".join(line for line in said.splitlines(True) if IMPORTING not in line)
+        lines = said.splitlines(True)
+        said = "".join(one for one in lines if IMPORTING not in one and "x3d_xs, to " not in one)
         seconds = time.monotonic() - sent
     deadline = time.monotonic() + 5
     while left := members(process.pid):
