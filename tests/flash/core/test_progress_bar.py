@@ -33,7 +33,7 @@ class Task(pl.LightningModule):
 
     def training_step(self, batch: Tensor, _: int) -> Tensor:
         loss = self(batch).mean()
-        on = {"on_step": True, "on_epoch": True, "prog_bar": True}
+        on: Any = {"on_step": True, "on_epoch": True, "prog_bar": True}
         self.log("train_accuracy_of_a_long_name", batch.mean(), **on)
         return loss
 
