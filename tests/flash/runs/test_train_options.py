@@ -63,7 +63,13 @@ def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_with_all_options_goes_on_to_the_bit(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"keep": "best", "balanced": True, "accumulate": 2, "logger": "csv", "ema": 0.5}
+    options: dict[str, Any] = {
+        "keep": "best",
+        "balanced": True,
+        "accumulate": 2,
+        "logger": "csv",
+        "ema": 0.5,
+    }
     config = RunConfig(str(folder), epochs=3, precise_bn=2, **TINY, **options)
     whole = runs.train(config, tmp_path / "whole", console=screen())
     with monkeypatch.context() as patch:
@@ -82,7 +88,7 @@ def test_a_run_with_all_options_goes_on_to_the_bit(
     log = tmp_path / "whole/logs/version_0/metrics.csv"
     rows = list(csv.DictReader(log.read_text().splitlines()))
     assert {row["epoch"] for row in rows} == {"0", "1", "2"}
-    assert again.kept_epoch == fit.best_epoch(again.history)
+    assert again.kept_epoch == fit.best_epoch(list(again.history))
     best = torch.load(RunFolder(tmp_path / "cut").best_checkpoint, weights_only=True)["state_dict"]
     saved = model_state(tmp_path / "cut")
     assert_equal(
@@ -248,7 +254,7 @@ def test_a_model_of_hugging_face(folder: Path, tmp_path: Path) -> None:
     saved = tmp_path / "videomae"
     config = transformers.VideoMAEConfig(**size)
     transformers.VideoMAEForVideoClassification(config).save_pretrained(saved)
-    tiny = {"batch_size": 4, "clips": 1, "clip_duration": 0.8}
+    tiny: dict[str, Any] = {"batch_size": 4, "clips": 1, "clip_duration": 0.8}
     asked = RunConfig(str(folder), model=f"hf:{saved}", pretrained=None, epochs=2, **tiny)
     done = runs.train(asked, tmp_path / "run", console=screen())
     found = RunFolder(tmp_path / "run").read_config()
