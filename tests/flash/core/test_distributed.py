@@ -31,7 +31,7 @@ class Net(nn.Module):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(1)
-            # a depthwise kernel's gradient has other strides in its dimension of size 1
+            # with channels last, a depthwise kernel's gradient has another stride in its dimension of size 1
             convolutions = nn.Conv3d(3, 4, 3), nn.Conv3d(4, 4, 3, groups=4, padding=1)
             self.trunk = nn.Sequential(
                 *convolutions, nn.GroupNorm(2, 4), nn.ReLU(), nn.AdaptiveAvgPool3d(1)
@@ -39,6 +39,7 @@ class Net(nn.Module):
             self.classifier = nn.Linear(4, 2)
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last_3d)
         return self.classifier(self.trunk(x).flatten(1))
 
 
