@@ -23,7 +23,7 @@ from rich.console import Console
 
 from flash.cli.demo import DEMO_RUN
 from flash.runs.config import RunConfig
-from flash.runs.review import review_run
+from flash.runs.reports.review import review_run
 from flash.runs.train import train
 from pytorchvideo.data.synthetic import MOTIONS, write_demo_videos
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the pictures of the served page in docs/pictures, in a browser without a window.
+"""Takes the pictures of the served page in docs/serving, in a browser without a window.
 
     pytorchvideo serve --run RUN --port 7860 &
     python docs/make_screenshots.py http://127.0.0.1:7860 clip.mp4 --chromium /usr/bin/chromium
@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-PICTURES = Path(__file__).parent / "pictures"
+PICTURES = Path(__file__).parent / "serving"
 WIDTHS = (390, 820, 1440)
 _CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 _WAIT_MS = 120_000
@@ -69,7 +69,7 @@ def keep(page: Page, name: str) -> None:
     if wide > width:
         raise RuntimeError(f"The page is {wide} pixels wide in a window of {width}.")
     with Image.open(io.BytesIO(page.screenshot(full_page=True))) as picture:
-        picture.convert("RGB").save(PICTURES / f"serving-{name}.webp", quality=80, method=6)
+        picture.convert("RGB").save(PICTURES / f"{name}.webp", quality=80, method=6)
 
 
 def main() -> None:

@@ -19,8 +19,8 @@ def compare(
     runs: opt.FinishedRuns, out: _Out = Path("compare.html"), as_json: opt.AsJson = False
 ) -> None:
     """Compare runs: figures, curves and classes on one page, and whether they differ by more than chance."""
-    from flash.runs.compare import compare_runs
-    from flash.runs.compare_page import sentence_of, write_comparison
+    from flash.runs.reports.compare import compare_runs
+    from flash.runs.reports.compare_page import sentence_of, write_comparison
 
     found = compare_runs(runs)
     write_comparison(found, out)

@@ -69,7 +69,7 @@ def evaluate_data(
     """
     from flash.runs.environment import environment
     from flash.runs.progress import showing
-    from flash.runs.report import Report, write_report
+    from flash.runs.reports.report import Report, write_report
     from flash.runs.sources import read_labelled
     from pytorchvideo._locks import alone_in
     from pytorchvideo.data._decode import VideoError

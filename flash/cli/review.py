@@ -36,7 +36,7 @@ def review(
     as_json: opt.AsJson = False,
 ) -> None:
     """Rank the videos of RUN by how likely their label is wrong, on a page where they play and can be marked."""
-    from flash.runs.review import review_run, write_review
+    from flash.runs.reports.review import review_run, write_review
     from pytorchvideo._locks import alone_in
 
     with alone_in(run):

@@ -9,8 +9,8 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import Progress
 
-from flash.runs.facts import duration
 from flash.runs.progress import progress_bar
+from flash.runs.reports.facts import duration
 from pytorchvideo._progress import Meter
 
 _TIMED = 4  # batches after which the time of all is estimated; the first is slower, and left out

@@ -31,14 +31,14 @@ from rich.console import Console
 
 from flash.runs.config import RunConfig
 from flash.runs.environment import environment
-from flash.runs.facts import run_evidence, run_facts
 from flash.runs.fit import best_epoch, class_weights, fit, make_logger
 from flash.runs.fit_head import train_probe
 from flash.runs.folder import MAY_CHANGE, RunFolder, resumed
 from flash.runs.moved import check_in_place, moved_to, with_absolute_paths
 from flash.runs.progress import progress_bar, showing
 from flash.runs.rates import find_rate
-from flash.runs.report import Report, write_report
+from flash.runs.reports.facts import run_evidence, run_facts
+from flash.runs.reports.report import Report, write_report
 from flash.runs.sources import Sources, read_sources
 from flash.runs.start import choose_start, describe_start
 from flash.video.classification.model import VideoClassifier

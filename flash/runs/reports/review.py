@@ -18,12 +18,12 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from flash.runs.clips import Corrections, clip_cards, players
-from flash.runs.commands import command, corrected_command
 from flash.runs.folder import RunFolder
 from flash.runs.moved import check_in_place, moved_to
-from flash.runs.page import render_page, section, settings, table, text
 from flash.runs.progress import progress_bar
+from flash.runs.reports.clips import Corrections, clip_cards, players
+from flash.runs.reports.commands import command, corrected_command
+from flash.runs.reports.page import render_page, section, settings, table, text
 from flash.runs.sources import Sources, grouping
 from pytorchvideo._checks import expected
 from pytorchvideo._files import sha256_of, write_json, write_whole

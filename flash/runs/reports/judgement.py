@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from flash.runs.commands import command
-from flash.runs.findings import Evidence, Finding, interval_words
-from flash.runs.overfitting import overfitting, still_falling
+from flash.runs.reports.commands import command
+from flash.runs.reports.findings import Evidence, Finding, interval_words
+from flash.runs.reports.overfitting import overfitting, still_falling
 from pytorchvideo.evaluation.scores import confusion_counts
 from pytorchvideo.evaluation.significance import wilson_interval
 

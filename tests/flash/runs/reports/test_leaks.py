@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flash.runs import facts
 from flash.runs.config import RunConfig
-from flash.runs.facts import run_evidence
-from flash.runs.leaks import MOST_VIDEOS, Leaks, _spread, find_leaks
+from flash.runs.reports import facts
+from flash.runs.reports.facts import run_evidence
+from flash.runs.reports.leaks import MOST_VIDEOS, Leaks, _spread, find_leaks
 from flash.runs.sources import Sources, read_sources
 from pytorchvideo.data.synthetic import MOTIONS, write_motion_video
 

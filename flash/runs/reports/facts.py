@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from flash.runs.commands import train_command
 from flash.runs.config import RunConfig
-from flash.runs.findings import Evidence
-from flash.runs.leaks import find_leaks
+from flash.runs.reports.commands import train_command
+from flash.runs.reports.findings import Evidence
+from flash.runs.reports.leaks import find_leaks
 from flash.runs.sources import Sources
 from pytorchvideo._files import write_whole
 from pytorchvideo.evaluation.scores import ClipResult

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from flash.runs.clips import Corrections, clip_cards, players
-from flash.runs.commands import corrected_command
-from flash.runs.findings import Evidence, Finding, interval_words
-from flash.runs.judgement import judge
-from flash.runs.leaks import Leaks
-from flash.runs.page import (
+from flash.runs.reports.clips import Corrections, clip_cards, players
+from flash.runs.reports.commands import corrected_command
+from flash.runs.reports.findings import Evidence, Finding, interval_words
+from flash.runs.reports.judgement import judge
+from flash.runs.reports.leaks import Leaks
+from flash.runs.reports.page import (
     Line,
     plot,
     points_of,

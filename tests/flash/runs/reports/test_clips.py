@@ -15,8 +15,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from flash.runs.clips import Corrections, address_from, clip_cards, players
-from flash.runs.page import render_page
+from flash.runs.reports.clips import Corrections, address_from, clip_cards, players
+from flash.runs.reports.page import render_page
 from flash.runs.sources import Sources, read_sources
 
 EVIL = "</script><script>alert(1)</script>"

@@ -13,11 +13,11 @@ from rich.console import Console
 from torch import nn
 from typer.testing import CliRunner
 
-import flash.runs.review as review_module
+import flash.runs.reports.review as review_module
 from flash.cli.main import app
 from flash.runs.config import RunConfig
 from flash.runs.folder import RunFolder
-from flash.runs.review import review_run
+from flash.runs.reports.review import review_run
 from flash.runs.sources import Sources, read_sources
 from pytorchvideo._files import write_json
 from pytorchvideo.inference.embeddings import Embeddings

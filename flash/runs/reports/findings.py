@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from flash.runs.commands import beside, command, train_command
 from flash.runs.config import RunConfig
-from flash.runs.leaks import Leaks
+from flash.runs.reports.commands import beside, command, train_command
+from flash.runs.reports.leaks import Leaks
 from pytorchvideo.evaluation.scores import ClipResult
 from pytorchvideo.evaluation.significance import wilson_interval
 

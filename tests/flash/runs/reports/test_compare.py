@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from flash.cli.main import app
-from flash.runs.compare import compare_runs
-from flash.runs.compare_page import render_comparison, sentence_of
 from flash.runs.config import RunConfig
 from flash.runs.folder import RunFolder
+from flash.runs.reports.compare import compare_runs
+from flash.runs.reports.compare_page import render_comparison, sentence_of
 from flash.runs.sources import Sources
 from pytorchvideo._files import write_json
 from pytorchvideo.evaluation.scores import ClipResult

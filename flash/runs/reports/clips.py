@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from flash.runs.moved import names_below
-from flash.runs.page import text
+from flash.runs.reports.page import text
 from flash.runs.sources import Sources
 
 _GIF_SIDE, _GIF_FRAMES, _GIF_MS = 112, 12, 120

@@ -3,7 +3,7 @@
 
 import pytest
 
-from flash.runs.overfitting import overfitting, still_falling
+from flash.runs.reports.overfitting import overfitting, still_falling
 
 
 def history(train: list[float], val: list[float]) -> list[dict[str, float]]:

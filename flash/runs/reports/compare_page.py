@@ -4,9 +4,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from flash.runs.clips import clip_cards, players
-from flash.runs.compare import ComparedRun, Comparison, Pair
-from flash.runs.page import (
+from flash.runs.reports.clips import clip_cards, players
+from flash.runs.reports.compare import ComparedRun, Comparison, Pair
+from flash.runs.reports.page import (
     Line,
     legend,
     line_style,
