@@ -28,7 +28,7 @@ TESTS := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=15
 unit: $(STAMP)
 	$(TESTS) -m "not slow" $(PYTEST_ARGS)
 
-# What takes more than about ten seconds each: whole trainings, full depth, processes that are killed, all real clips.
+# What takes more than about five seconds each: whole trainings, full depth, processes that are killed, all real clips.
 slow: $(STAMP)
 	$(TESTS) -m slow $(PYTEST_ARGS)
 

@@ -29,6 +29,7 @@ def folder(make_video: Callable[..., Path], tmp_path: Path) -> Path:
     return make_video("new.mp4", folder=tmp_path, num_frames=20, fps=10).parent
 
 
+@pytest.mark.slow
 def test_the_programs_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

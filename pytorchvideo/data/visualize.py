@@ -142,7 +142,7 @@ def _gif_times(count: int, fps: float) -> tuple[list[int], list[int]]:
     """Which of so many frames a GIF has, and for how many hundredths of a second it shows each.
 
     >>> _gif_times(4, 24), _gif_times(4, 100)
-    (([0, 1, 2, 3], [4, 4, 4, 5]), ([0, 2], [2, 2]))
+    (([0, 1, 2, 3], [4, 4, 5, 4]), ([0, 2], [2, 2]))
     """
     total = max(_LEAST_DELAY, round(100 * count / fps))
     shown = min(count, total // _LEAST_DELAY)

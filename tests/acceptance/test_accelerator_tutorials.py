@@ -124,6 +124,7 @@ def test_build_your_model(tmp_path: Path) -> None:
     check_trace(int8_of(deployed, None), clip, tmp_path)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_use_the_model_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # one block a stage: TorchScript takes a minute for all of them

@@ -112,6 +112,7 @@ def run_page(folder: Path, **replaced: str) -> dict[str, Any]:
         return runpy.run_path(str(folder / "page.py"))
 
 
+@pytest.mark.slow
 def test_first_program(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = run_page(folder)
     data, model, trainer = names["datamodule"], names["model"], names["trainer"]

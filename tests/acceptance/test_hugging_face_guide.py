@@ -387,6 +387,7 @@ def test_datasets(answer: dict[str, Any]) -> None:
     assert answer["normalised"] < 1e-6
 
 
+@pytest.mark.slow
 def test_every_worker_count_and_every_pass_gives_the_same_clips(answer: dict[str, Any]) -> None:
     assert [len(clips) for clips in answer["val"]] == [12] * 4
     assert all(clips == answer["val"][0] for clips in answer["val"])

@@ -160,6 +160,7 @@ def answer(folder: Path) -> Answer:
     return page, json.loads(checks)
 
 
+@pytest.mark.slow
 def test_the_page_prints_five_names(answer: Answer) -> None:
     page, checks = answer
     assert page.startswith("Top 5 predicted labels: ")

@@ -65,6 +65,7 @@ def test_from_a_model_file_to_answers(model_file: Path, videos: Path, tmp_path: 
     assert [score for _, score in got] == pytest.approx([score for _, score in wanted], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_int8_and_json(
     model_file: Path, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

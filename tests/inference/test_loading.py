@@ -152,6 +152,7 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
@@ -244,6 +245,7 @@ def test_a_saved_model_is_no_run(forms: Path) -> None:
         load_predictor(forms / "none", kind="saved")
 
 
+@pytest.mark.slow
 def test_a_folder_with_two_models(forms: Path, tmp_path: Path) -> None:
     both = tmp_path / "both"
     shutil.copytree(forms / "run", both)

@@ -323,6 +323,7 @@ print(json.dumps({"bytes": peak() - before, "shapes": shapes}))
 """
 
 
+@pytest.mark.slow
 def test_large_frames_are_never_held_together(
     make_bomb: Callable[..., Path], tmp_path: Path
 ) -> None:

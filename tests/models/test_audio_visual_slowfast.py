@@ -172,6 +172,7 @@ def test_acoustic_resnet(acoustic: nn.Module, sound: torch.Tensor) -> None:
         acoustic(sound[:, 0])
 
 
+@pytest.mark.slow
 def test_acoustic_resnet_exports(acoustic: nn.Module, sound: torch.Tensor) -> None:
     program = torch.export.export(acoustic, (sound,), dynamic_shapes=({0: BATCH},), strict=True)
     more = torch.cat([sound, sound.flip(0)])

@@ -294,6 +294,7 @@ def test_export_without_strict(graph: nn.Module, name: str) -> None:
 
 
 # Strict export of the other families records their whole graphs, too.
+@pytest.mark.slow
 @each(["mvit_base_16x4", "slowfast_r50", "x3d_xs"])
 def test_compile_without_graph_break(graph: nn.Module, name: str) -> None:
     """In training, with gradients."""
@@ -303,6 +304,7 @@ def test_compile_without_graph_break(graph: nn.Module, name: str) -> None:
     assert all(p.grad is not None for p in model.parameters())
 
 
+@pytest.mark.slow
 @each(FAMILIES)
 def test_trace(graph: nn.Module, name: str) -> None:
     inputs = inputs_for(name, side=32)

@@ -289,6 +289,7 @@ def test_values_of_hub_models(name: str) -> None:
     check_values(create_model(name), draw_clip((1, 3, *size), seed), name)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:create_scriptable_model is deprecated")
 @pytest.mark.parametrize("name", BUILDERS)
 def test_builders(name: str) -> None:

@@ -414,6 +414,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_to_the_hub_and_back(hub: _Hub, tmp_path: Path) -> None:
     pytest.importorskip("huggingface_hub")
     saved = small()

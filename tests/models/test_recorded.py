@@ -68,6 +68,7 @@ def assert_same(got: torch.Tensor, want: torch.Tensor) -> None:
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5 * float(want.abs().max()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_script(name: str) -> None:
     """Compiled, saved and loaded; the model itself stays as it is."""

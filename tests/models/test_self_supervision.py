@@ -76,6 +76,7 @@ def ranks(run_ranks: Callable[[str, int], list[Any]]) -> list[Any]:
     return run_ranks("in_two_ranks", 2)
 
 
+@pytest.mark.slow
 def test_simclr_in_two_processes_is_one_with_the_whole_batch(ranks: list[Any]) -> None:
     model = simclr()
     loss = model(*views())

@@ -191,6 +191,7 @@ def test_export_with_a_dynamic_batch(model: nn.Module, clips: list[torch.Tensor]
             torch.testing.assert_close(program(some), model(some))
 
 
+@pytest.mark.slow
 def test_compile_without_graph_break(model: nn.Module, clips: list[torch.Tensor]) -> None:
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     with torch.no_grad():

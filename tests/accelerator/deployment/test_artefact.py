@@ -77,6 +77,7 @@ def test_other_weights_have_another_name(tmp_path: Path) -> None:
     assert "runtime=torch-export, precision=fp32, sha256=" in first and first != second
 
 
+@pytest.mark.slow
 def test_the_file_runs_without_this_library(tmp_path: Path) -> None:
     model = Pathways()
     write_artefact(model, about(), tmp_path)

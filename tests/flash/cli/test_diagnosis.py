@@ -127,6 +127,7 @@ def test_operators_of_another_torch_are_a_finding(monkeypatch: pytest.MonkeyPatc
     assert finding.install == (_bounds.requirement("torchvision"),)
 
 
+@pytest.mark.slow
 def test_old_pyav_ends_the_command_with_what_to_install(tmp_path: Path) -> None:
     """A whole process, in which a PyAV of the past stands before the installed one."""
     (tmp_path / "av").mkdir()

@@ -128,6 +128,7 @@ def test_no_command_is_forgotten() -> None:
     assert {callback.__name__ for callback in callbacks if callback is not None} == set(COMMANDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_while_it_begins(name: str, places: dict[str, Path], tmp_path: Path) -> None:
     line = COMMANDS[name].format(new=tmp_path / "new", **places)

@@ -380,6 +380,7 @@ def test_a_saved_model_and_an_artefact_answer_alike(
     assert all(answer == pytest.approx(answers[0], abs=1e-4) for answer in answers)
 
 
+@pytest.mark.slow
 def test_embeddings_of_a_saved_model(
     forms: Path, video: Path, make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

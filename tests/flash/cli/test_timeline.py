@@ -64,6 +64,7 @@ def test_json_is_printed(video: Path, model_file: Path, tmp_path: Path) -> None:
     assert segments[-1]["end_sec"] == 6
 
 
+@pytest.mark.slow
 def test_resume_and_its_errors(video: Path, model_file: Path, tmp_path: Path) -> None:
     arguments = (video, "-w", model_file, "-o", tmp_path)
     first = run(*arguments)

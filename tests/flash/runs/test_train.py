@@ -165,6 +165,7 @@ def test_saved_model_gives_the_same_predictions(finished: runs.RunSummary, folde
     assert found.to_dict(1)["accuracy"] == found.accuracy()
 
 
+@pytest.mark.slow
 def test_resumed_run_equals_the_uninterrupted_one(
     finished: runs.RunSummary, folder: Path, tmp_path: Path
 ) -> None:
@@ -229,6 +230,7 @@ def test_run_without_checkpoint_starts_again(folder: Path, tmp_path: Path) -> No
     assert "averaging_state" in checkpoint
 
 
+@pytest.mark.slow
 def test_a_moved_run_goes_on_from_elsewhere_beyond_its_end(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,7 @@ def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit.RunRecorder, "on_train_epoch_end", ends)
 
 
+@pytest.mark.slow
 def test_a_run_with_all_options_goes_on_to_the_bit(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +119,7 @@ def test_best_epoch() -> None:
     assert fit.best_epoch([{"epoch": 1}]) is None
 
 
+@pytest.mark.slow
 def test_a_rate_is_found_and_kept(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -246,6 +246,7 @@ def test_reset_forgets() -> None:
     assert model.step(stream(batch=1, frames=13, side=64)) is not None
 
 
+@pytest.mark.slow
 def test_memory_stays_the_same() -> None:
     model = IncrementalModel(seeded(tiny_x3d), WINDOW)
     frames = stream(1)

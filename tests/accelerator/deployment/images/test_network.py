@@ -210,6 +210,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks(name: str, shallow: Callable[[], AbstractContextManager[None]]) -> None:
     with shallow():

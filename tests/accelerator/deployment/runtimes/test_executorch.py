@@ -102,6 +102,7 @@ def test_int8(network: Network, tmp_path: Path) -> None:
     torch.testing.assert_close(got, wanted, rtol=0, atol=0.1 * spread)
 
 
+@pytest.mark.slow
 def test_what_is_outside(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     with caplog.at_level(logging.INFO):
         export_executorch(Wave(), (torch.rand(2, 3),), tmp_path / "model.pte")

@@ -72,6 +72,7 @@ def test_batches_of_any_size(name: str, model: nn.Module, tmp_path: Path) -> Non
         torch.testing.assert_close(run(*x), model(*x), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "precision"),
     [(n, p) for n in EVERY for p in RUNTIMES[n].precisions if needs_calibration(p)],

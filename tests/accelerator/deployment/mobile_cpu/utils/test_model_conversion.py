@@ -66,6 +66,7 @@ def test_efficient_x3d(x3d_xs: EfficientX3d, switches: dict[str, bool]) -> None:
         convert_to_deployable_form(made, clip)
 
 
+@pytest.mark.slow
 def test_torchscript_and_export(x3d_xs: EfficientX3d) -> None:
     made = convert_to_deployable_form(x3d_xs, CLIP)
     with torch.no_grad():
