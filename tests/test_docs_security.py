@@ -60,7 +60,7 @@ def test_runtimes(runs_code: bool) -> None:
 
 
 def test_options() -> None:
-    files = (Path(__file__).parents[1] / "flash/cli").glob("*options.py")
+    files = (Path(__file__).parents[1] / "flash/cli").glob("*.py")
     help_of = "\n".join(file.read_text("utf-8") for file in files)
     for option in re.findall(r"`(--[a-z-]+)", PAGE):
         assert f'"{option}"' in help_of or option in ("--resume", "--run")
