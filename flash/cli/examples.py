@@ -19,6 +19,17 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "pytorchvideo evaluate val.csv --model x3d_s --clips 10 --views 3 --out report",
         ),
     ),
+    "reproduce": (
+        ("The published test", "pytorchvideo reproduce x3d_s kinetics/val.csv --out x3d_s"),
+        (
+            "Own weights, go on where it stopped",
+            "pytorchvideo reproduce slow_r50 val.csv --weights mine.pyth --workers 8 --resume",
+        ),
+        (
+            "A model without published views",
+            "pytorchvideo reproduce i3d_inception clips --weights i3d.pth --protocol 10x3",
+        ),
+    ),
     "predict": (
         ("The run in ./run", "pytorchvideo predict new.mp4 --top 3"),
         (

@@ -37,6 +37,13 @@ def by_timeline(out: Path) -> str:
     return f"the same command with --resume goes on with what is in {out}."
 
 
+def by_reproduce(out: Path) -> str:
+    """Returns how to go on with the test in a folder."""
+    if not (out / "scores.jsonl").is_file():
+        return NOTHING
+    return f"the same command with --resume goes on with what is in {out}."
+
+
 def by_prepare(out: Path | None, shards: Path | None) -> str:
     """Returns how to go on with a preparation."""
     begun = out is not None and (out / "prepared.jsonl").is_file()

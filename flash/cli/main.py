@@ -32,6 +32,7 @@ from flash.cli.models import models
 from flash.cli.predict import predict
 from flash.cli.prepare import prepare
 from flash.cli.printing import say
+from flash.cli.reproduce import reproduce
 from flash.cli.review import review
 from flash.cli.serve import serve
 from flash.cli.stream import stream
@@ -48,6 +49,7 @@ COMMANDS = (
     demo,
     train,
     evaluate,
+    reproduce,
     compare,
     review,
     predict,

@@ -15,9 +15,7 @@ All but the first are written at the end, each whole or not at all, from the fir
 on where it was, and ends with the same files.
 """
 
-import hashlib
 import itertools
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +31,7 @@ from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.windows import SlidingWindows, part_of
 from pytorchvideo.inference.clips import Clip, CropViews, clips_of_video
+from pytorchvideo.inference.fingerprint import fingerprint
 from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.inference.timeline.clips import ClipFile, TimelineClip, kept_classes
 from pytorchvideo.inference.timeline.files import write_files
@@ -163,16 +162,8 @@ def _size(path: str) -> int | None:
 
 def _fingerprint(predictor: VideoPredictor) -> str:
     """A mark of what the scores depend on besides the settings: the weights, the recipe, the labels."""
-    model = predictor.model
     known = [predictor.labels, predictor.recipe.to_dict(), predictor.multi_label]
-    kind = [type(model).__name__, model.extra_repr()]
-    digest = hashlib.sha256(json.dumps([*known, *kind]).encode())
-    for name, value in model.state_dict().items():
-        digest.update(name.encode())
-        if isinstance(value, torch.Tensor):
-            flat = value.detach().cpu().contiguous().reshape(-1)
-            digest.update(flat.view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]
+    return fingerprint(predictor.model, known)
 
 
 def _begin(file: ClipFile, settings: dict[str, Any], total: int, resume: bool) -> int:

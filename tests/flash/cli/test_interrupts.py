@@ -29,6 +29,7 @@ COMMANDS = {
     "demo": "demo -o {new}",
     "train": "train {data} -o {new} --frames 4 --crop 32 --clip-duration 0.8 --epochs 99 --workers 1",
     "evaluate": "evaluate {data} -w {model} --clips 99",
+    "reproduce": "reproduce {tested} {data} --protocol 99x1 -o {new}",
     "predict": "predict {long} -w {model} --clips uniform",
     "embed": "embed {data} -w {model} -o {new}.safetensors --workers 2",
     "compare": "compare {new} {new}",
@@ -117,6 +118,7 @@ def places(
         "data": folder,
         "long": make_video("long.mp4", num_frames=900, fps=10),
         "model": make_model_file(RECIPE),
+        "tested": make_model_file(RECIPE, sorted(one.name for one in folder.iterdir())),
     }
 
 
@@ -161,6 +163,11 @@ MOMENTS: dict[str, tuple[str, Callable[[subprocess.Popen[str], Path], bool], str
     "clips": (
         "timeline",
         lambda process, new: (new / "progress.jsonl").exists(),
+        "the same command with --resume goes on with what is in {new}.",
+    ),
+    "videos that are tested": (
+        "reproduce",
+        lambda process, new: (new / "scores.jsonl").exists(),
         "the same command with --resume goes on with what is in {new}.",
     ),
     "processes that encode": (
