@@ -85,6 +85,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("All, with what they suit", "pytorchvideo models"),
         ("How fast two are here", "pytorchvideo models x3d_s slow_r50 --measure"),
     ),
+    "configs": (
+        ("All, with their data sets and figures", "pytorchvideo configs list"),
+        ("Every value, by the name that --set takes", "pytorchvideo configs show slowfast_8x8_r50"),
+        ("In what two differ", "pytorchvideo configs diff slow_8x8_r50 slow_4x16_r50"),
+    ),
     "check": (
         ("All videos of a folder", "pytorchvideo check clips"),
         ("Keep bad ones from training", "pytorchvideo check clips --quarantine bad.txt"),

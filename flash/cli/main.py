@@ -21,6 +21,7 @@ from flash._errors import BAD_INPUT, UserError, user_errors
 from flash.cli.check import check
 from flash.cli.command import Command
 from flash.cli.compare import compare
+from flash.cli.configs import configs
 from flash.cli.demo import demo
 from flash.cli.doctor import doctor
 from flash.cli.embeddings import embed, probe, search
@@ -61,6 +62,7 @@ COMMANDS = (
     stream,
     serve,
     models,
+    configs,
     check,
     prepare,
     doctor,

@@ -41,6 +41,7 @@ COMMANDS = {
     "stream": "stream {long} -w {model} --realtime",
     "serve": "serve -w {model} --port 0",
     "models": "models",
+    "configs": "configs list",
     "check": "check {data}",
     "prepare": "prepare {data} -o {new} --jobs 2 --preset veryslow",
     "doctor": "doctor",
