@@ -26,6 +26,7 @@ from flash.cli.main import app
 from flash.configs.files import load_recipe
 from flash.runs.config import RunConfig
 from flash.runs.share import trained_model
+from flash.runs.sources import read_sources
 from flash.serve.guard import HEALTH
 from flash.video import VideoClassificationData, VideoClassifier
 from pytorchvideo.inference import VideoPredictor
@@ -150,11 +151,16 @@ def test_tables_of_ones_own(small: Callable[[str], dict[str, Any]]) -> None:
         assert small("Kinetics csv")["dataset"].num_videos == 2
 
 
-def test_several_labels(small: Callable[[str], dict[str, Any]]) -> None:
-    data = small("Several labels a video")["data"]
-    assert data.labels == ["jump", "run"]
-    (words,) = commands("Several labels a video")
-    done = CliRunner().invoke(app, [*words[1:], "--json"])
+def test_several_labels(
+    folder: Path, small: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    names = small("Several labels a video")
+    assert names["data"].labels == names["model"].labels == ["jump", "run"]
+    train, predict = commands("Several labels a video")
+    found = read_sources(train[2], multi_label="--multi-label" in train)
+    assert found.counts(found.train + found.val) == {"run": 8, "jump": 4}
+    names["model"].save(tmp_path / "multi.pt")
+    done = CliRunner().invoke(app, [*predict[1:3], "--model", str(tmp_path / "multi.pt"), "--json"])
     answer = json.loads(done.stdout)[0]["labels"]
     assert {row["label"] for row in answer} == {"jump", "run"}
     # a sigmoid each: an untrained network is undecided about every label

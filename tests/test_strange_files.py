@@ -20,8 +20,9 @@ from safetensors.torch import save_file
 
 from flash.runs.config import RunConfig
 from flash.runs.folder import RunFolder
+from flash.runs.grouping import _by_file
 from flash.runs.share import _scores
-from flash.runs.sources import Sources, _by_file
+from flash.runs.sources import Sources
 from flash.video.sources.annotations import labelled_tasks, tasks_to_predict
 from flash.video.sources.tables import rows_of_csv, rows_of_json
 from pytorchvideo.accelerator.deployment.artefact import read_info

@@ -4,16 +4,23 @@
 import json
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from flash.cli import options as opt
-from flash.cli.printing import answer_screen, print_results, progress_screen, say
+from flash.cli.printing import (
+    answer_screen,
+    print_label_scores,
+    print_results,
+    progress_screen,
+    say,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pytorchvideo.evaluation.multi_label import MultiLabelEvaluation
     from pytorchvideo.evaluation.videos import Evaluation
 
 
@@ -29,6 +36,8 @@ def evaluate(
     as_json: opt.AsJson = False,
 ) -> None:
     """Say how well a trained model does on labelled videos."""
+    from pytorchvideo.evaluation.videos import Evaluation
+
     found = evaluate_data(
         data,
         chosen,
@@ -41,9 +50,12 @@ def evaluate(
     for path, reason in found.skipped:
         say(f"skipped {path}: {reason}")
     if as_json:
-        typer.echo(json.dumps(found.to_dict(top_k), indent=1))
-        return
-    print_results(answer_screen(), found.results, found.labels, top_k)
+        figures = found.to_dict(top_k) if isinstance(found, Evaluation) else found.to_dict()
+        typer.echo(json.dumps(figures, indent=1))
+    elif isinstance(found, Evaluation):
+        print_results(answer_screen(), found.results, found.labels, top_k)
+    else:
+        print_label_scores(answer_screen(), found.results, found.labels)
 
 
 def evaluate_data(
@@ -55,58 +67,77 @@ def evaluate_data(
     workers: int | None = None,
     out: Path | None = None,
     console: "Console",
-) -> "Evaluation":
+) -> "Evaluation | MultiLabelEvaluation":
     """Predicts the labelled videos of DATA with a trained model.
 
     Args:
         data: a folder per class, its held-out part if it is split, or a list file.
-        chosen: the model.
+        chosen: the model; one for several labels takes videos with any number of them.
         clips: clips of each video.
         views: crops of each clip.
         workers: processes that decode; None is what :func:`~flash.cli.options.workers_of` says.
         out: folder for ``predictions.json`` and ``report.html``; None writes neither.
         console: shows the progress.
     """
-    from flash.runs.environment import environment
     from flash.runs.progress import showing
-    from flash.runs.reports.report import Report, write_report
-    from flash.runs.sources import read_labelled
+    from flash.runs.sources import names_of_target, read_labelled
     from pytorchvideo._locks import alone_in
     from pytorchvideo.data._decode import VideoError
-    from pytorchvideo.evaluation.videos import Evaluation, evaluate_videos, write_predictions
+    from pytorchvideo.evaluation.multi_label import MultiLabelEvaluation, evaluate_multi_label
+    from pytorchvideo.evaluation.videos import Evaluation, evaluate_videos
 
     predictor = chosen.load()
-    files = read_labelled(data, predictor.labels)
+    labels = predictor.labels
+    several = predictor.multi_label
+    files = read_labelled(data, labels, multi_label=several)
+    named = [(path, names_of_target(info["label"], labels)) for path, info in files.items]
     with nullcontext() if out is None else alone_in(out):
-        videos = [(path, predictor.labels[info["label"]]) for path, info in files.items]
         with showing(console, "evaluate") as bar:
-            results, skipped = evaluate_videos(
-                predictor,
-                videos,
-                clips=clips,
-                views=views,
-                workers=opt.workers_of(workers, len(videos), predictor.recipe, views),
-                progress=bar,
-            )
-        if not results:
+            how: dict[str, Any] = {
+                "clips": clips,
+                "views": views,
+                "workers": opt.workers_of(workers, len(named), predictor.recipe, views),
+                "progress": bar,
+            }
+            found: Evaluation | MultiLabelEvaluation
+            if several:
+                found = MultiLabelEvaluation(labels, *evaluate_multi_label(predictor, named, **how))
+            else:
+                videos = [(path, name) for path, (name,) in named]
+                found = Evaluation(labels, *evaluate_videos(predictor, videos, **how))
+        if not found.results:
             raise VideoError(
-                f"None of the {len(videos)} videos of {data} can be read; the first: {skipped[0][1]}"
+                f"None of the {len(named)} videos of {data} can be read; the first: {found.skipped[0][1]}"
             )
-        found = Evaluation(predictor.labels, results, skipped)
         if out is not None:
-            write_predictions(out / "predictions.json", results)
             asked = {"data": data, "model": chosen.title, "clips": clips, "views": views}
-            # of hundreds of classes only those that occur, or were predicted
-            known = {name for result in results for name in (result.label, result.predicted)}
-            shown = known if len(predictor.labels) > 100 else set(predictor.labels)
-            report = Report(
-                title=f"Evaluation on {Path(data).name}",
-                subtitle=f"{chosen.title}.",
-                labels=[label for label in predictor.labels if label in shown],
-                results=results,
-                skipped=skipped,
-                config=asked,
-                environment=environment(),
-            )
-            write_report(report, out / "report.html")
+            _write(found, out, asked)
         return found
+
+
+def _write(found: "Evaluation | MultiLabelEvaluation", out: Path, asked: dict[str, Any]) -> None:
+    """Writes predictions and report."""
+    from flash.runs.environment import environment
+    from flash.runs.reports.multi_label import MultiLabelReport, write_multi_label_report
+    from flash.runs.reports.report import Report, write_report
+    from pytorchvideo.evaluation.multi_label import write_multi_label_predictions
+    from pytorchvideo.evaluation.videos import Evaluation, write_predictions
+
+    said: dict[str, Any] = {
+        "title": f"Evaluation on {Path(asked['data']).name}",
+        "subtitle": f"{asked['model']}.",
+        "skipped": found.skipped,
+        "config": asked,
+        "environment": environment(),
+    }
+    # of hundreds of classes only those that occur, or were predicted
+    known = set(found.labels) if len(found.labels) <= 100 else found.occurring()
+    labels = [label for label in found.labels if label in known]
+    if isinstance(found, Evaluation):
+        write_predictions(out / "predictions.json", found.results)
+        report = Report(labels=labels, results=found.results, **said)
+        write_report(report, out / "report.html")
+    else:
+        write_multi_label_predictions(out / "predictions.json", found.results)
+        several = MultiLabelReport(labels=labels, results=found.results, **said)
+        write_multi_label_report(several, out / "report.html")

@@ -13,6 +13,7 @@ from rich.text import Text
 _HARMLESS = "\n\t\u200c\u200d"
 
 if TYPE_CHECKING:
+    from pytorchvideo.evaluation.multi_label import MultiLabelResult
     from pytorchvideo.evaluation.scores import ClipResult
     from pytorchvideo.models import Weights
 
@@ -71,6 +72,32 @@ def print_results(
     console.print(f"accuracy {accuracy(results):.1%} ({right} of {len(results)} videos)")
     if 1 < top_k < len(labels):
         console.print(f"top-{top_k} accuracy {accuracy(results, top_k):.1%}")
+
+
+def print_label_scores(
+    console: Console, results: "Sequence[MultiLabelResult]", labels: Sequence[str]
+) -> None:
+    """A table of the labels that videos have, and the mean average precision."""
+    from pytorchvideo.evaluation.multi_label import (
+        label_scores,
+        mean_average_precision,
+        overall_scores,
+    )
+
+    rows = label_scores(results, labels)
+    table = Table("label", box=box.SIMPLE_HEAD)
+    for name in ("AP", "precision", "recall", "F1", "videos"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        if row.average_precision is not None:
+            figures = (row.average_precision, row.precision, row.recall, row.f1)
+            table.add_row(row.label, *(f"{value:.3f}" for value in figures), str(row.count))
+    console.print(table)
+    mean, f1 = mean_average_precision(rows), overall_scores(results)["f1"]
+    if mean is None:
+        console.print(f"no label on any of {len(results)} videos, and so no average precision")
+    else:
+        console.print(f"mean average precision {mean:.3f}, F1 {f1:.3f} ({len(results)} videos)")
 
 
 def print_answer(

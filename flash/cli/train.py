@@ -11,7 +11,13 @@ from flash.cli import kept
 from flash.cli import options as opt
 from flash.cli import train_options as training
 from flash.cli.interrupts import going_on
-from flash.cli.printing import answer_screen, print_results, progress_screen, say
+from flash.cli.printing import (
+    answer_screen,
+    print_label_scores,
+    print_results,
+    progress_screen,
+    say,
+)
 
 
 def train(
@@ -34,6 +40,7 @@ def train(
     layer_decay: opt.LayerDecay = 1.0,
     ema: opt.Ema = None,
     precise_bn: training.PreciseBN = 16,
+    multi_label: training.MultiLabel = False,
     class_weights: training.ClassWeights = False,
     balanced: training.Balanced = False,
     keep: training.KeepName = training.Keep.last,
@@ -94,7 +101,10 @@ def train(
         raise ValueError("Expected DATA: a folder of videos per class, or a list file.")
     summary = runs.train(config, out, resume=resume, console=progress_screen())
     answer = answer_screen()
-    print_results(answer, summary.results, summary.labels, top_k)
+    if config.multi_label:
+        print_label_scores(answer, summary.multi_label_results, summary.labels)
+    else:
+        print_results(answer, summary.results, summary.labels, top_k)
     for path, reason in summary.skipped:
         say(f"skipped {path}: {reason}")
     answer.print(f"report: {summary.folder.report}", soft_wrap=True)

@@ -62,6 +62,13 @@ PreciseBN = Annotated[
         "short trainings need; 0 leaves the moving averages.",
     ),
 ]
+MultiLabel = Annotated[
+    bool,
+    _option(
+        "--multi-label",
+        help='A video may have several labels, in one cell of a list ("run|jump"): a probability for each.',
+    ),
+]
 ClassWeights = Annotated[
     bool,
     _option("--class-weights", help="Weigh rare classes more in the loss."),

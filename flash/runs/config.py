@@ -59,7 +59,9 @@ class RunConfig:
         layer_decay: share of the learning rate that a layer passes on to the one before it.
         ema: decay of a moving average of the weights; None keeps none.
         precise_bn: batches from which BatchNorm's statistics are computed anew, at most; 0 leaves moving averages.
-        class_weights: weigh the classes in the loss against their shares of the videos.
+        multi_label: a video may have any number of labels: a sigmoid each, and the mean average precision as figure.
+        class_weights: weigh the classes in the loss against their shares of the videos; with ``multi_label`` the videos
+            that have a label against those that do not.
         balanced: draw all classes alike often.
         keep: whether the model is that of the ``"last"`` epoch, or the ``"best"`` on the held-out videos.
         early_stopping: epochs without a lower loss on the held-out videos after which the run ends; None never.
@@ -100,6 +102,7 @@ class RunConfig:
     layer_decay: float = 1.0
     ema: float | None = None
     precise_bn: int = 16
+    multi_label: bool = False
     class_weights: bool = False
     balanced: bool = False
     keep: str = "last"
@@ -190,6 +193,11 @@ class RunConfig:
         if self.balanced and self.class_weights:
             raise ValueError(
                 "Expected either --class-weights or --balanced, but got both, which would count rare classes twice."
+            )
+        if self.balanced and self.multi_label:
+            raise ValueError(
+                "Expected --multi-label without --balanced, since to draw a video for one label draws its others, too. "
+                "--class-weights lets rare labels count more."
             )
         if self.lr_find and self.lr is None and self.layer_decay != 1:
             raise ValueError("Expected --lr find without --layer-decay: it tries one rate for all.")

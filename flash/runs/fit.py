@@ -4,7 +4,6 @@
 import logging
 import math
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -33,8 +32,10 @@ _WARMUP = 0.15  # share of the steps
 _METRICS = {
     "train_loss": "train_cross_entropy_epoch",
     "train_accuracy": "train_accuracy_epoch",
+    "train_map": "train_map_epoch",
     "val_loss": "val_cross_entropy",
     "val_accuracy": "val_accuracy",
+    "val_map": "val_map",
 }
 
 
@@ -103,15 +104,22 @@ class RunRecorder(pl.Callback):
 
 
 def best_epoch(history: list[dict[str, float]]) -> int | None:
-    """Returns the epoch with the highest accuracy on the held-out videos, of several that with the lowest loss there.
+    """Returns the epoch that is best on the held-out videos, of several that with the lowest loss there.
+
+    It is that with the highest accuracy, or mean average precision.
 
     >>> best_epoch([{"epoch": 1, "val_accuracy": 0.5}, {"epoch": 2, "val_accuracy": 0.5}])
     1
     """
-    known = [row for row in history if "val_accuracy" in row]
+    known = [
+        (row[name], -row.get("val_loss", 0.0), row)
+        for row in history
+        for name in ("val_accuracy", "val_map")
+        if name in row and not math.isnan(row[name])
+    ]
     if not known:
         return None
-    best = max(known, key=lambda row: (row["val_accuracy"], -row.get("val_loss", 0.0)))
+    best = max(known, key=lambda entry: entry[:2])[2]
     return int(best["epoch"])
 
 
@@ -236,12 +244,12 @@ def training_data(config: RunConfig, sources: Sources) -> VideoClassificationDat
     """Returns the datamodule of a run: random clips to train on, the middle of each held-out video."""
     recipe = config.recipe()
     flip = 0.5 if config.flip else 0.0
-    labels = sources.labels
     return VideoClassificationData.from_files(
         train_files=[path for path, _ in sources.train],
-        train_targets=[labels.index(label) for _, label in sources.train],
+        train_targets=sources.targets(sources.train),
         val_files=[path for path, _ in sources.val],
-        val_targets=[labels.index(label) for _, label in sources.val],
+        val_targets=sources.targets(sources.val),
+        multi_label=sources.multi_label or None,
         recipe=recipe,
         train_transform=recipe.transforms(train=True, key="video", horizontal_flip_prob=flip),
         batch_size=config.batch_size,
@@ -253,10 +261,18 @@ def training_data(config: RunConfig, sources: Sources) -> VideoClassificationDat
 def class_weights(sources: Sources) -> torch.Tensor:
     """Returns a weight a class, float32 (C,): the mean number of training videos of a class over that of this one.
 
+    With several labels a video it is that of the videos that have the label, so that they count as much as those that
+    do not.
+
     >>> class_weights(Sources(["a", "b"], [("1", "a"), ("2", "b"), ("3", "b"), ("4", "b")], []))
     tensor([2.0000, 0.6667])
     """
-    counts = Counter(label for _, label in sources.train)
+    counts = sources.counts(sources.train)
+    if sources.multi_label:
+        total = len(sources.train)
+        each = [(total - counts[label]) / max(counts[label], 1) for label in sources.labels]
+        # a label that all videos have would not count at all
+        return torch.tensor(each).clamp_min(1 / total)
     mean = len(sources.train) / len(sources.labels)
     return torch.tensor([mean / max(counts[label], 1) for label in sources.labels])
 
@@ -281,6 +297,8 @@ def describe_epoch(row: Mapping[str, float]) -> str:
         said.append(f"training {row['train_accuracy']:.1%}")
     if "val_accuracy" in row:
         said.append(f"held out {row['val_accuracy']:.1%}")
+    if "val_map" in row:
+        said.append(f"held out mAP {row['val_map']:.3f}")
     return "  ".join(said)
 
 

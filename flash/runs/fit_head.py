@@ -28,6 +28,7 @@ from pytorchvideo._files import whole_file
 from pytorchvideo._progress import Meter
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.windows import clip_windows
+from pytorchvideo.evaluation.charades import charades_map
 from pytorchvideo.inference.clips import Clip, End, read_clips, rows_of_videos
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
@@ -206,7 +207,8 @@ def fit_linear(
     The features are standardised while it is trained; the returned layer takes them as they are.
 
     Args:
-        train: features (N, F) and classes (N,) to learn from.
+        train: features (N, F) and classes (N,) to learn from; with several labels a video float (N, num_classes) of
+            0 and 1.
         val: likewise held out, for the history alone; may be empty.
         num_classes: number of classes.
         epochs: passes, one step each.
@@ -217,7 +219,8 @@ def fit_linear(
         keeps_best: return the layer of :func:`flash.runs.fit.best_epoch` instead of the last one.
 
     Returns:
-        The layer and a row an epoch: ``epoch, train_loss, train_accuracy, val_loss, val_accuracy``.
+        The layer and a row an epoch: ``epoch, train_loss, train_accuracy, val_loss, val_accuracy``; with several labels
+        ``train_map`` and ``val_map`` in the place of the accuracy.
     """
     x, y = train
     mean, std = x.mean(dim=0), x.std(dim=0).clamp_min(1e-6)
@@ -238,9 +241,12 @@ def fit_linear(
                 continue
             with torch.set_grad_enabled(stage == "train"):
                 logits = layer(inputs)
-                loss = nn.functional.cross_entropy(logits, classes, class_weights)
+                loss = _loss(logits, classes, class_weights)
             row[f"{stage}_loss"] = loss.item()
-            row[f"{stage}_accuracy"] = (logits.argmax(1) == classes).float().mean().item()
+            if classes.ndim == 2:
+                row[f"{stage}_map"] = charades_map(logits, classes).mean
+            else:
+                row[f"{stage}_accuracy"] = (logits.argmax(1) == classes).float().mean().item()
             if stage == "train":
                 pending = loss
         history.append(row)
@@ -255,6 +261,12 @@ def fit_linear(
         layer.weight.div_(std)
         layer.bias.sub_(layer.weight @ mean)
     return layer, history
+
+
+def _loss(logits: Tensor, classes: Tensor, weights: Tensor | None) -> Tensor:
+    if classes.ndim == 1:
+        return nn.functional.cross_entropy(logits, classes, weights)
+    return nn.functional.binary_cross_entropy_with_logits(logits, classes, pos_weight=weights)
 
 
 def train_probe(
@@ -288,10 +300,13 @@ def train_probe(
             model, dataset, folder, console=console, title=title, workers=config.workers or 0
         )
         skipped += unread
-        classes = torch.tensor([sources.labels.index(label) for _, label in videos])
+        classes = torch.tensor(sources.targets(videos))
+        if sources.multi_label:
+            classes = classes.float()
         known = ~features.isnan().any(dim=2).any(dim=1)
         # (N, views, F) -> (N * views, F)
-        parts.append((features[known].flatten(0, 1), classes[known].repeat_interleave(count)))
+        alike = classes[known].repeat_interleave(count, dim=0)
+        parts.append((features[known].flatten(0, 1), alike))
     layer, history = fit_linear(
         parts[0],
         parts[1],

@@ -44,7 +44,8 @@ def moved_to(sources: Sources, before: str, data: str, val: str | None = None) -
         FileNotFoundError: there is no such file or folder.
         ValueError: there are other videos in it, which the sentence tells.
     """
-    classes = {absolute(path): label for path, label in list_labelled(data, val)}
+    listed = list_labelled(data, val, multi_label=sources.multi_label)
+    classes = {absolute(path): label for path, label in listed}
     names = names_below(_paths(sources), before)
     found = names_below(list(classes), data)
     by_name = {name: path for path, name in found.items()}

@@ -2,19 +2,25 @@
 """Labelled videos from the DATA argument of a command, split into training and validation."""
 
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flash.core.data.utilities.classification import SingleLabelTargetFormatter
+import torch
+
+from flash.core.data.utilities.classification import (
+    MultiLabelTargetFormatter,
+    MultiNumericTargetFormatter,
+    SingleLabelTargetFormatter,
+    TargetFormatter,
+)
+from flash.runs.grouping import grouping
 from flash.video.sources.files import StageFiles, format_targets, from_path, splits_of
 from pytorchvideo._text import read_json
-from pytorchvideo.data._annotations.tables import bad_line
-from pytorchvideo.data._annotations.video_lists import LABEL_COLUMNS, read_list
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
@@ -22,7 +28,8 @@ from pytorchvideo.data.splits import Item, split_items
 from pytorchvideo.evaluation.videos import Labelled, Skipped
 
 _VAL_FOLDERS = ("val", "valid", "validation", "test")
-_SOURCE_COLUMNS = {"group", "recording", "source", "subject", *LABEL_COLUMNS}
+#: Between the names of several labels in :class:`Sources`.
+AND = "|"
 
 
 @dataclass
@@ -35,6 +42,8 @@ class Sources:
         val: likewise of those held out.
         how: how the parts were made, as rows of a table.
         skipped: ``(path, reason)`` of the videos that cannot be opened, which are in neither part.
+        multi_label: whether a video may have several labels, whose names then stand in the place of the class name with
+            :data:`AND` between them; an empty text is none of them.
     """
 
     labels: list[str]
@@ -42,6 +51,27 @@ class Sources:
     val: list[Labelled]
     how: dict[str, Any] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
+    multi_label: bool = False
+
+    def names_of(self, label: str) -> list[str]:
+        """Returns the classes that a text of :attr:`train` or :attr:`val` names, one or several.
+
+        >>> Sources(["a", "b"], [], [], multi_label=True).names_of("a|b"), Sources([], [], []).names_of("a|b")
+        (['a', 'b'], ['a|b'])
+        """
+        return [name for name in label.split(AND) if name] if self.multi_label else [label]
+
+    def targets(self, part: Sequence[Labelled]) -> list[Any]:
+        """Returns class numbers, or with several labels a list of 0 and 1 for all classes a video."""
+        number = {name: place for place, name in enumerate(self.labels)}
+        if not self.multi_label:
+            return [number[label] for _, label in part]
+        named = [set(self.names_of(label)) for _, label in part]
+        return [[int(name in some) for name in self.labels] for some in named]
+
+    def counts(self, part: Sequence[Labelled]) -> Counter[str]:
+        """Returns the number of videos of each class."""
+        return Counter(name for _, label in part for name in self.names_of(label))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields as plain types, for json."""
@@ -54,7 +84,8 @@ class Sources:
             name: [(first, second) for first, second in values[name]]
             for name in ("train", "val", "skipped")
         }
-        return cls(labels=values["labels"], how=values["how"], **pairs)
+        several = values.get("multi_label", False)
+        return cls(labels=values["labels"], how=values["how"], multi_label=several, **pairs)
 
     @classmethod
     def from_file(cls, file: Path) -> "Sources":
@@ -68,14 +99,17 @@ class Sources:
         try:
             found = cls.from_dict(values)
             rows = [*found.train, *found.val, *found.skipped]
-            if all(isinstance(text, str) for texts in (found.labels, *rows) for text in texts):
+            texts = (text for part in (found.labels, *rows) for text in part)
+            if all(isinstance(text, str) for text in texts) and isinstance(found.multi_label, bool):
                 return found
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{file} is not the split of a run: {error!r}.") from error
         raise ValueError(f"{file} is not the split of a run.")
 
 
-def read_labelled(data: str, labels: Sequence[str] | None = None) -> StageFiles:
+def read_labelled(
+    data: str, labels: Sequence[str] | None = None, *, multi_label: bool = False
+) -> StageFiles:
     """Reads DATA as one list of labelled videos: a folder per class, its split folders, or a list file.
 
     Args:
@@ -83,16 +117,30 @@ def read_labelled(data: str, labels: Sequence[str] | None = None) -> StageFiles:
             split, that part is read.
         labels: class names that a model knows; a class beyond them is an error, and the classes get the model's
             numbers. None takes those of the data.
+        multi_label: whether a video may have several labels; targets are then vectors.
 
     Raises:
         FileNotFoundError: there is no such file or folder, or no path of a list exists.
         ValueError: a line or folder that cannot be understood, or a class that the model does not know.
     """
     folder = _split_folder(data)
-    files = from_path(data if folder is None else folder, split=_held_out_split(data))
-    _check_single(data, files)
+    files = from_path(
+        data if folder is None else folder,
+        split=_held_out_split(data),
+        multi_label=multi_label,
+        known=labels or (),
+    )
+    if not multi_label:
+        advice = (
+            "and the model names one. `pytorchvideo train --multi-label` trains one for several."
+        )
+        _check_single(data, files, advice)
     check_any_exists(data, files)
-    known = None if labels is None else SingleLabelTargetFormatter(labels)
+    known: TargetFormatter | None = None
+    if labels is not None:
+        numeric = isinstance(files.formatter, MultiNumericTargetFormatter)
+        several = MultiNumericTargetFormatter if numeric else MultiLabelTargetFormatter
+        known = (several if multi_label else SingleLabelTargetFormatter)(labels)
     format_targets({"given": files}, known, owner="the model")
     return files
 
@@ -105,6 +153,7 @@ def read_sources(
     seed: int = 0,
     group_by: str | None = None,
     groups: str | None = None,
+    multi_label: bool = False,
     on_checked: Callable[[int, int], None] | None = None,
 ) -> Sources:
     """Reads DATA and splits it.
@@ -113,11 +162,13 @@ def read_sources(
         data: a folder with ``train`` and perhaps ``val`` (``valid``, ``validation``, ``test``) in it, each a
             folder per class; one folder per class; or a list file, whose column ``split`` counts.
         val: folder or list of the videos to hold out; what of ``data`` is not to train on is left out then.
-        val_split: share of each class to hold out where the data is not split already.
+        val_split: share of each class to hold out where the data is not split already; a video with several labels
+            counts for the rarest of them.
         seed: of that split.
         group_by: a regular expression that is searched in each path below DATA; what it matches (its
             first group, if it has one) names the source, and a source stays in one part.
         groups: a file of ``path source`` lines, or a csv, instead; a path may be shortened to its name.
+        multi_label: whether a video may have several labels.
         on_checked: called with the number of files opened so far, and of all.
 
     Raises:
@@ -131,10 +182,11 @@ def read_sources(
     held_out_split = _held_out_split(data) if val is None else None
     if val is not None and (group_by is not None or groups is not None):
         raise ValueError("Expected --val without --group-by and --groups, which are for a split.")
-    stages, labels = _read_stages(data, val)
-    if len({info["label"] for _, info in stages["train"].items}) < 2:
+    stages, labels = _read_stages(data, val, multi_label)
+    if len({label for _, label in _named(stages["train"].items, labels)}) < 2:
+        only = "with one and the same label" if multi_label else "of one class"
         raise ValueError(
-            f"{data} has videos of one class only ({labels[-1]}). Expected at least two classes to tell apart."
+            f"{data} has videos {only} only ({labels[-1]}). Expected at least two classes to tell apart."
         )
     skipped = _drop_unreadable(data, stages, on_checked)
     how: dict[str, Any] = {"data": data}
@@ -149,8 +201,14 @@ def read_sources(
         )
     else:
         group = grouping(root, group_by, groups)
-        train, kept = split_items(stages["train"].items, val_split, seed=seed, group=group)
+        given = stages["train"].items
+        if multi_label:
+            given = _by_rarest(given)
+        train, kept = split_items(given, val_split, seed=seed, group=group)
         how["split"] = f"{1 - val_split:.0%} to train, {val_split:.0%} held out, class by class"
+        if multi_label:
+            train, kept = _by_vector(train), _by_vector(kept)
+            how["split"] += ", where a video counts for the rarest of its labels"
         how["seed of the split"] = seed
         how["sources kept together"] = (
             "no: every file counts as its own source"
@@ -158,46 +216,88 @@ def read_sources(
             else f"by {'the expression ' + group_by if group_by else groups}: "
             f"{len({group(path) for path, _ in stages['train'].items})} sources"
         )
-    for name, items in (("training videos", train), ("held-out videos", kept)):
-        counts = Counter(labels[info["label"]] for _, info in items)
+    found = Sources(labels, _named(train, labels), _named(kept, labels), how, skipped, multi_label)
+    for name, part in (("training videos", found.train), ("held-out videos", found.val)):
+        counts = found.counts(part)
         per_class = ", ".join(f"{label} {counts[label]}" for label in labels[:20])
-        how[name] = f"{len(items)} ({per_class}{', …' if len(labels) > 20 else ''})"
+        how[name] = f"{len(part)} ({per_class}{', …' if len(labels) > 20 else ''})"
     how["skipped videos"] = len(skipped)
-    return Sources(labels, _named(train, labels), _named(kept, labels), how, skipped)
+    return found
 
 
-def list_labelled(data: str, val: str | None = None) -> list[Labelled]:
+def list_labelled(
+    data: str, val: str | None = None, *, multi_label: bool = False
+) -> list[Labelled]:
     """Returns all videos of DATA, of which none is opened, with their classes; see :func:`read_sources`.
 
     Raises:
         FileNotFoundError, ValueError: as :func:`read_sources`.
     """
-    stages, labels = _read_stages(data, val)
+    stages, labels = _read_stages(data, val, multi_label)
     return [pair for files in stages.values() for pair in _named(files.items, labels)]
 
 
-def _read_stages(data: str, val: str | None) -> tuple[dict[str, StageFiles], list[str]]:
+def _read_stages(
+    data: str, val: str | None, multi_label: bool
+) -> tuple[dict[str, StageFiles], list[str]]:
     """The videos of DATA, ``"train"`` and perhaps ``"val"``, and the class names."""
     root, held_out = Path(data), _split_folder(data)
     held_out_split = _held_out_split(data) if val is None else None
     is_split = root.is_dir() and (root / "train").is_dir()
-    stages = {"train": from_path(root / "train" if is_split else root, split="train")}
+    read = partial(from_path, multi_label=multi_label)
+    stages = {"train": read(root / "train" if is_split else root, split="train")}
     if val is not None:
         folder = _split_folder(val)
-        stages["val"] = from_path(val if folder is None else folder, split=_held_out_split(val))
+        stages["val"] = read(val if folder is None else folder, split=_held_out_split(val))
     elif is_split and held_out is not None:
-        stages["val"] = from_path(held_out)
+        stages["val"] = read(held_out)
     elif held_out_split is not None:
-        stages["val"] = from_path(root, split=held_out_split)
+        stages["val"] = read(root, split=held_out_split)
     for stage, files in stages.items():
         named = val if stage == "val" and val is not None else data
-        _check_single(named, files)
+        if not multi_label:
+            _check_single(
+                named, files, "where one is expected: give --multi-label to train on them."
+            )
         check_any_exists(named, files)
     if val is not None:
         _check_apart(stages, val)
     classes = format_targets(stages)
     count = 0 if classes is None else classes.num_classes or 0
-    return stages, (classes and classes.labels) or [str(index) for index in range(count)]
+    labels = (classes and classes.labels) or [str(index) for index in range(count)]
+    if multi_label:
+        _check_several(data, labels)
+    return stages, labels
+
+
+def _check_several(data: str, labels: Sequence[str]) -> None:
+    """Raises a ValueError for names that no model with several labels can have."""
+    if len(labels) < 2:
+        raise ValueError(
+            f"{data} has the label {labels[0]} alone. Expected two or more with --multi-label; for one that is there "
+            "or not, train on two classes without it."
+        )
+    if wrong := [name for name in labels if AND in name]:
+        raise ValueError(
+            f"{data}: expected names of classes without {AND!r} with --multi-label, but got {wrong[0]!r}."
+        )
+
+
+def _by_rarest(items: Sequence[Item]) -> list[Item]:
+    """The same videos with the rarest of their classes, -1 for none, as the only one."""
+    counts = torch.stack([info["label"] for _, info in items]).sum(dim=0)
+    rarest = [
+        min(vector.nonzero().flatten().tolist(), key=lambda n: (counts[n].item(), n), default=-1)
+        for vector in (info["label"] for _, info in items)
+    ]
+    return [
+        (path, {"label": label, "vector": info["label"]})
+        for (path, info), label in zip(items, rarest, strict=True)
+    ]
+
+
+def _by_vector(items: Sequence[Item]) -> list[Item]:
+    return [(path, {"label": info["vector"]}) for path, info in items]
 
 
 def _check_apart(stages: dict[str, StageFiles], val: str) -> None:
@@ -242,17 +342,24 @@ def _held_out_split(data: str) -> str | None:
     return found
 
 
-def _check_single(data: str, files: StageFiles) -> None:
-    """Raises a ValueError if videos have several classes, which the commands do not know."""
+def _check_single(data: str, files: StageFiles, advice: str) -> None:
+    """Raises a ValueError if videos have several classes."""
     if files.formatter is not None and files.formatter.multi_label:
-        raise ValueError(
-            f"{data} has videos of several classes. Expected one class a video; for several, make the data with "
-            "VideoClassificationData.from_folders and train a VideoClassifier(multi_label=True)."
-        )
+        raise ValueError(f"{data} has videos with several labels, {advice}")
 
 
 def _named(items: Sequence[Item], labels: Sequence[str]) -> list[Labelled]:
-    return [(path, labels[info["label"]]) for path, info in items]
+    return [(path, AND.join(names_of_target(info["label"], labels))) for path, info in items]
+
+
+def names_of_target(target: Any, labels: Sequence[str]) -> list[str]:
+    """Returns the names of a class number, or of a vector of 0 and 1.
+
+    >>> names_of_target(1, ["a", "b"]), names_of_target(torch.tensor([1.0, 1.0]), ["a", "b"])
+    (['b'], ['a', 'b'])
+    """
+    numbers = target.nonzero().flatten().tolist() if isinstance(target, torch.Tensor) else [target]
+    return [labels[number] for number in numbers]
 
 
 def _drop_unreadable(
@@ -286,66 +393,3 @@ def _why_unreadable(path: str) -> str | None:
     except (VideoError, OSError) as error:
         return str(error)
     return None
-
-
-def grouping(root: Path, group_by: str | None, groups: str | None) -> Callable[[str], str] | None:
-    """Returns what names the source of a path, as :func:`read_sources` takes it; None if nothing does.
-
-    Raises:
-        FileNotFoundError, ValueError: a file or an expression that cannot be used.
-    """
-    if group_by is not None:
-        return _by_expression(root, group_by)
-    if groups is not None:
-        return _by_file(root, Path(groups))
-    return None
-
-
-def _below(path: str, root: Path) -> str:
-    """The path as the user sees it below DATA."""
-    base = root if root.is_dir() else root.parent
-    return Path(os.path.relpath(path, base)).as_posix()
-
-
-def _by_expression(root: Path, group_by: str) -> Callable[[str], str]:
-    try:
-        pattern = re.compile(group_by)
-    except re.error as error:
-        raise ValueError(f"--group-by {group_by!r} is no regular expression: {error}.") from error
-
-    def source(path: str) -> str:
-        found = pattern.search(_below(path, root))
-        if found is None:
-            raise ValueError(
-                f"--group-by {group_by!r} finds nothing in {_below(path, root)!r}. "
-                "Expected it to match every path below DATA."
-            )
-        return str(found.group(1) if pattern.groups else found.group(0))
-
-    return source
-
-
-def _by_file(root: Path, file: Path) -> Callable[[str], str]:
-    """Sources from a list file with ``path source`` lines."""
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no file {file} to read the groups from.")
-    sources: dict[str, str] = {}
-    for row in read_list(file, _SOURCE_COLUMNS).rows:
-        if not row.label:
-            raise bad_line(file, row.line, row.path, "a path and the name of its source")
-        sources[Path(row.path).as_posix()] = row.label
-
-    def source(path: str) -> str:
-        below = Path(_below(path, root))
-        for key in (
-            path,
-            below.as_posix(),
-            below.with_suffix("").as_posix(),
-            below.name,
-            below.stem,
-        ):
-            if key in sources:
-                return sources[key]
-        raise ValueError(f"{file} names no source for {below}. Expected a line for every video.")
-
-    return source

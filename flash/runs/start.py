@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from flash.runs.config import RunConfig
+from flash.runs.sources import AND
 from pytorchvideo.models._registry import model_entry
 from pytorchvideo.models._weights.rebuild import HUGGING_FACE
 from pytorchvideo.models._weights.weights import fetch
@@ -101,12 +102,16 @@ def describe_start(config: RunConfig, why: str, train: Sequence[tuple[str, str]]
         return f"from the weights of {config.weights}"
     if config.pretrained:
         return f"from the published weights of {config.model}"
-    classes = len({label for _, label in train}) or 1
+    labels = {label for _, label in train}
+    if config.multi_label:
+        labels = {name for label in labels for name in label.split(AND) if name}
+    classes = len(labels) or 1
     reason = f" ({why})" if why else ""
     each, known = len(train) / classes, f"{len(train)} videos of {classes} classes"
     if each < _FEW:
+        chance = "chance" if config.multi_label else f"chance ({100 / classes:.0f} %)"
         means = (
-            f"{known} are few for that, and accuracy may stay near chance ({100 / classes:.0f} %); published weights "
+            f"{known} are few for that, and accuracy may stay near {chance}; published weights "
             "(--pretrained, --weights FILE) need far fewer."
         )
     elif each < _SOME:

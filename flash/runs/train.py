@@ -29,6 +29,7 @@ from typing import Any
 
 from rich.console import Console
 
+from flash.core.average_precision import MeanAveragePrecision
 from flash.runs.config import RunConfig
 from flash.runs.environment import environment
 from flash.runs.fit import best_epoch, class_weights, fit, make_logger
@@ -38,14 +39,21 @@ from flash.runs.moved import check_in_place, moved_to, with_absolute_paths
 from flash.runs.progress import progress_bar, showing
 from flash.runs.rates import find_rate
 from flash.runs.reports.facts import run_evidence, run_facts
+from flash.runs.reports.multi_label import MultiLabelReport, write_multi_label_report
 from flash.runs.reports.report import Report, write_report
 from flash.runs.sources import Sources, read_sources
 from flash.runs.start import choose_start, describe_start
 from flash.video.classification.model import VideoClassifier
 from pytorchvideo._files import remove_unfinished, write_json
 from pytorchvideo._locks import alone_in
+from pytorchvideo.evaluation.multi_label import (
+    MultiLabelResult,
+    evaluate_multi_label,
+    write_multi_label_predictions,
+)
 from pytorchvideo.evaluation.scores import ClipResult, accuracy
 from pytorchvideo.evaluation.videos import Skipped, evaluate_videos, write_predictions
+from pytorchvideo.inference.predictor import VideoPredictor
 
 
 @dataclass(frozen=True)
@@ -55,10 +63,11 @@ class RunSummary:
     Args:
         folder: its files.
         labels: class names.
-        results: a prediction for every held-out video that could be read.
+        results: a prediction for every held-out video that could be read; none with several labels a video.
         history: a row an epoch.
         skipped: ``(path, reason)`` of the videos that could not be read.
         kept_epoch: the epoch that the model is of, where it is the best one that was asked for.
+        multi_label_results: the predictions with several labels a video.
     """
 
     folder: RunFolder
@@ -67,6 +76,7 @@ class RunSummary:
     history: Sequence[dict[str, float]]
     skipped: Sequence[Skipped]
     kept_epoch: int | None = None
+    multi_label_results: Sequence[MultiLabelResult] = ()
 
     @property
     def accuracy(self) -> float:
@@ -159,16 +169,39 @@ def _train(config: RunConfig, sources: Sources, folder: RunFolder, console: Cons
     if kept is not None:
         said = f"{folder.model.name} is of epoch {kept} of {len(history)}, the best on the held-out videos"
         console.print(said, soft_wrap=True, highlight=False, markup=False)
-    with showing(console, "held out") as bar:
-        results, bad = evaluate_videos(
-            classifier.to(device).predictor(), sources.val, clips=config.clips, progress=bar
-        )
-    skipped = list(dict(sources.skipped + unread + bad).items())
-    summary = RunSummary(folder, sources.labels, results, history, skipped, kept)
-    write_predictions(folder.predictions, results)
-    write_json(folder.skipped, [{"video": path, "reason": why} for path, why in skipped])
-    write_run_report(summary, config, sources, seconds=time.monotonic() - began)
+    summary = RunSummary(folder, sources.labels, (), history, sources.skipped + unread, kept)
+    summary = _evaluate(summary, classifier.to(device).predictor(), config, sources, console)
+    write_json(folder.skipped, [{"video": path, "reason": why} for path, why in summary.skipped])
+    seconds = time.monotonic() - began
+    if config.multi_label:
+        write_multi_label_run(summary, config, sources, seconds=seconds)
+    else:
+        write_run_report(summary, config, sources, seconds=seconds)
     return summary
+
+
+def _evaluate(
+    summary: RunSummary,
+    predictor: VideoPredictor,
+    config: RunConfig,
+    sources: Sources,
+    console: Console,
+) -> RunSummary:
+    """Predicts the held-out videos, and writes the predictions."""
+    results: list[ClipResult] = []
+    several: list[MultiLabelResult] = []
+    with showing(console, "held out") as bar:
+        if config.multi_label:
+            named = [(path, sources.names_of(label)) for path, label in sources.val]
+            several, bad = evaluate_multi_label(predictor, named, clips=config.clips, progress=bar)
+        else:
+            results, bad = evaluate_videos(predictor, sources.val, clips=config.clips, progress=bar)
+    if config.multi_label:
+        write_multi_label_predictions(summary.folder.predictions, several)
+    else:
+        write_predictions(summary.folder.predictions, results)
+    skipped = list(dict([*summary.skipped, *bad]).items())
+    return replace(summary, results=results, multi_label_results=several, skipped=skipped)
 
 
 def _device(config: RunConfig) -> str:
@@ -196,13 +229,19 @@ def build_classifier(
 
     pl.seed_everything(config.seed, workers=True, verbose=False)
     recipe = config.recipe()
+    weights = class_weights(sources) if config.class_weights else None
     # by the name of the plain loss, under which it is logged
-    loss = {"cross_entropy": torch.nn.CrossEntropyLoss(class_weights(sources))}
+    loss: dict[str, Any] | None = None
+    if config.multi_label:
+        loss = {"cross_entropy": torch.nn.BCEWithLogitsLoss(pos_weight=weights)}
+    elif weights is not None:
+        loss = {"cross_entropy": torch.nn.CrossEntropyLoss(weights)}
     classifier = VideoClassifier(
         labels=sources.labels,
         backbone=config.model,
         pretrained=bool(config.pretrained) and not goes_on,
-        loss_fn=loss if config.class_weights else None,
+        loss_fn=loss,
+        metrics={"map": MeanAveragePrecision()} if config.multi_label else None,
         weights=None if goes_on else config.weights,
         recipe=recipe,
         optimizer=(config.optimizer, _optimizer_arguments(config)),
@@ -210,6 +249,7 @@ def build_classifier(
         label_smoothing=config.label_smoothing,
         mix_video=config.mix,
         layer_decay=config.layer_decay,
+        multi_label=config.multi_label,
     )
     for parameter in classifier.parameters():
         if parameter.ndim == 5:
@@ -244,6 +284,7 @@ def _split(config: RunConfig, console: Console) -> Sources:
             seed=config.seed,
             group_by=config.group_by,
             groups=config.groups,
+            multi_label=config.multi_label,
             on_checked=lambda done, total: bar.update(task, completed=done, total=total),
         )
     return with_absolute_paths(sources)
@@ -253,42 +294,56 @@ def write_run_report(
     summary: RunSummary, config: RunConfig, sources: Sources, *, seconds: float
 ) -> Path:
     """Writes the report of a run that took so long into its folder; looking for leaks adds a tenth at most."""
+    top5 = accuracy(summary.results, top=5)
+    figures = {"top-5 accuracy": f"{top5:.1%}"} if len(summary.labels) > 5 else {}
+    known = _known(summary, config, sources, seconds)
+    known["figures"] = {**figures, **known["figures"]}
+    return write_report(
+        Report(results=summary.results, sources=sources, **known), summary.folder.report
+    )
+
+
+def write_multi_label_run(
+    summary: RunSummary, config: RunConfig, sources: Sources, *, seconds: float
+) -> Path:
+    """As :func:`write_run_report`, of a run with several labels a video."""
+    known = _known(summary, config, sources, seconds)
+    report = MultiLabelReport(results=summary.multi_label_results, **known)
+    return write_multi_label_report(report, summary.folder.report)
+
+
+def _known(
+    summary: RunSummary, config: RunConfig, sources: Sources, seconds: float
+) -> dict[str, Any]:
+    """What both kinds of reports say of a run."""
     parts = {"freeze": "Trunk frozen", "probe": "Linear probe"}
     trained = parts.get(config.strategy or "", "Everything trained")
     start = config.weights or ("published weights" if config.pretrained else "random weights")
-    recipe = config.recipe()
-    settings = {**config.to_dict(), "seconds a clip": f"{recipe.clip_duration_sec:g}"}
-    top5 = accuracy(summary.results, top=5)
-    figures = {"top-5 accuracy": f"{top5:.1%}"} if len(summary.labels) > 5 else {}
+    recipe, figures = config.recipe(), {}
     if summary.history:
         figures["epochs"] = str(len(summary.history))
     if summary.kept_epoch is not None:
         figures["epoch of the model, the best"] = str(summary.kept_epoch)
     if summary.skipped:
         figures["videos skipped"] = str(len(summary.skipped))
-    return write_report(
-        Report(
-            title=f"{config.model} on {Path(config.data).name}",
-            subtitle=f"{trained}, starting from {start}.",
-            labels=summary.labels,
-            results=summary.results,
-            history=summary.history,
-            split=sources.how,
-            skipped=summary.skipped,
-            config=settings,
-            environment=environment(),
-            figures=figures,
-            run=run_facts(config, summary.folder.path, seconds, datetime.now().astimezone()),
-            evidence=run_evidence(
-                config,
-                sources,
-                summary.results,
-                summary.history,
-                skipped=len(summary.skipped),
-                out=summary.folder.path,
-                seconds=seconds,
-            ),
-            sources=sources,
+    return {
+        "title": f"{config.model} on {Path(config.data).name}",
+        "subtitle": f"{trained}, starting from {start}.",
+        "labels": summary.labels,
+        "history": summary.history,
+        "split": sources.how,
+        "skipped": summary.skipped,
+        "config": {**config.to_dict(), "seconds a clip": f"{recipe.clip_duration_sec:g}"},
+        "environment": environment(),
+        "figures": figures,
+        "run": run_facts(config, summary.folder.path, seconds, datetime.now().astimezone()),
+        "evidence": run_evidence(
+            config,
+            sources,
+            summary.results,
+            summary.history,
+            skipped=len(summary.skipped),
+            out=summary.folder.path,
+            seconds=seconds,
         ),
-        summary.folder.report,
-    )
+    }

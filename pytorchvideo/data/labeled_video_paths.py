@@ -328,7 +328,7 @@ def _numbers(label: str) -> list[int] | None:
     """
     if label.isdecimal() and len(label) <= _MOST_DIGITS:
         return [int(label)]
-    texts = [text for text in re.split(r"[\s,;]+", label) if text]
+    texts = [text for text in re.split(r"[\s,;|]+", label) if text]
     if not texts or not all(re.fullmatch(WHOLE_NUMBER, text) for text in texts):
         return None
     wholes = [text.split(".")[0] for text in texts]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evaluation of a predictor on labelled videos."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,19 +42,39 @@ def evaluate_videos(
     results: list[ClipResult] = []
     skipped: list[Skipped] = []
     labels = tuple(predictor.labels)
-    meter = Meter()
-    progress(Step(0, len(videos)))
-    with meter.watching(predictor.model):
-        paths = [path for path, _ in videos]
-        found = predictor.predict_videos(paths, clips=clips, views=views, workers=workers)
-        for done, ((path, label), rows) in enumerate(zip(videos, found, strict=True), 1):
-            if isinstance(rows, Exception):
-                skipped.append((path, str(rows)))
-            else:
-                scores = tuple(mean_scores(rows).tolist())
-                results.append(ClipResult(path, label, scores, labels))
-            progress(Step(done, len(videos), meter=meter))
+    found = scored_videos(
+        predictor,
+        [path for path, _ in videos],
+        clips=clips,
+        views=views,
+        workers=workers,
+        progress=progress,
+    )
+    for (path, label), scores in zip(videos, found, strict=True):
+        if isinstance(scores, Exception):
+            skipped.append((path, str(scores)))
+        else:
+            results.append(ClipResult(path, label, scores, labels))
     return results, skipped
+
+
+def scored_videos(
+    predictor: VideoPredictor,
+    paths: Sequence[str],
+    *,
+    clips: int,
+    views: int,
+    workers: int,
+    progress: Progress,
+) -> Iterator[tuple[float, ...] | Exception]:
+    """Yields the mean scores of each video, or why it cannot be read; for the arguments see :func:`evaluate_videos`."""
+    meter = Meter()
+    progress(Step(0, len(paths)))
+    with meter.watching(predictor.model):
+        found = predictor.predict_videos(paths, clips=clips, views=views, workers=workers)
+        for done, rows in enumerate(found, 1):
+            yield rows if isinstance(rows, Exception) else tuple(mean_scores(rows).tolist())
+            progress(Step(done, len(paths), meter=meter))
 
 
 def write_predictions(path: Path, results: Sequence[ClipResult]) -> None:
@@ -78,9 +98,14 @@ def read_predictions(path: Path) -> list[ClipResult]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it holds something else.
+        ValueError: it holds something else, or videos with several labels.
     """
     rows = read_json(path, "predictions", finite=True)
+    if isinstance(rows, list) and rows and isinstance(rows[0], dict) and "labels" in rows[0]:
+        raise ValueError(
+            f"{path} has videos with several labels, of a model trained with --multi-label. Expected predictions with "
+            "one label a video."
+        )
     try:
         results = [
             ClipResult(
@@ -119,6 +144,10 @@ class Evaluation:
     def accuracy(self, top: int = 1) -> float:
         """Share of the videos whose class is among the ``top`` first."""
         return accuracy(self.results, top)
+
+    def occurring(self) -> set[str]:
+        """Returns the classes that some video has, or was predicted to have."""
+        return {name for result in self.results for name in (result.label, result.predicted)}
 
     def to_dict(self, top: int = 5) -> dict[str, Any]:
         """Returns the figures as plain types."""

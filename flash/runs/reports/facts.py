@@ -3,7 +3,6 @@
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -78,7 +77,7 @@ def run_evidence(
         sources.labels,
         results,
         history,
-        trained_on=Counter(label for _, label in sources.train),
+        trained_on=sources.counts(sources.train),
         leaks=leaks,
         skipped=skipped,
         config=config,

@@ -101,7 +101,7 @@ def _leak(evidence: Evidence) -> Finding | None:
         some = ", ".join(repr(name) for name in leaks.sources[:3])
         text = (
             f"{len(leaks.names)} of {leaks.held_out} held-out videos are named after a source that was trained on, "
-            f"too ({some}): they may be clips of one recording, and the accuracy is then too high."
+            f"too ({some}): they may be clips of one recording, and the figures are then too high."
         )
         if leaks.twins and not leaks.one_place:
             text += f" {len(leaks.twins)} look like a training video."
@@ -124,7 +124,7 @@ def _leak(evidence: Evidence) -> Finding | None:
         "leak",
         "problem",
         f"{len(leaks.twins)} of {leaks.held_out} held-out videos have frames like those of a training video ({seen}), "
-        f"as {Path(one).name} and {Path(other).name}: they may be clips of one recording, and the accuracy is then too "
+        f"as {Path(one).name} and {Path(other).name}: they may be clips of one recording, and the figures are then too "
         "high.",
         f"{advice} (--group-by), or by {evidence.recordings.name}, which lists what looks alike.",
         evidence.again(
@@ -300,17 +300,24 @@ def _skips(evidence: Evidence) -> Finding | None:
     )
 
 
+def judge_training(evidence: Evidence) -> list[Finding]:
+    """Returns what there is to say whatever the labels are like: on the split, the losses and unread videos."""
+    checks = (_leak, _overfits, _underfits, _skips)
+    return [finding for check in checks if (finding := check(evidence)) is not None]
+
+
+def next_finding(first: Finding) -> Finding:
+    """Returns what to do next: about the first finding with a command."""
+    return Finding(
+        "next", "fine", f"Next: {first.advice}", command=first.command, figures={"on": first.kind}
+    )
+
+
 def _next(evidence: Evidence, found: Sequence[Finding]) -> Finding:
     """What to do next: about the first finding with a command, else with the model."""
     first = next((one for one in found if one.command is not None), None)
     if first is not None:
-        return Finding(
-            "next",
-            "fine",
-            f"Next: {first.advice}",
-            command=first.command,
-            figures={"on": first.kind},
-        )
+        return next_finding(first)
     text = (
         "Nothing that was looked at speaks against this result."
         if not found

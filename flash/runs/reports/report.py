@@ -139,9 +139,9 @@ def render_report(report: Report, path: Path | None = None) -> str:
         section("Confusion", _confusion(report)),
         section("Classes", _class_table(report)),
         section("Clips", _gallery(report.results, path, fixes), "clips"),
-        section("Videos that look like training videos", _twins(leaks)),
+        section("Videos that look like training videos", videos_alike(leaks)),
         section("Split", settings(report.split)),
-        section("Skipped videos", _skipped(report.skipped)),
+        section("Skipped videos", skipped_videos(report.skipped)),
     )
     pair = section("Configuration", settings(report.config))
     pair += section("Environment", settings({**report.run, **report.environment}))
@@ -168,6 +168,15 @@ def _verdict(report: Report, findings: Sequence[Finding]) -> str:
     if not findings:
         return ""
     right, total = sum(result.correct for result in report.results), len(report.results)
+    return (
+        f'<section class="verdict">\n<p>{right} of {total} held-out videos are right: '
+        f"{text(interval_words(right, total))}.</p>\n"
+        f"{findings_list(findings)}\n</section>"
+    )
+
+
+def findings_list(findings: Sequence[Finding]) -> str:
+    """Returns what was found as a list of HTML."""
     following = findings[-1].command  # is shown once, at the end
     entries = []
     for finding in findings:
@@ -179,11 +188,7 @@ def _verdict(report: Report, findings: Sequence[Finding]) -> str:
             f'<li class="{finding.level}"><i>{text(_LEVELS[finding.level])}</i>'
             f"<b>{text(finding.text)}</b>{advice}{shown}</li>"
         )
-    return (
-        f'<section class="verdict">\n<p>{right} of {total} held-out videos are right: '
-        f"{text(interval_words(right, total))}.</p>\n"
-        f'<ol class="findings">{"".join(entries)}</ol>\n</section>'
-    )
+    return f'<ol class="findings">{"".join(entries)}</ol>'
 
 
 _LEVELS = {"problem": "problem", "caution": "be careful", "fine": "what to do next"}
@@ -255,7 +260,8 @@ def _class_table(report: Report) -> str:
     return table(header, rows)
 
 
-def _twins(leaks: Leaks | None) -> str:
+def videos_alike(leaks: Leaks | None) -> str:
+    """Returns a table of the held-out videos that look like training videos; nothing without such."""
     if leaks is None or leaks.one_place or not leaks.twins:
         return ""
     rows = [(one, other, f"{share:.1%}") for one, other, share in leaks.twins[:_PAIRS_SHOWN]]
@@ -266,7 +272,8 @@ def _twins(leaks: Leaks | None) -> str:
     )
 
 
-def _skipped(skipped: Sequence[tuple[str, str]]) -> str:
+def skipped_videos(skipped: Sequence[tuple[str, str]]) -> str:
+    """Returns a table of the videos that could not be read, and why."""
     if not skipped:
         return "<p>None: every video could be read.</p>"
     return table(("video", "reason"), skipped)

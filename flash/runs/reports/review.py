@@ -19,12 +19,13 @@ from rich.console import Console
 from torch import Tensor
 
 from flash.runs.folder import RunFolder
+from flash.runs.grouping import grouping
 from flash.runs.moved import check_in_place, moved_to
 from flash.runs.progress import progress_bar
 from flash.runs.reports.clips import Corrections, clip_cards, players
 from flash.runs.reports.commands import command, corrected_command
 from flash.runs.reports.page import render_page, section, settings, table, text
-from flash.runs.sources import Sources, grouping
+from flash.runs.sources import Sources
 from pytorchvideo._checks import expected
 from pytorchvideo._files import sha256_of, write_json, write_whole
 from pytorchvideo.data._annotations.tables import write_rows
@@ -140,7 +141,13 @@ def review_run(
     """
     began = time.monotonic()
     folder = RunFolder(run)
-    config, sources = folder.read_config(), Sources.from_file(folder.split_file)
+    config = folder.read_config()
+    if config.multi_label:
+        raise ValueError(
+            f"{run} was trained with --multi-label. Expected a run with one label a video: a review doubts one label "
+            "in favour of another."
+        )
+    sources = Sources.from_file(folder.split_file)
     if data is not None:
         sources = moved_to(sources, config.data, data)
     else:

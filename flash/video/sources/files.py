@@ -10,6 +10,7 @@ from typing import Any
 
 from flash.core.data.utilities.classification import (
     MOST_CLASSES,
+    MultiLabelTargetFormatter,
     MultiNumericTargetFormatter,
     SingleLabelTargetFormatter,
     SingleNumericTargetFormatter,
@@ -24,6 +25,9 @@ from pytorchvideo.data.splits import Item
 
 PathLike = str | os.PathLike[str]
 Resolver = Callable[[str, str], PathLike]
+
+#: Between the names of several labels in one cell; the first that occurs in a list counts.
+SEPARATORS = ("|", ";", ",")
 
 
 @dataclass
@@ -49,7 +53,13 @@ def splits_of(path: PathLike) -> tuple[str, ...]:
 
 
 def from_path(
-    path: PathLike, prefix: str = "", name: str = "path", split: str | None = None
+    path: PathLike,
+    prefix: str = "",
+    name: str = "path",
+    split: str | None = None,
+    *,
+    multi_label: bool = False,
+    known: Sequence[str] = (),
 ) -> StageFiles:
     """A folder with one subfolder a class, or a list file, see :meth:`LabeledVideoPaths.from_csv`.
 
@@ -58,10 +68,13 @@ def from_path(
         prefix: folder that the paths of a list file are relative to.
         name: of the argument, for errors.
         split: which videos of a list with several splits; of no effect on others.
+        multi_label: whether a video may have any number of labels. Names are then split at the first of
+            :data:`SEPARATORS` that occurs in the list, those of folders are not; without a label it has none of them.
+        known: names that are never split.
 
     Raises:
         FileNotFoundError: there is no such path, or none of the videos.
-        ValueError: a line that cannot be understood, or has no label; no such split.
+        ValueError: a line that cannot be understood, or has no label without ``multi_label``; no such split.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(expected(name, "the path of a folder or list file", path))
@@ -70,11 +83,15 @@ def from_path(
         paths.path_prefix = prefix
     paths.check_any_exists()
     names = paths.class_names
+    cells = [] if names is None or os.path.isdir(path) else [n for n in names if n not in known]
+    separator = next((sign for sign in SEPARATORS if any(sign in cell for cell in cells)), None)
     items: list[Item] = []
     for index, target in enumerate(paths.targets()):
         video = paths[index][0]
         if isinstance(target, list):
             items.append((video, {"label": target}))
+        elif target is None and multi_label:
+            items.append((video, {"label": []}))
         elif target is not None and target >= MOST_CLASSES:
             raise ValueError(
                 f"{paths.line(index)}: expected class numbers below {MOST_CLASSES}, as a network has an output for "
@@ -84,8 +101,19 @@ def from_path(
             raise ValueError(
                 f"{paths.line(index)}: expected `path label`, with a label >= 0, but {video} has none."
             )
+        elif multi_label and names is not None:
+            cell = names[target]
+            several = cell.split(separator) if separator and cell not in known else [cell]
+            found = dict.fromkeys(part.strip() for part in several if part.strip())
+            items.append((video, {"label": list(found)}))
         else:
-            items.append((video, {"label": target if names is None else names[target]}))
+            number = [target] if multi_label else target
+            items.append((video, {"label": number if names is None else names[target]}))
+    if multi_label:
+        numeric = names is None
+        return StageFiles(
+            items, MultiNumericTargetFormatter() if numeric else MultiLabelTargetFormatter()
+        )
     kind = SingleNumericTargetFormatter if names is None else SingleLabelTargetFormatter
     return StageFiles(items, MultiNumericTargetFormatter() if paths.multi_label else kind())
 

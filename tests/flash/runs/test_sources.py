@@ -113,7 +113,9 @@ def test_lists_that_commands_cannot_use(folder: Path, tmp_path: Path) -> None:
         read_sources(str(listed(folder, file, "val", columns="path,label,part")))
     video = next(folder.rglob("*.mp4"))
     file.write_text(f"{video} 0 1\n{video} 1\n")
-    with pytest.raises(ValueError, match=r"list.csv has videos of several classes"):
+    with pytest.raises(
+        ValueError, match=r"list.csv has videos with several labels, .* give --multi-label"
+    ):
         read_sources(str(file))
     file.write_text(f"{video} 0\n\n{video}\n")
     with pytest.raises(

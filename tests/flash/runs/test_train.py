@@ -27,6 +27,7 @@ from flash.runs.fit import warmup_cosine
 from flash.runs.fit_head import VideoViews, cached_features, fit_linear
 from flash.runs.folder import RunFolder, resumed
 from pytorchvideo._locks import alone_in
+from pytorchvideo.evaluation.videos import Evaluation
 from pytorchvideo.inference.clips import Clip, End
 from pytorchvideo.inference.loading import load_predictor
 from pytorchvideo.models._registry import create_model
@@ -161,6 +162,7 @@ def test_saved_model_gives_the_same_predictions(finished: runs.RunSummary, folde
     found = evaluate_data(
         str(folder), ModelOptions(run=finished.folder.path), clips=1, console=QUIET
     )
+    assert isinstance(found, Evaluation)
     assert len(found.results) == 12
     assert found.to_dict(1)["accuracy"] == found.accuracy()
 

@@ -12,11 +12,11 @@ import typer
 
 from flash.cli.main import app
 from flash.runs.config import RunConfig
+from flash.runs.grouping import grouping
 from flash.runs.reports.commands import corrected_command, option_of, train_command
 from flash.runs.reports.findings import Evidence, Finding
 from flash.runs.reports.judgement import NAMED_SOURCE, judge
 from flash.runs.reports.leaks import Leaks
-from flash.runs.sources import grouping
 from pytorchvideo.data.near_duplicates import name_of_source
 from pytorchvideo.evaluation.scores import ClipResult
 
