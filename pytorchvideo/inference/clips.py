@@ -30,6 +30,7 @@ from pytorchvideo.data._reading.in_order import clips_in_order
 from pytorchvideo.data._reading.picked import picked_clips
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.windows import FrameRule, WindowRule
+from pytorchvideo.transforms._pipeline import run
 from pytorchvideo.transforms._pushdown import clip_reading
 from pytorchvideo.transforms._sample import ApplyTransformToKey, UniformCrop
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
@@ -139,9 +140,14 @@ class CropViews:
         return [Compose([*before, *way]) for way in ways]
 
     def __call__(self, video: int, number: int, frames: Tensor) -> list[Any]:
-        """Returns the input of each view; what they have in common is computed once."""
-        common = self._before(frames)
-        return [way(common) for way in self._ways]
+        """Returns the input of each view; what they have in common is computed once.
+
+        Frames are divided and normalised when they have been scaled and cut, on few pixels; see ``_pipeline.py``.
+        """
+        if len(self._ways) == 1:
+            return [run(nn.Sequential(self._before, self._ways[0]), frames, is_clip=True)]
+        common = run(self._before, frames, is_clip=True)
+        return [run(way, common, is_clip=True) for way in self._ways]
 
 
 def read_clips(
