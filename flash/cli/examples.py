@@ -10,6 +10,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "A csv, recordings kept on one side",
             r"pytorchvideo train clips.csv --group-by 'person\d+' --val-split 0.2",
         ),
+        (
+            "A published recipe, with another rate",
+            "pytorchvideo train clips --config slowfast_8x8_r50 --set optimizer.lr=0.05",
+        ),
         ("Go on where it stopped", "pytorchvideo train --resume --out run"),
     ),
     "evaluate": (

@@ -27,6 +27,8 @@ def train(
     resume: opt.Resume = False,
     moved: opt.MovedData = None,
     model: opt.StartModel = "x3d_xs",
+    recipe: training.Recipe = None,
+    changes: training.Changes = None,
     weights: opt.StartWeights = None,
     pretrained: opt.Pretrained = None,
     strategy: opt.StrategyName = None,
@@ -76,7 +78,8 @@ def train(
     if data is not None:
         from flash.runs.outline import outline
 
-        say(f"{outline(data)}: {model}, to {out}")  # PyTorch takes seconds to be imported
+        named = model if recipe is None else f"recipe {recipe}"
+        say(f"{outline(data)}: {named}, to {out}")  # PyTorch takes seconds to be imported
     from flash.runs import train as runs
     from flash.runs.config import RunConfig
     from flash.runs.folder import RunFolder
@@ -90,6 +93,12 @@ def train(
     if lr == "find":
         asked |= {"lr": None, "lr_find": True}
     folder = RunFolder(out)
+    if changes and recipe is None:
+        raise ValueError("Expected --set with --config RECIPE, whose values it changes.")
+    if recipe is not None:
+        if resume and folder.config_file.is_file():
+            raise ValueError("Expected --resume without --config: a run keeps its configuration.")
+        asked |= _of_recipe(ctx, recipe, changes or [], asked)
     if resume and (data is None or folder.config_file.is_file()):
         given = {name: value for name, value in asked.items() if opt.was_given(ctx, name)}
         given |= {"lr_find": True} if lr == "find" else {}
@@ -108,6 +117,24 @@ def train(
     for path, reason in summary.skipped:
         say(f"skipped {path}: {reason}")
     answer.print(f"report: {summary.folder.report}", soft_wrap=True)
+
+
+def _of_recipe(
+    ctx: typer.Context, name: str, changes: list[str], asked: dict[str, Any]
+) -> dict[str, Any]:
+    """The options that a recipe says and the command line does not; says what is left of it."""
+    from flash.configs.files import load_recipe
+    from flash.runs.from_recipe import not_honoured, run_options
+
+    recipe = load_recipe(name, changes)
+    steps = {"batch_size": asked["batch_size"], "accumulate": asked["accumulate"]}
+    options = run_options(recipe, **steps)
+    left = not_honoured(recipe, asked)
+    if left:
+        say(f"{len(left)} values of {name} are not those of this run:")
+    for sentence in left:
+        say(f"  {sentence}")
+    return {key: value for key, value in options.items() if not opt.was_given(ctx, key)}
 
 
 def _is_run(folder: Path) -> bool:

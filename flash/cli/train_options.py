@@ -53,6 +53,24 @@ Rate = Annotated[
         show_default="by the start, the strategy and the optimiser",
     ),
 ]
+Recipe = Annotated[
+    str | None,
+    _option(
+        "--config",
+        metavar="RECIPE",
+        help="A published recipe (see `configs`), or a yaml file. Options that are given count before it.",
+        show_default="none",
+    ),
+]
+Changes = Annotated[
+    list[str] | None,
+    _option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="With --config: another value of it, as optimizer.lr=0.05; repeat it.",
+        show_default="none",
+    ),
+]
 PreciseBN = Annotated[
     int,
     _option(

@@ -30,8 +30,8 @@ __all__ = ["ClipRecipe", "Views", "sized"]
 _LARGEST, _MOST_PARTS = 1 << 16, 16
 _MOST_NUMBERS = 1 << 28  # of a clip: 1 GiB as float32, nine times 64 frames of 384x384
 
-# Range of the short side in training over the side in evaluation (arXiv 1711.07971, section 4: 256 to 320).
-_TRAIN_SIDE_RANGE = 1.25
+#: Range of the short side in training over the side in evaluation (arXiv 1711.07971, section 4: 256 to 320).
+TRAIN_SIDE_RANGE = 1.25
 
 _BOXES = (
     "Change clips and their boxes together: random_short_side_scale_with_boxes, random_crop_with_boxes and "
@@ -197,7 +197,7 @@ class ClipRecipe:
             video_mean=self.mean,
             video_std=self.std,
             min_size=self.side_size,
-            max_size=round(self.side_size * _TRAIN_SIDE_RANGE),
+            max_size=round(self.side_size * TRAIN_SIDE_RANGE),
             crop_size=self.crop_size or self.side_size,
             horizontal_flip_prob=horizontal_flip_prob,
         ).transforms

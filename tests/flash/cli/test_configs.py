@@ -3,12 +3,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from flash.cli.main import app
 from flash.configs.files import load_recipe, recipe_names
+from flash.runs.config import RunConfig
 
 
 def run(*arguments: object) -> Result:
@@ -77,3 +79,41 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(text)
     found = json.loads(run("diff", "x3d_s", tmp_path / "mine.yaml", "--json").stdout)
     assert found == {"model": {"x3d_s": "x3d_s", str(tmp_path / "mine.yaml"): "x3d_m"}}
+
+
+class Begun(Exception):
+    """In the place of a training."""
+
+
+def test_training_by_a_recipe(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value of the recipe, one of --set, one of the command line before both, and what is left, said."""
+    configs: list[RunConfig] = []
+
+    def begin(config: RunConfig, *args: Any, **options: Any) -> None:
+        configs.append(config)
+        raise Begun
+
+    monkeypatch.setattr("flash.runs.train.train", begin)
+    sets = ["data.crop=32", "data.short_side=[32, 40]", "optimizer.lr=0.2", "schedule.epochs=9"]
+    asked = ["train", str(folder), "--config", "x3d_xs", "--epochs", "1", "--out", str(tmp_path)]
+    asked += [part for one in sets for part in ("--set", one)]
+    short = CliRunner().invoke(app, asked)  # 35 epochs of the rise are more than all
+    assert short.exit_code == 2 and "schedule.warmup_epochs" in short.stderr
+    asked += ["--set", "schedule.warmup_epochs=0"]
+    done = CliRunner().invoke(app, asked)
+    assert isinstance(done.exception, Begun)
+    (config,) = configs
+    assert (config.model, config.frames, config.crop, config.epochs) == ("x3d_xs", 4, 32, 1)
+    # 0.2 for 128 clips in a step, of which this one has 8
+    assert config.lr == pytest.approx(0.0125)
+    assert (config.optimizer, config.weight_decay) == ("SGD", 5e-5)
+    assert "recipe x3d_xs, to " in done.stderr.replace("\n", " ")
+    assert "values of x3d_xs are not those of this run:" in done.stderr
+    assert "optimizer.batch_norm_decay is 0.0: a run decays all parameters alike" in done.stderr
+    (tmp_path / "config.json").write_text("{}")
+    again = CliRunner().invoke(app, [*asked, "--resume"])
+    assert "Expected --resume without --config" in again.stderr
+    alone = CliRunner().invoke(app, ["train", str(folder), "--set", "optimizer.lr=1"])
+    assert "Expected --set with --config RECIPE" in alone.stderr
