@@ -74,7 +74,6 @@ LEFT: dict[str, tuple[Test, str]] = {
     "regularize.clip_norm": (lambda r, v: v is None, "a run does not clip gradients"),
     "detection": (lambda r, v: v is None, "a run classifies whole clips"),
     "init": (lambda r, v: v is None, "give the weights by --weights, or --pretrained"),
-    "loss": (lambda r, v: v != "binary_cross_entropy", "a run has one class for each video"),
 }
 
 
@@ -112,6 +111,7 @@ def run_options(
         "optimizer": _OPTIMIZERS[optimizer.name],
         "lr": optimizer.lr * scale,
         "weight_decay": optimizer.weight_decay,
+        "multi_label": recipe.loss == "binary_cross_entropy",
         "label_smoothing": recipe.augment.label_smoothing,
         "mix": _mixes(recipe),
         "layer_decay": regularize.layer_decay,
@@ -122,7 +122,7 @@ def run_options(
 
 #: Fields of a recipe that :func:`run_options` takes.
 TAKEN = (
-    *("model", "data.num_frames", "data.sampling_rate", "data.crop", "schedule.epochs"),
+    *("model", "loss", "data.num_frames", "data.sampling_rate", "data.crop", "schedule.epochs"),
     *("optimizer.name", "optimizer.lr", "optimizer.weight_decay", "augment.label_smoothing"),
     *("regularize.layer_decay", "regularize.ema", "regularize.precise_bn_batches"),
 )

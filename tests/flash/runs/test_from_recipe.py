@@ -51,7 +51,10 @@ def test_what_a_run_does_not_do() -> None:
     of_init = [s for s in not_honoured(charades) if s.startswith("init")]
     assert len(of_init) == 1 and "give the weights by --weights" in of_init[0]
     assert not [s for s in not_honoured(charades, {"weights": "a.pth"}) if s.startswith("init")]
-    assert any(s.startswith("loss is binary_cross_entropy") for s in not_honoured(charades))
+    assert (
+        run_options(charades)["multi_label"],
+        run_options(load_recipe("x3d_s"))["multi_label"],
+    ) == (True, False)
 
 
 def test_a_recipe_of_boxes_is_refused() -> None:
