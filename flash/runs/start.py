@@ -2,6 +2,7 @@
 """The weights that a run starts from, and what that means for its videos."""
 
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -119,3 +120,14 @@ def describe_start(config: RunConfig, why: str, train: Sequence[tuple[str, str]]
     else:
         means = f"{known} are enough for that, in many epochs; published weights need fewer."
     return f"from random weights{reason}: {means}"
+
+
+def doubtful_name(labels: Sequence[str]) -> str | None:
+    """Returns a class name that may be meant as several labels: one of its parts is a class of its own.
+
+    >>> doubtful_name(["run", "run|jump"])
+    'run|jump'
+    """
+    parts = {name: [part.strip() for part in re.split(r"[|;,]", name)] for name in labels}
+    known = set(labels)
+    return next((n for n, some in parts.items() if len(some) > 1 and known & set(some)), None)

@@ -42,7 +42,7 @@ from flash.runs.reports.facts import run_evidence, run_facts
 from flash.runs.reports.multi_label import MultiLabelReport, write_multi_label_report
 from flash.runs.reports.report import Report, write_report
 from flash.runs.sources import Sources, read_sources
-from flash.runs.start import choose_start, describe_start
+from flash.runs.start import choose_start, describe_start, doubtful_name
 from flash.video.classification.model import VideoClassifier
 from pytorchvideo._files import remove_unfinished, write_json
 from pytorchvideo._locks import alone_in
@@ -136,10 +136,16 @@ def _say_plan(
     steps = f"{math.ceil(batches / config.accumulate)} steps x {epochs} epochs"
     if config.strategy == "probe":
         steps = f"{config.views} views of each, then {epochs} steps"
+    doubtful = None if config.multi_label else doubtful_name(sources.labels)
+    note = (
+        f"\n{doubtful!r} is one class; if it is several labels, give --multi-label"
+        if doubtful
+        else ""
+    )
     console.print(
         f"{config.model} on {on}, {what}, {start}\n"
         f"{len(sources.train)} videos to train on, {len(sources.val)} held out; clips of {recipe.num_frames} frames of "
-        f"{recipe.crop_size} pixels; {steps}",
+        f"{recipe.crop_size} pixels; {steps}{note}",
         soft_wrap=True,
         highlight=False,
         markup=False,

@@ -227,7 +227,6 @@ def _curves(history: Sequence[Mapping[str, float]]) -> str:
                 Line(points_of(history, f"val_{name}"), "--val", "held out"),
             ],
             title,
-            is_share=name == "map",
         )
         for name, title in (
             ("loss", "Loss (binary cross-entropy)"),

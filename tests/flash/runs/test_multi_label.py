@@ -18,6 +18,7 @@ from flash.runs.config import RunConfig
 from flash.runs.fit_head import fit_linear
 from flash.runs.reports.multi_label import MultiLabelReport, render_multi_label_report
 from flash.runs.sources import Sources, list_labelled, read_labelled, read_sources
+from flash.runs.start import doubtful_name
 from flash.runs.train import train
 from pytorchvideo.evaluation.multi_label import MultiLabelResult
 from pytorchvideo.inference import VideoPredictor
@@ -114,6 +115,11 @@ def test_weights_of_labels() -> None:
 def test_options_that_do_not_go_together() -> None:
     with pytest.raises(ValueError, match="--multi-label without --balanced"):
         RunConfig("data", multi_label=True, balanced=True).completed()
+
+
+def test_names_that_may_be_several_labels() -> None:
+    assert doubtful_name(["jump", "run", "run; jump"]) == "run; jump"
+    assert doubtful_name(["put it down, gently", "run"]) is None
 
 
 def test_best_epoch_by_average_precision() -> None:
