@@ -90,7 +90,8 @@ def _answers(
     rows_of = predictor.predict_videos(files, **options)
     for video, found in zip(files, rows_of, strict=True):
         if isinstance(found, Exception):
-            say(sentence_of(found) or str(found))
+            reason = sentence_of(found) or str(found)
+            say(reason if str(video) in reason else f"{video}: {reason}")
             yield None
             continue
         best = [{"label": label, "score": score} for label, score in predictor.named(found, top)]

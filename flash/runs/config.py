@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration of a run, with defaults that follow from the model and the strategy."""
 
+import math
 import os
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -22,6 +23,7 @@ LOGGERS = ("csv", "tensorboard", "wandb")
 # what is taken where the user says nothing: epochs, learning rate from scratch, from weights
 _EPOCHS = {"no_freeze": 10, "freeze": 10, "probe": 300}
 _RATES = {"AdamW": (4e-3, 3e-4), "SGD": (0.05, 0.005)}
+_MOST_SEEDS = 1 << 63  # of torch
 _PROBE_RATE, _PROBE_DECAY = 0.003, 1.0
 #: Fields that name files or folders.
 PATHS = ("data", "val", "weights", "groups")
@@ -206,17 +208,20 @@ class RunConfig:
             raise ValueError(expected("workers", ">= 0", self.workers))
         for name in ("lr", "clip_duration"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(expected(name.replace("_", "-"), "> 0", value))
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(expected(name.replace("_", "-"), "> 0 and finite", value))
+        if self.weight_decay is not None and not 0 <= self.weight_decay < math.inf:
+            raise ValueError(expected("weight-decay", ">= 0 and finite", self.weight_decay))
+        if not 0 <= self.seed < _MOST_SEEDS:
+            raise ValueError(expected("seed", "in 0..2^63-1", self.seed))
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(expected("label-smoothing", "in [0, 1)", self.label_smoothing))
         if not 0 < self.layer_decay <= 1:
             raise ValueError(expected("layer-decay", "in 0..1, and not 0", self.layer_decay))
         if self.ema is not None and not 0 <= self.ema < 1:
             raise ValueError(expected("ema", "in [0, 1)", self.ema))
-        of_no_use = [n for n in _OF_TRUNKS if getattr(self, n) != getattr(RunConfig, n)]
-        if self.strategy == "probe" and of_no_use:
-            names = ", ".join(f"--{name.replace('_', '-')}" for name in of_no_use)
+        names = self.of_trunks()
+        if self.strategy == "probe" and names:
             raise ValueError(
                 f"{names} is of no use with the strategy 'probe', which trains on features."
             )
@@ -225,9 +230,13 @@ class RunConfig:
         if self.weights is not None and not Path(self.weights).is_file():
             raise FileNotFoundError(f"There is no file of weights {self.weights}.")
 
+    def of_trunks(self) -> str:
+        """Returns the options that were given and are of no use to the strategy "probe", as they are typed."""
+        given = [n for n in _OF_TRUNKS if getattr(self, n) != getattr(RunConfig, n)]
+        return ", ".join(f"--{name.replace('_', '-')}" for name in given)
+
     def _default_strategy(self, started: bool) -> str:
-        of_trunks = any(getattr(self, n) != getattr(RunConfig, n) for n in _OF_TRUNKS)
-        return "probe" if started and not of_trunks and not self.on_gpu else "no_freeze"
+        return "probe" if started and not self.of_trunks() and not self.on_gpu else "no_freeze"
 
     def _default_workers(self) -> int:
         return min(8, os.cpu_count() or 1) if self.on_gpu else 0

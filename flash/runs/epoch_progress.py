@@ -79,8 +79,10 @@ class EpochProgress(pl.Callback):
                 self._since = 1, now
             return
         self._said_time = True
-        epochs = (trainer.max_epochs or 1) - trainer.current_epoch
-        seconds = (now - began) / (done - before) * (self._batches * epochs - done)
+        left = self._batches * ((trainer.max_epochs or 1) - trainer.current_epoch) - done
+        if left <= 0:
+            return
+        seconds = (now - began) / (done - before) * left
         said = f"about {duration(seconds)} to go, and the time to predict the held-out videos"
         self._console.print(said, soft_wrap=True, highlight=False)
 

@@ -189,6 +189,12 @@ def read_sources(
             f"{data} has videos {only} only ({labels[-1]}). Expected at least two classes to tell apart."
         )
     skipped = _drop_unreadable(data, stages, on_checked)
+    if skipped and len({label for _, label in _named(stages["train"].items, labels)}) < 2:
+        total = len(skipped) + sum(len(files.items) for files in stages.values())
+        raise VideoError(
+            f"{len(skipped)} of the {total} videos of {data} cannot be read, and those that are left are of one class. "
+            f"The first: {skipped[0][1]} `pytorchvideo check {data}` lists all."
+        )
     how: dict[str, Any] = {"data": data}
     if "val" in stages:
         train, kept = stages["train"].items, stages["val"].items

@@ -132,6 +132,8 @@ def _say_plan(
     )
     trained = {"probe": "its classifier on cached features", "freeze": "classifier and BatchNorm"}
     what = trained.get(config.strategy or "", "all of it")
+    if (config.pretrained or config.weights) and config.of_trunks() and not config.on_gpu:
+        what += f" ({config.of_trunks()} cannot be had with cached features)"
     batches = math.ceil(len(sources.train) / config.batch_size)
     steps = f"{math.ceil(batches / config.accumulate)} steps x {epochs} epochs"
     if config.strategy == "probe":

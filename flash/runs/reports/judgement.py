@@ -111,9 +111,8 @@ def _leak(evidence: Evidence) -> Finding | None:
         return Finding(
             "one-place",
             "caution",
-            f"{leaks.alike:.0%} of the pairs of videos look alike, as those taken at one place do: whether "
-            f"clips of one "
-            "recording are on both sides of the split cannot be seen.",
+            f"{leaks.alike:.0%} of the pairs of videos look alike, as those taken at one place do ({seen}): whether "
+            "clips of one recording are on both sides of the split cannot be seen.",
             f"{advice} (--group-by), or list each video with its source (--groups).",
             figures=figures,
         )

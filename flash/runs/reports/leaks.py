@@ -22,6 +22,7 @@ from pytorchvideo.data.near_duplicates import (
 
 MOST_VIDEOS = 4000
 _ONE_PLACE = 0.2  # share of pairs that look alike, from which looks tell no recordings apart
+_ENOUGH = 8  # videos, below which a share of pairs says nothing
 _NAMES_SHOWN = 5
 
 
@@ -52,8 +53,10 @@ class Leaks:
 
     @property
     def one_place(self) -> bool:
-        """Whether so many videos look alike that looks do not tell recordings apart."""
-        return self.alike >= _ONE_PLACE
+        """Whether so many videos look alike that looks do not tell recordings apart; of few, nothing is said."""
+        return (
+            self.alike >= _ONE_PLACE and sum(self.looked_at) >= _ENOUGH and min(self.looked_at) > 0
+        )
 
     def without_names(self) -> "Leaks":
         """Returns the same without what the names of the files say."""

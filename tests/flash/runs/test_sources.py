@@ -186,3 +186,18 @@ def test_held_out_videos_in_a_list_or_folder_of_their_own(folder: Path, tmp_path
     (other / "a.mp4").write_bytes(videos[0].read_bytes())
     with pytest.raises(ValueError, match="but it also has swimming"):
         read_sources(lists["train"], val=str(other.parent))
+
+
+def test_a_class_of_which_nothing_can_be_read(folder: Path, tmp_path: Path) -> None:
+    (good,) = sorted((folder / "growing").glob("*.mp4"))[:1] or sorted(folder.rglob("*.mp4"))[:1]
+    rows = [f"{good},a"]
+    for number in range(3):
+        bad = tmp_path / f"{number}.mp4"
+        bad.write_text("no video")
+        rows.append(f"{bad},b")
+    file = tmp_path / "list.csv"
+    file.write_text("path,label\n" + "\n".join(rows) + "\n")
+    with pytest.raises(
+        VideoError, match=r"3 of the 4 videos of .* are of one class\. The first: .*0\.mp4"
+    ):
+        read_sources(str(file))
