@@ -73,6 +73,10 @@ def train(
         out, data = Path(data), None
     if moved is not None and data is not None:
         raise ValueError("Expected either DATA or --data, but got both.")
+    if moved is not None and not resume:
+        raise ValueError(
+            "Expected --data with --resume, for videos that have moved; a new run takes DATA."
+        )
     data = moved if data is None else data
     going_on(lambda: kept.by_train(out))
     if data is not None:

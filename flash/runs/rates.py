@@ -42,6 +42,7 @@ def find_rate(
     steps = min(_MOST, max(_FEWEST, batches // config.accumulate))
     seed_epoch(config.seed, 0)
     folder.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    console.print(f"looking for a learning rate in {steps} steps", highlight=False)
     # Lightning's finder prints a bar of its own
     with quiet_lightning(), contextlib.redirect_stderr(io.StringIO()):
         trainer = run_trainer(

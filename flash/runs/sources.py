@@ -211,7 +211,8 @@ def read_sources(
         if multi_label:
             given = _by_rarest(given)
         train, kept = split_items(given, val_split, seed=seed, group=group)
-        how["split"] = f"{1 - val_split:.0%} to train, {val_split:.0%} held out, class by class"
+        share = len(kept) / (len(train) + len(kept))
+        how["split"] = f"{1 - share:.0%} to train, {share:.0%} held out, class by class"
         if multi_label:
             train, kept = _by_vector(train), _by_vector(kept)
             how["split"] += ", where a video counts for the rarest of its labels"

@@ -44,8 +44,8 @@ def _one_class(evidence: Evidence) -> Finding | None:
     return Finding(
         "one-class",
         "problem",
-        f"All {total} held-out videos were predicted as {label!r}, which {truly[label]} of them are: the model has not "
-        "learnt to tell the classes apart.",
+        f"All {total} held-out videos were predicted as {label!r}, which is right for {truly[label]}: the model has "
+        "not learnt to tell the classes apart.",
         *_better_start(evidence),
         figures={"class": label, "videos": total, "truly": truly[label]},
     )
