@@ -12,8 +12,8 @@ from flash.cli.printing import say
 OTHER = "Other"
 #: What a command says before it imports PyTorch.
 IMPORTING = "importing PyTorch, which takes some seconds"
-# says more, and sooner
-_SPEAKS_ITSELF = ("train",)
+# the first says more, and sooner; the other needs no PyTorch
+_SPEAKS_ITSELF = ("train", "configs")
 
 
 class Command(TyperCommand):

@@ -95,8 +95,11 @@ def _watch() -> None:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_leave_it_to_the_parent)
     show = sys.unraisablehook
-    # where Python drops exceptions, as in __del__, the second thread ends the process
-    sys.unraisablehook = lambda it: None if isinstance(it.exc_value, Interrupted) else show(it)
+    # where Python drops exceptions, as in __del__, the second thread ends the process; what fails there after a signal,
+    # as loaders that were never made whole, is no news
+    sys.unraisablehook = lambda it: (
+        None if isinstance(it.exc_value, Interrupted) or _state.received is not None else show(it)
+    )
 
 
 def _leave_it_to_the_parent() -> None:
