@@ -284,16 +284,9 @@ def check_device(device: str, precision: str = "32") -> None:
     """Raises a ValueError for a device that is not there, or cannot compute in a precision."""
     import torch
 
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not number.isdecimal()):
-        raise ValueError(expected("device", "auto, cpu, cuda, cuda:NUMBER or mps", device))
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        found = torch.cuda.device_count()
-        wanted = f"one of the {found} GPUs here" if found else "cpu, since there is no GPU here"
-        advice = "Leave the option out to take what is there."
-        raise ValueError(expected("device", wanted, device, advice))
-    if kind == "mps" and not torch.backends.mps.is_available():
-        raise ValueError(expected("device", "one that is here, which mps is not", device))
+    from pytorchvideo.inference.devices import device_named
+
+    device_named(device)
     if precision == "16-mixed" and not torch.cuda.is_available():
         advice = "On a CPU bf16-mixed is possible, and often slower than 32."
         raise ValueError(expected("precision", "32 or bf16-mixed without a GPU", precision, advice))

@@ -125,10 +125,10 @@ def test_a_test_that_was_killed_goes_on(videos: LabelledVideos, tmp_path: Path) 
 
     def stop(step: Step) -> None:
         if step.done == 3:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("stopped")
 
     out = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
         reproduce(made_test(SMALL), videos, out, progress=stop)
     lines = (out / PROGRESS).read_text()
     assert lines.count("\n") == 4 and not (out / RESULT).exists()

@@ -281,7 +281,7 @@ def test_workers_end_with_their_program(files: list[Path], number: int) -> None:
         assert len(_group(process.pid)) >= 3
         began = time.monotonic()
         while process.poll() is None:  # Python drops an interrupt that finds it in a `__del__`
-            assert time.monotonic() < began + 180
+            assert time.monotonic() < began + 60
             os.kill(process.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=10)

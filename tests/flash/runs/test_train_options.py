@@ -177,7 +177,7 @@ def test_old_configurations_are_read(tmp_path: Path) -> None:
         ({"accumulate": 0}, "`accumulate` to be >= 1"),
         ({"precise_bn": -1}, "`precise-bn` to be >= 0"),
         ({"device": "gpu"}, "auto, cpu, cuda, cuda:NUMBER or mps"),
-        ({"device": "cuda:7"}, "`device` to be cpu, since there is no GPU here"),
+        ({"device": "cuda:7"}, "`device` to be one of this machine, which has no NVIDIA GPU"),
         ({"balanced": True, "class_weights": True}, "either --class-weights or --balanced"),
         ({"lr_find": True, "layer_decay": 0.5}, "--lr find without --layer-decay"),
         (
