@@ -142,7 +142,8 @@ class RunConfig:
             if type(value) not in kinds and not whole_as_float:
                 wanted = " or ".join(kind.__name__.replace("NoneType", "null") for kind in kinds)
                 raise ValueError(f"{file}: " + expected(name, f"of the type {wanted}", value))
-        return cls(**values)
+        # a run that was begun before there was precise BN goes on as it began
+        return cls(**{"precise_bn": 0, **values})
 
     def completed(self) -> "RunConfig":
         """Returns the same with every None replaced that stands for a default, paths absolute, all values checked.

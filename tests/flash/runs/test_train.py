@@ -26,6 +26,7 @@ from flash.runs.config import RunConfig
 from flash.runs.fit import warmup_cosine
 from flash.runs.fit_head import VideoViews, cached_features, fit_linear
 from flash.runs.folder import RunFolder, resumed
+from pytorchvideo._files import write_json
 from pytorchvideo._locks import alone_in
 from pytorchvideo.evaluation.videos import Evaluation
 from pytorchvideo.inference.clips import Clip, End
@@ -97,6 +98,13 @@ def test_strategy_follows_from_weights_and_device(
 def test_options_out_of_range(changes: dict[str, object], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         RunConfig("data", **changes).completed()  # type: ignore[arg-type]
+
+
+def test_a_run_from_before_precise_bn_goes_on_without(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"data": "videos"}')
+    assert RunConfig.from_file(tmp_path / "config.json").precise_bn == 0
+    write_json(tmp_path / "config.json", RunConfig("videos", precise_bn=7).to_dict())
+    assert RunConfig.from_file(tmp_path / "config.json") == RunConfig("videos", precise_bn=7)
 
 
 def test_run_folder_is_not_overwritten(tmp_path: Path) -> None:
