@@ -273,6 +273,43 @@ def _kind(content: Any) -> str:
     return names.get(type(content), "a number")
 
 
+def counted(number: int, noun: str, form: str = "") -> str:
+    """Returns a number with its noun.
+
+    Args:
+        number: of the things.
+        noun: one of them; its last word is the one that changes.
+        form: of the number, as ``","``.
+
+    >>> counted(1, "held-out video"), counted(0, "class"), counted(3, "copy"), counted(1200, "byte", ",")
+    ('1 held-out video', '0 classes', '3 copies', '1,200 bytes')
+    """
+    if number != 1:
+        if re.search("(s|x|z|ch|sh)$", noun):
+            noun += "es"
+        else:
+            noun = f"{noun[:-1]}ies" if re.search("[^aeiou]y$", noun) else f"{noun}s"
+    return f"{number:{form}} {noun}"
+
+
+def are(number: int) -> str:
+    """Returns the verb for so many things.
+
+    >>> are(1), are(0)
+    ('is', 'are')
+    """
+    return "is" if number == 1 else "are"
+
+
+def none_of(number: int, noun: str) -> str:
+    """Returns the subject of a sentence on things none of which is as it should be.
+
+    >>> none_of(3, "video"), none_of(1, "video")
+    ('None of the 3 videos', 'No video')
+    """
+    return f"No {noun}" if number == 1 else f"None of the {counted(number, noun)}"
+
+
 def named(path: str, reason: str) -> str:
     """Returns a reason with the path before it, unless it names it.
 

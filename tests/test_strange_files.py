@@ -319,7 +319,13 @@ def ask(reader: Reader, path: Path) -> None:
             return
         else:
             return
-    of_videos = ("None of the ", "There is no video ", "There is no label ", "The label ")
+    of_videos = (
+        "None of the ",
+        "No video ",
+        "There is no video ",
+        "There is no label ",
+        "The label ",
+    )
     assert path.name in sentence or sentence.startswith(of_videos)
     assert len(sentence) < 3000 and "\n" not in sentence.strip()
 

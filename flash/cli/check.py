@@ -12,7 +12,7 @@ from flash.cli import options as opt
 from flash.cli import panels
 from flash.cli.panels import option
 from flash.cli.printing import answer_screen, progress_screen
-from pytorchvideo._text import named
+from pytorchvideo._text import counted, named
 
 _ChecksOut = Annotated[
     Path | None,
@@ -61,6 +61,8 @@ def check(
         odd = [entry for entry in found if entry.finding is not None]
         for entry in odd:
             console.print(f"odd: {named(entry.path, str(entry.finding))}", soft_wrap=True)
-        console.print(f"{len(found)} videos, {len(bad)} bad" + (f", {len(odd)} odd" if odd else ""))
+        console.print(
+            f"{counted(len(found), 'video')}, {len(bad)} bad" + (f", {len(odd)} odd" if odd else "")
+        )
     if bad:
         raise typer.Exit(SOME_BAD)

@@ -11,6 +11,7 @@ from flash.cli import kept
 from flash.cli import options as opt
 from flash.cli.interrupts import going_on
 from flash.cli.printing import answer_screen, print_results, progress_screen
+from pytorchvideo._text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +31,7 @@ def demo(out: opt.DemoOut = Path("demo"), seed: opt.Seed = 0) -> None:
         answer.print(f"  {label:<10} {score:.3f}")
     answer.print(f"report: {result.summary.folder.report}", soft_wrap=True)
     answer.print(
-        f"{result.summary.accuracy:.1%} of {len(result.summary.results)} held-out videos are right, "
+        f"{result.summary.accuracy:.1%} of {counted(len(result.summary.results), 'held-out video')} are right, "
         f"{result.seconds:.0f} s in all."
     )
 

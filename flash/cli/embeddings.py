@@ -12,6 +12,7 @@ import typer
 from flash._errors import BAD_INPUT
 from flash.cli import options as opt
 from flash.cli.printing import progress_screen, say, visible
+from pytorchvideo._text import counted
 
 if TYPE_CHECKING:
     from pytorchvideo.inference.predictor import VideoPredictor
@@ -92,7 +93,10 @@ def embed(
             say(f"skipped {path}: {reason}")
         found.save(out)
     rows, size = found.vectors.shape
-    typer.echo(f"{out}: {rows} clips of {len(files) - len(skipped)} videos, {size} values each")
+    typer.echo(
+        f"{out}: {counted(rows, 'clip')} of {counted(len(files) - len(skipped), 'video')}, "
+        f"{counted(size, 'value')} each"
+    )
     if skipped:
         raise typer.Exit(BAD_INPUT)
 
@@ -181,8 +185,9 @@ def probe(
         return
     typer.echo(
         f"{result.kind} probe: {result.mean:.1%} of the held-out videos "
-        f"(standard deviation {result.deviation:.1%} over {splits} splits; {result.videos} videos, "
-        f"{len(result.labels)} classes)"
+        f"(standard deviation {result.deviation:.1%} over {counted(splits, 'split')}; "
+        f"{counted(result.videos, 'video')}, "
+        f"{counted(len(result.labels), 'class')})"
     )
 
 

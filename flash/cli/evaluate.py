@@ -16,6 +16,7 @@ from flash.cli.printing import (
     progress_screen,
     say,
 )
+from pytorchvideo._text import none_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -107,7 +108,7 @@ def evaluate_data(
                 found = Evaluation(labels, *evaluate_videos(predictor, videos, **how))
         if not found.results:
             raise VideoError(
-                f"None of the {len(named)} videos of {data} can be read; the first: {found.skipped[0][1]}"
+                f"{none_of(len(named), 'video')} of {data} can be read; the first: {found.skipped[0][1]}"
             )
         if out is not None:
             asked = {"data": data, "model": chosen.title, "clips": clips, "views": views}

@@ -11,6 +11,7 @@ import typer
 from flash._errors import BAD_INPUT, sentence_of
 from flash.cli import options as opt
 from flash.cli.printing import answer_screen, print_answer, progress_screen, say
+from pytorchvideo._text import counted
 
 if TYPE_CHECKING:
     from pytorchvideo.inference.predictor import VideoPredictor
@@ -74,7 +75,9 @@ def predict(
     if as_json:
         typer.echo(json.dumps(answers, indent=1))
     elif out is not None:
-        answer_screen().print(f"{out}: {len(answers)} of {len(files)} videos", soft_wrap=True)
+        answer_screen().print(
+            f"{out}: {len(answers)} of {counted(len(files), 'video')}", soft_wrap=True
+        )
     if len(answers) < len(files):
         raise typer.Exit(BAD_INPUT)
 

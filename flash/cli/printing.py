@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pytorchvideo._text import counted
+
 _HARMLESS = "\n\t\u200c\u200d"
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ def print_results(
             table.add_row(row.label, *numbers)
     console.print(table)
     right = sum(result.correct for result in results)
-    console.print(f"accuracy {accuracy(results):.1%} ({right} of {len(results)} videos)")
+    console.print(f"accuracy {accuracy(results):.1%} ({right} of {counted(len(results), 'video')})")
     if 1 < top_k < len(labels):
         console.print(f"top-{top_k} accuracy {accuracy(results, top_k):.1%}")
 
@@ -95,9 +97,13 @@ def print_label_scores(
     console.print(table)
     mean, f1 = mean_average_precision(rows), overall_scores(results)["f1"]
     if mean is None:
-        console.print(f"no label on any of {len(results)} videos, and so no average precision")
+        console.print(
+            f"no label on any of {counted(len(results), 'video')}, and so no average precision"
+        )
     else:
-        console.print(f"mean average precision {mean:.3f}, F1 {f1:.3f} ({len(results)} videos)")
+        console.print(
+            f"mean average precision {mean:.3f}, F1 {f1:.3f} ({counted(len(results), 'video')})"
+        )
 
 
 def print_answer(

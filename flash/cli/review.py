@@ -9,6 +9,7 @@ import typer
 
 from flash.cli import options as opt
 from flash.cli.printing import answer_screen, progress_screen, say
+from pytorchvideo._text import counted
 
 _Out = Annotated[
     Path | None,
@@ -66,8 +67,9 @@ def review(
             f"{sign} {doubt.margin:6.2f}  {doubt.label} -> {doubt.suggested}?  {doubt.video}",
             soft_wrap=True,
         )
-    counted = sum(doubt.is_counted for doubt in found.doubts)
+    wrong = sum(doubt.is_counted for doubt in found.doubts)
     answer.print(
-        f"{counted} of {len(found.doubts)} labels count as wrong (!); an estimated {found.noise:.1%} are."
+        f"{wrong} of {counted(len(found.doubts), 'label')} {'counts' if wrong == 1 else 'count'} as wrong (!); an "
+        f"estimated {found.noise:.1%} are."
     )
     answer.print(f"page: {page}", soft_wrap=True)

@@ -12,6 +12,7 @@ from flash.cli import kept
 from flash.cli import options as opt
 from flash.cli.interrupts import going_on
 from flash.cli.printing import progress_screen, say, visible
+from pytorchvideo._text import counted
 
 _Video = Annotated[str, typer.Argument(metavar="VIDEO", help="A video file.", show_default=False)]
 _Out = Annotated[
@@ -82,7 +83,7 @@ def timeline(
         count = sum(gap.clips for gap in gaps)
         where = f"{clock(gaps[0].start_sec)}-{clock(gaps[0].end_sec)}"
         say(
-            f"{count} of {len(made.windows)} clips could not be read, the first in {where}: {gaps[0].reason}"
+            f"{count} of {counted(len(made.windows), 'clip')} could not be read, the first in {where}: {gaps[0].reason}"
         )
     say(f"{', '.join(FILES)} are in {out}")
     if as_json:

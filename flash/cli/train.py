@@ -18,6 +18,7 @@ from flash.cli.printing import (
     progress_screen,
     say,
 )
+from pytorchvideo._text import counted
 
 
 def train(
@@ -135,7 +136,8 @@ def _of_recipe(
     options = run_options(recipe, **steps)
     left = not_honoured(recipe, asked)
     if left:
-        say(f"{len(left)} values of {name} are not those of this run:")
+        them = "is not that" if len(left) == 1 else "are not those"
+        say(f"{counted(len(left), 'value')} of {name} {them} of this run:")
     for sentence in left:
         say(f"  {sentence}")
     return {key: value for key, value in options.items() if not opt.was_given(ctx, key)}

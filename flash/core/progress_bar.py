@@ -24,6 +24,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from pytorchvideo._text import counted
+
 _BAR_WIDTH = 24
 _REFRESH_SEC = 0.1  # between two looks at the figures, which wait for the device
 
@@ -107,7 +109,7 @@ class TrainingBar(ProgressBar):
         # of an epoch its means count, not the last batch
         ended = {k: v for k, v in figures.items() if _mean_of(k) not in figures}
         count = trainer.fit_loop.epoch_loop.batch_progress.current.completed
-        line = f"{_epoch_name(trainer)}  {count} batches in {seconds}  {_sentence(ended)}"
+        line = f"{_epoch_name(trainer)}  {counted(count, 'batch')} in {seconds}  {_sentence(ended)}"
         rich.get_console().print(line.rstrip(), soft_wrap=True, highlight=False, markup=False)
 
     def on_sanity_check_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

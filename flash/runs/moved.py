@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flash.runs.config import absolute
 from flash.runs.sources import Sources, list_labelled
+from pytorchvideo._text import none_of
 
 
 def with_absolute_paths(sources: Sources) -> Sources:
@@ -26,7 +27,7 @@ def check_in_place(sources: Sources, data: str, run: Path) -> None:
     paths = _paths(sources)
     if not any("://" in path or os.path.exists(path) for path in paths):
         raise FileNotFoundError(
-            f"None of the {len(paths)} videos of the run in {run} is where it was, {data}; the first is {paths[0]}. "
+            f"{none_of(len(paths), 'video')} of the run in {run} is where it was, {data}; the first is {paths[0]}. "
             "If they have moved, name the place where they are now with --data."
         )
 

@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+from pytorchvideo._text import counted
+
 _PARTS = ("train", "val", "valid", "validation", "test")
 _SECONDS = 0.5  # a folder on a slow disk is counted so long
 
@@ -38,4 +40,5 @@ def outline(data: str) -> str:
             is_whole = is_whole and time.monotonic() < until
             if not is_whole:
                 break
-    return f"{files}{'' if is_whole else ' or more'} files in {len(classes)} classes, {Path(data)}"
+    found = counted(files, "file") if is_whole else f"{files} or more files"
+    return f"{found} in {counted(len(classes), 'class')}, {Path(data)}"

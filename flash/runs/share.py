@@ -17,7 +17,7 @@ from typing import Any
 from flash.runs.folder import RunFolder
 from flash.video.classification.backbones import is_hugging_face
 from flash.video.classification.model import VideoClassifier
-from pytorchvideo._text import read_json
+from pytorchvideo._text import counted, read_json
 from pytorchvideo.models.huggingface import HuggingFaceModel
 from pytorchvideo.models.pretrained import PretrainedModel
 
@@ -93,5 +93,5 @@ def _scores(run: RunFolder) -> tuple[dict[str, float], str]:
     config = run.read_config()
     right = sum(result["label"] == result.get("predicted") for result in results)
     name = Path(config.data).name
-    protocol = f"{len(results)} held-out videos of {name}, {config.clips} clips a video"
+    protocol = f"{counted(len(results), 'held-out video')} of {name}, {counted(config.clips, 'clip')} a video"
     return {"top1": round(100 * right / len(results), 2)}, protocol

@@ -20,7 +20,7 @@ from flash.core.data.utilities.classification import (
 )
 from flash.runs.grouping import grouping
 from flash.video.sources.files import StageFiles, format_targets, from_path, splits_of
-from pytorchvideo._text import read_json
+from pytorchvideo._text import are, counted, none_of, read_json
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
@@ -192,7 +192,8 @@ def read_sources(
     if skipped and len({label for _, label in _named(stages["train"].items, labels)}) < 2:
         total = len(skipped) + sum(len(files.items) for files in stages.values())
         raise VideoError(
-            f"{len(skipped)} of the {total} videos of {data} cannot be read, and those that are left are of one class. "
+            f"{len(skipped)} of the {counted(total, 'video')} of {data} cannot be read, and those that are left "
+            "are of one class. "
             f"The first: {skipped[0][1]} `pytorchvideo check {data}` lists all."
         )
     how: dict[str, Any] = {"data": data}
@@ -221,7 +222,7 @@ def read_sources(
             "no: every file counts as its own source"
             if group is None
             else f"by {'the expression ' + group_by if group_by else groups}: "
-            f"{len({group(path) for path, _ in stages['train'].items})} sources"
+            f"{counted(len({group(path) for path, _ in stages['train'].items}), 'source')}"
         )
     found = Sources(labels, _named(train, labels), _named(kept, labels), how, skipped, multi_label)
     for name, part in (("training videos", found.train), ("held-out videos", found.val)):
@@ -312,7 +313,8 @@ def _check_apart(stages: dict[str, StageFiles], val: str) -> None:
     train, held_out = ({os.path.abspath(p) for p, _ in stages[s].items} for s in ("train", "val"))
     if both := train & held_out:
         raise ValueError(
-            f"{len(both)} videos of --val {val} are to train on, too, as {min(both)}: accuracy on them says nothing. "
+            f"{counted(len(both), 'video')} of --val {val} {are(len(both))} to train on, too, as {min(both)}: "
+            "accuracy on them says nothing. "
             "Take them out of one of the two."
         )
 
@@ -324,7 +326,7 @@ def check_any_exists(data: str, files: StageFiles) -> None:
         LabeledVideoPaths(pairs).check_any_exists()
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"None of the {len(pairs)} videos of {data} exists; the first is {pairs[0][0]}. A relative path "
+            f"{none_of(len(pairs), 'video')} of {data} exists; the first is {pairs[0][0]}. A relative path "
             "starts where the command runs, or at the list file."
         ) from error
 
@@ -385,7 +387,7 @@ def _drop_unreadable(
                 on_checked(number + 1, len(paths))
     if len(reasons) == len(paths):
         raise VideoError(
-            f"None of the {len(paths)} videos of {data} can be read; the first: {reasons[paths[0]]}"
+            f"{none_of(len(paths), 'video')} of {data} can be read; the first: {reasons[paths[0]]}"
         )
     for stage, files in stages.items():
         files.items = [item for item in files.items if item[0] not in reasons]

@@ -14,6 +14,7 @@ from urllib.request import Request, urlopen
 
 from flash.runs.config import RunConfig
 from flash.runs.sources import AND
+from pytorchvideo._text import counted
 from pytorchvideo.models._registry import model_entry
 from pytorchvideo.models._weights.rebuild import HUGGING_FACE
 from pytorchvideo.models._weights.weights import fetch
@@ -108,7 +109,8 @@ def describe_start(config: RunConfig, why: str, train: Sequence[tuple[str, str]]
         labels = {name for label in labels for name in label.split(AND) if name}
     classes = len(labels) or 1
     reason = f" ({why})" if why else ""
-    each, known = len(train) / classes, f"{len(train)} videos of {classes} classes"
+    each = len(train) / classes
+    known = f"{counted(len(train), 'video')} of {counted(classes, 'class')}"
     if each < _FEW:
         chance = "chance" if config.multi_label else f"chance ({100 / classes:.0f} %)"
         means = (

@@ -46,6 +46,7 @@ from flash.runs.start import choose_start, describe_start, doubtful_name
 from flash.video.classification.model import VideoClassifier
 from pytorchvideo._files import remove_unfinished, write_json
 from pytorchvideo._locks import alone_in
+from pytorchvideo._text import counted
 from pytorchvideo.evaluation.multi_label import (
     MultiLabelResult,
     evaluate_multi_label,
@@ -135,9 +136,10 @@ def _say_plan(
     if (config.pretrained or config.weights) and config.of_trunks() and not config.on_gpu:
         what += f" ({config.of_trunks()} cannot be had with cached features)"
     batches = math.ceil(len(sources.train) / config.batch_size)
-    steps = f"{math.ceil(batches / config.accumulate)} steps x {epochs} epochs"
+    steps = counted(math.ceil(batches / config.accumulate), "step")
+    steps = f"{steps} x {counted(epochs, 'epoch')}"
     if config.strategy == "probe":
-        steps = f"{config.views} views of each, then {epochs} steps"
+        steps = f"{counted(config.views, 'view')} of each, then {counted(epochs, 'step')}"
     doubtful = None if config.multi_label else doubtful_name(sources.labels)
     note = (
         f"\n{doubtful!r} is one class; if it is several labels, give --multi-label"
@@ -146,7 +148,8 @@ def _say_plan(
     )
     console.print(
         f"{config.model} on {on}, {what}, {start}\n"
-        f"{len(sources.train)} videos to train on, {len(sources.val)} held out; clips of {recipe.num_frames} frames of "
+        f"{counted(len(sources.train), 'video')} to train on, {len(sources.val)} held out; clips of "
+        f"{counted(recipe.num_frames, 'frame')} of "
         f"{recipe.crop_size} pixels; {steps}{note}",
         soft_wrap=True,
         highlight=False,

@@ -27,7 +27,7 @@ from flash._errors import UserError, user_errors
 from flash.serve.guard import HEALTH, App
 from flash.serve.markup import CSS, answer_html, error_html, head
 from flash.serve.service import Service
-from pytorchvideo._text import markdown
+from pytorchvideo._text import counted, markdown
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
@@ -217,4 +217,4 @@ def _classes(labels: Sequence[str]) -> str:
     """The classes in a sentence of markdown."""
     shown = ", ".join(markdown(label) for label in labels[:_NAMED])
     more = len(labels) - _NAMED
-    return f"{len(labels)} classes: {shown}" + (f" and {more} more." if more > 0 else ".")
+    return f"{counted(len(labels), 'class')}: {shown}" + (f" and {more} more." if more > 0 else ".")

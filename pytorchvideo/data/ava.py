@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from torch.utils.data import RandomSampler, Sampler
 
-from pytorchvideo._text import SMALL, read_text
+from pytorchvideo._text import SMALL, counted, read_text
 from pytorchvideo.data._annotations.frame_lists import read_frame_lists
 from pytorchvideo.data._annotations.left_out import warn_of_left_out
 from pytorchvideo.data._annotations.tables import bad_line, read_rows
@@ -147,7 +147,8 @@ class AvaLabeledVideoFramePaths:
         ids = re.findall(r"^[ \t]*(?:label_id|id):[ \t]*(\d{1,9})[ \t]*$", text, flags=re.MULTILINE)
         if not ids or len(names) != len(ids):
             raise ValueError(
-                f"{label_map_file}: expected a name and an id per class, but got {len(names)} names, {len(ids)} ids."
+                f"{label_map_file}: expected a name and an id per class, but got {len(names)} names, "
+                f"{counted(len(ids), 'id')}."
             )
         label_map: dict[int, str] = {}
         for number, name in zip(map(int, ids), names, strict=True):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorchvideo._checks import expected
+from pytorchvideo._text import counted
 from pytorchvideo.data._annotations.left_out import warn_of_left_out
 from pytorchvideo.data._decode import FrameFilter, FrameResize, FrameTransform
 from pytorchvideo.data._reading.skipped import SkippedClip
@@ -304,7 +305,7 @@ def _wrong_count(info: VideoInfo, num_frames: int) -> str:
     wanted = info.duration * info.fps
     if abs(num_frames - wanted) <= info.fps:
         return ""
-    return f"it has {num_frames} frames, but its duration and rate make {wanted:g}."
+    return f"it has {counted(num_frames, 'frame')}, but its duration and rate make {wanted:g}."
 
 
 def get_seconds_from_hms_time(time_str: str) -> float:

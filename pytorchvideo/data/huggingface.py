@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytorchvideo._checks import expected, near_names
+from pytorchvideo._text import counted
 from pytorchvideo.data._reading.clip_reader import LabeledVideos
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.labeled_video_paths import NO_LABEL
@@ -95,8 +96,8 @@ class HuggingFaceVideos:
         return self._paths[row].name, value["bytes"] if isinstance(value, dict) else value
 
     def __repr__(self) -> str:
-        classes = "" if self.class_names is None else f", {len(self.class_names)} classes"
-        return f"{type(self).__name__}({len(self)} videos{classes})"
+        classes = "" if self.class_names is None else f", {counted(len(self.class_names), 'class')}"
+        return f"{type(self).__name__}({counted(len(self), 'video')}{classes})"
 
 
 class _RowHandler(VideoPathHandler):

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from pytorchvideo._checks import expected
+from pytorchvideo._text import are, counted, none_of
 from pytorchvideo.data._annotations.tables import bad_line
 from pytorchvideo.data._annotations.video_files import (
     OF_SHARDS,
@@ -207,7 +208,7 @@ class LabeledVideoPaths:
                 "out the number of frames."
             )
         raise FileNotFoundError(
-            f"None of the {len(self)} videos of {source} exists; the first is {self[0][0]!r}. {advice}"
+            f"{none_of(len(self), 'video')} of {source} exists; the first is {self[0][0]!r}. {advice}"
         )
 
     def _items(self) -> list[tuple[str, Target]]:
@@ -239,8 +240,8 @@ class LabeledVideoPaths:
         return len(self._items())
 
     def __repr__(self) -> str:
-        classes = "" if self.class_names is None else f", {len(self.class_names)} classes"
-        return f"{type(self).__name__}({len(self)} videos{classes})"
+        classes = "" if self.class_names is None else f", {counted(len(self.class_names), 'class')}"
+        return f"{type(self).__name__}({counted(len(self), 'video')}{classes})"
 
 
 @dataclass
@@ -270,12 +271,13 @@ class _Clips:
                 left_out.append(SkippedClip(name, f"there is no such video in {folder}"))
         if not items:
             raise FileNotFoundError(
-                f"None of the {len(named)} clips of {file} is in the folder {folder}; the first would be "
+                f"{none_of(len(named), 'clip')} of {file} is in the folder {folder}; the first would be "
                 f"{named[0][0]}.mp4. Give the folder of the videos as `video_path_prefix`."
             )
         if left_out:
             warnings.warn(
-                f"{len(left_out)} of the {len(named)} clips of {file} are left out, since they are not in {folder}. "
+                f"{len(left_out)} of the {counted(len(named), 'clip')} of {file} {are(len(left_out))} left out, since "
+                f"{'it is' if len(left_out) == 1 else 'they are'} not in {folder}. "
                 f"The first: {left_out[0].path}.",
                 UserWarning,
                 stacklevel=4,

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from pytorchvideo._checks import expected
+from pytorchvideo._text import counted
 
 #: A path, or a clip in memory, with what is known of it.
 Item = tuple[Any, dict[str, Any]]
@@ -62,8 +63,8 @@ def split_items(
     val = [item for index, item in enumerate(items) if index in held_out]
     if not train or not val:
         raise ValueError(
-            f"Expected `val_split` to leave files on both sides, but {len(items)} files in "
-            f"{len(members)} groups cannot be split. Use more files, or give the validation files yourself."
+            f"Expected `val_split` to leave files on both sides, but {counted(len(items), 'file')} in "
+            f"{counted(len(members), 'group')} cannot be split. Use more files, or give the validation files yourself."
         )
     return train, val
 

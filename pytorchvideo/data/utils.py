@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import Sampler
 
 from pytorchvideo._checks import check_choice, expected, shortened
+from pytorchvideo._text import counted
 from pytorchvideo.data._annotations.tables import bad_line, csv_text, read_table, write_rows
 from pytorchvideo.data._reading.randomness import current_worker, seeded
 
@@ -147,7 +148,7 @@ class MultiProcessSampler(Sampler):
         if not share:
             warnings.warn(
                 f"Worker {worker.id} of {worker.num_workers} has nothing to do, since there are only "
-                f"{len(order)} items. Use at most {len(order)} workers.",
+                f"{counted(len(order), 'item')}. Use at most {counted(len(order), 'worker')}.",
                 UserWarning,
                 stacklevel=2,
             )

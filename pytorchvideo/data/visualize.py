@@ -22,6 +22,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from pytorchvideo._checks import expected
+from pytorchvideo._text import counted
 from pytorchvideo.data._shown_clips import (
     CaptionedClip,
     Source,
@@ -313,4 +314,4 @@ def _layout(
             count = sum(shape[1] for shape in shapes)
             wanted = f"frames that fit into {max_pixels} pixels with a side of {_LEAST_SIDE} each"
             advice = "Give fewer clips, or more max_pixels."
-            raise ValueError(expected("source", wanted, f"{count} frames", advice))
+            raise ValueError(expected("source", wanted, counted(count, "frame"), advice))

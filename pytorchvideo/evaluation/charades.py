@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pytorchvideo._checks import check_choice, expected
+from pytorchvideo._text import counted
 
 _DEFINITIONS = ("pyslowfast", "official")
 
@@ -37,8 +38,8 @@ class CharadesMap:
     definition: str
 
     def __repr__(self) -> str:
-        counted = int(np.isfinite(self.per_class).sum())
-        classes = f"{counted} of {len(self.per_class)} classes"
+        known = int(np.isfinite(self.per_class).sum())
+        classes = f"{known} of {counted(len(self.per_class), 'class')}"
         return f"CharadesMap(mean={self.mean:.4f}, {classes}, definition={self.definition!r})"
 
 
@@ -69,10 +70,8 @@ def charades_map(
     columns = zip(values.T, positive.T, strict=True)
     found = [precision(score, truth) if truth.any() else float("nan") for score, truth in columns]
     per_class = np.array(found)
-    counted = per_class[positive.any(axis=0)]
-    return CharadesMap(
-        float(counted.mean()) if len(counted) else float("nan"), per_class, definition
-    )
+    known = per_class[positive.any(axis=0)]
+    return CharadesMap(float(known.mean()) if len(known) else float("nan"), per_class, definition)
 
 
 def _in_order(scores: np.ndarray, positive: np.ndarray) -> float:

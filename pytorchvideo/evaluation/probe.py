@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from pytorchvideo._checks import check_choice, expected
+from pytorchvideo._text import counted
 from pytorchvideo.data.splits import split_items
 from pytorchvideo.inference.embeddings import Embeddings
 
@@ -189,7 +190,9 @@ def cross_validated_scores(
         raise ValueError(expected("vectors, classes, groups", "of one length", got))
     known = len(set(names))
     if not 2 <= folds <= known:
-        raise ValueError(expected("folds", f"in 2..{known}, as there are {known} sources", folds))
+        raise ValueError(
+            expected("folds", f"in 2..{known}, as there are {counted(known, 'source')}", folds)
+        )
     fold = _folds(names, classes.tolist(), folds, seed)
     scores = torch.zeros(len(vectors), num_classes, dtype=torch.float64)
     for number in range(folds):

@@ -23,6 +23,7 @@ from pytorchvideo._files import write_json
 from pytorchvideo._locks import alone_in
 from pytorchvideo._progress import Meter, Progress, Step, silent
 from pytorchvideo._tables import check_table, write_table
+from pytorchvideo._text import none_of
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.evaluation.labelled import LabelledVideos, labelled_videos
 from pytorchvideo.evaluation.official import OfficialTest, official_test
@@ -102,7 +103,7 @@ def reproduce(
                 progress(Step(len(rows), len(videos.paths), meter=meter))
         if all(row.scores is None for row in rows):
             raise VideoError(
-                f"None of the {len(rows)} videos of {videos.data} can be read; the first: {rows[0].reason}"
+                f"{none_of(len(rows), 'video')} of {videos.data} can be read; the first: {rows[0].reason}"
             )
         table = folder / _table_name(folder)
         made = reproduction(test, videos, rows, table.name)

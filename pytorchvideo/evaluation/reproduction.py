@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pytorchvideo._text import counted
 from pytorchvideo.evaluation.charades import charades_map
 from pytorchvideo.evaluation.labelled import LabelledVideos
 from pytorchvideo.evaluation.official import RULES, OfficialTest
@@ -230,7 +231,8 @@ def _of_videos(found: Reproduction) -> list[str]:
     classes = len(found.test.labels)
     if len(present) < classes and found.test.published:
         causes.append(
-            f"Classes: the videos are of {len(present)} of the {classes} classes; the published figures are of all."
+            f"Classes: the videos are of {len(present)} of the {counted(classes, 'class')}; the published figures "
+            "are of all."
         )
     return causes
 

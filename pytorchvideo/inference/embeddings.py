@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pytorchvideo._checks import expected
 from pytorchvideo._files import whole_file
-from pytorchvideo._text import parse_json
+from pytorchvideo._text import counted, none_of, parse_json
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.inference.predictor import ClipFeatures, VideoPredictor
 
@@ -127,7 +127,7 @@ class Embeddings:
             ValueError: of another length than the rows.
         """
         if vector.shape != self.vectors.shape[1:]:
-            wanted = f"{self.vectors.shape[1]} values, as those that are searched have"
+            wanted = f"{counted(self.vectors.shape[1], 'value')}, as those that are searched have"
             raise ValueError(expected("vector", wanted, tuple(vector.shape)))
         likeness = torch.nn.functional.cosine_similarity(self.vectors, vector[None])
         best = likeness.topk(min(k, len(likeness)))
@@ -181,7 +181,9 @@ def embed(
             names += [path] * len(rows)
         on_video()
     if not found:
-        raise VideoError(f"None of {len(skipped)} videos can be read; the first: {skipped[0][1]}")
+        raise VideoError(
+            f"{none_of(len(skipped), 'video')} can be read; the first: {skipped[0][1]}"
+        )
     times = [(clip.start_sec, clip.end_sec) for clip in found]
     about = {**(made_by or {}), "recipe": predictor.recipe.to_dict()}
     return Embeddings(torch.stack([clip.features for clip in found]), names, times, about), skipped

@@ -24,7 +24,7 @@ from typing import Any, Literal
 import torch
 
 from pytorchvideo._checks import expected, shortened
-from pytorchvideo._text import SMALL, read_json, read_lines, read_object
+from pytorchvideo._text import SMALL, counted, read_json, read_lines, read_object
 from pytorchvideo.inference.devices import device_named
 from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.models._registry import create_model, list_models, model_entry
@@ -378,7 +378,7 @@ def _renamed(trained: PretrainedModel, labels: str | os.PathLike[str]) -> Pretra
 def _names_for(file: Path, count: int) -> list[str]:
     names = read_names(file)
     if len(names) != count:
-        wanted = f"a file with a name for each of the {count} classes of the weights"
+        wanted = f"a file with a name for each of the {counted(count, 'class')} of the weights"
         raise ValueError(expected("labels", wanted, f"{len(names)} names in {file}"))
     return names
 
@@ -434,7 +434,7 @@ def _names_of_json(file: Path, content: Any) -> list[str]:
         raise ValueError(f"{file}: expected a list of names, or an object `{{name: number}}`.")
     missing = next((number for number in range(len(names)) if number not in names), None)
     if missing is not None:
-        wanted = f"the numbers 0 to {len(names) - 1} for {len(names)} classes"
+        wanted = f"the numbers 0 to {len(names) - 1} for {counted(len(names), 'class')}"
         raise ValueError(f"{file}: expected {wanted}, but {missing} is missing.")
     for number, name in names.items():
         if not isinstance(name, str) or not name.strip():

@@ -236,7 +236,7 @@ def test_no_video_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"none")
     videos = LabelledVideos("list.txt", (str(tmp_path / "a.mp4"),), ((0,),))
     with pytest.raises(
-        RuntimeError, match=r"None of the 1 videos of list.txt can be read; the first: .*a\.mp4"
+        RuntimeError, match=r"No video of list.txt can be read; the first: .*a\.mp4"
     ):
         reproduce(made_test(SMALL), videos, tmp_path / "out")
 

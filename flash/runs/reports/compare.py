@@ -11,7 +11,7 @@ from flash.runs.config import RunConfig
 from flash.runs.folder import RunFolder
 from flash.runs.moved import names_below
 from flash.runs.sources import Sources
-from pytorchvideo._text import read_json
+from pytorchvideo._text import counted, read_json
 from pytorchvideo.evaluation.scores import ClipResult, accuracy, class_scores
 from pytorchvideo.evaluation.significance import McNemar, holm, mcnemar, wilson_interval
 from pytorchvideo.evaluation.videos import read_predictions
@@ -275,7 +275,8 @@ def _remarks(runs: Sequence[ComparedRun], common: Sequence[str]) -> list[str]:
         if leaked:
             number = sum(any(v in other.trained_on for other in runs) for v in run.results)
             said.append(
-                f"{number} videos that {run.name} held out were trained on by {', '.join(leaked)}."
+                f"{counted(number, 'video')} that {run.name} held out {'was' if number == 1 else 'were'} trained "
+                f"on by {', '.join(leaked)}."
             )
     if not common:
         said.append(

@@ -19,6 +19,7 @@ from flash.runs.reports.page import (
     text,
 )
 from pytorchvideo._files import write_whole
+from pytorchvideo._text import counted
 
 _DISPUTED_SHOWN = 12
 _PLOTS = (
@@ -72,7 +73,7 @@ def sentence_of(found: Comparison, pair: Pair) -> str:
         return f"{one.name} and {other.name} are right on the same videos."
     better, worse = (one, other) if test.only_first >= test.only_second else (other, one)
     more, fewer = sorted((test.only_first, test.only_second), reverse=True)
-    alone = f"{more} video{'s' * (more != 1)} that only {better.name} has right, {fewer} that only {worse.name} has"
+    alone = f"{counted(more, 'video')} that only {better.name} has right, {fewer} that only {worse.name} has"
     corrected = ", corrected for all pairs" if len(found.pairs) > 1 else ""
     p = f"p = {pair.p:.3f}" if pair.p >= 0.001 else "p < 0.001"
     if pair.is_significant:

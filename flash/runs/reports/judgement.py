@@ -8,6 +8,7 @@ from pathlib import Path
 from flash.runs.reports.commands import command
 from flash.runs.reports.findings import Evidence, Finding, interval_words
 from flash.runs.reports.overfitting import overfitting, still_falling
+from pytorchvideo._text import are, counted
 from pytorchvideo.evaluation.scores import confusion_counts
 from pytorchvideo.evaluation.significance import wilson_interval
 
@@ -91,7 +92,8 @@ def _leak(evidence: Evidence) -> Finding | None:
         return None
     looked, trained = leaks.looked_at
     seen = (
-        f"{looked} of {leaks.held_out} held-out and {trained} of {leaks.trained_on} training videos were compared"
+        f"{looked} of {leaks.held_out} held-out and {trained} of {counted(leaks.trained_on, 'training video')} "
+        "were compared"
         if (looked, trained) != (leaks.held_out, leaks.trained_on)
         else "all were compared"
     )
@@ -100,7 +102,8 @@ def _leak(evidence: Evidence) -> Finding | None:
     if leaks.names:
         some = ", ".join(repr(name) for name in leaks.sources[:3])
         text = (
-            f"{len(leaks.names)} of {leaks.held_out} held-out videos are named after a source that was trained on, "
+            f"{len(leaks.names)} of {counted(leaks.held_out, 'held-out video')} {are(len(leaks.names))} named "
+            "after a source that was trained on, "
             f"too ({some}): they may be clips of one recording, and the figures are then too high."
         )
         if leaks.twins and not leaks.one_place:
@@ -122,7 +125,8 @@ def _leak(evidence: Evidence) -> Finding | None:
     return Finding(
         "leak",
         "problem",
-        f"{len(leaks.twins)} of {leaks.held_out} held-out videos have frames like those of a training video ({seen}), "
+        f"{len(leaks.twins)} of {counted(leaks.held_out, 'held-out video')} have frames like those of a training "
+        f"video ({seen}), "
         f"as {Path(one).name} and {Path(other).name}: they may be clips of one recording, and the figures are then too "
         "high.",
         f"{advice} (--group-by), or by {evidence.recordings.name}, which lists what looks alike.",
@@ -158,7 +162,7 @@ def _small(evidence: Evidence) -> Finding | None:
         f"differ by less "
         "cannot be told apart"
         + (
-            f"; {len(rare)} of {len(evidence.labels)} classes have fewer than {_FEW}."
+            f"; {len(rare)} of {counted(len(evidence.labels), 'class')} have fewer than {_FEW}."
             if rare
             else "."
         ),
@@ -231,9 +235,12 @@ def _imbalance(evidence: Evidence) -> Finding | None:
     if counts[most] < _UNEVEN * counts[least]:
         return None
     truly, hits = _counts(evidence), Counter(r.label for r in evidence.results if r.correct)
-    text = f"The classes are uneven: {counts[most]} training videos of {most!r}, {counts[least]} of {least!r}."
+    large = counted(counts[most], "training video")
+    text = f"The classes are uneven: {large} of {most!r}, {counts[least]} of {least!r}."
     if truly[least]:
-        text += f" {hits[least]} of {truly[least]} held-out videos of {least!r} are right."
+        text += (
+            f" {hits[least]} of {counted(truly[least], 'held-out video')} of {least!r} are right."
+        )
     return Finding(
         "imbalance",
         "caution",
@@ -269,7 +276,7 @@ def _confused(evidence: Evidence) -> Finding | None:
     if not pairs:
         return None
     said = "; ".join(f"{n} of {of} {label!r} as {other!r}" for n, label, other, of in pairs[:3])
-    more = f", and {len(pairs) - 3} pairs more" if len(pairs) > 3 else ""
+    more = f", and {counted(len(pairs) - 3, 'pair')} more" if len(pairs) > 3 else ""
     return Finding(
         "confused",
         "caution",
@@ -292,7 +299,7 @@ def _skips(evidence: Evidence) -> Finding | None:
     return Finding(
         "skipped",
         "caution",
-        f"{evidence.skipped} video{'s' * (evidence.skipped > 1)} could not be read, and count nowhere.",
+        f"{counted(evidence.skipped, 'video')} could not be read, which no figure counts.",
         "See the reasons below, and check the data.",
         None if data is None else command("check", data),
         {"videos": evidence.skipped},

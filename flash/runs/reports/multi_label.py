@@ -21,6 +21,7 @@ from flash.runs.reports.page import (
 )
 from flash.runs.reports.report import findings_list, skipped_videos, videos_alike
 from pytorchvideo._files import write_json, write_whole
+from pytorchvideo._text import counted
 from pytorchvideo.evaluation.multi_label import (
     LabelScore,
     MultiLabelResult,
@@ -206,11 +207,12 @@ def _verdict(report: MultiLabelReport) -> str:
         return ""
     rows = label_scores(report.results, report.labels)
     mean, chance = mean_average_precision(rows), _by_chance(report.results, report.labels)
-    counted = sum(row.count > 0 for row in rows)
+    known = sum(row.count > 0 for row in rows)
     sentence = "No held-out video has a label, so that there is no average precision."
     if mean is not None:
         sentence = (
-            f"The mean average precision over the {counted} of {len(rows)} labels that held-out videos have is "
+            f"The mean average precision over the {known} of {counted(len(rows), 'label')} that held-out videos "
+            "have is "
             f"{mean:.3f}; videos in a random order would reach about {_figure(chance)}."
         )
     return (

@@ -27,6 +27,7 @@ from flash.runs.reports.page import (
 )
 from flash.runs.sources import Sources
 from pytorchvideo._files import write_json, write_whole
+from pytorchvideo._text import are, counted
 from pytorchvideo.evaluation.scores import ClipResult, accuracy, class_scores, confusion_counts
 from pytorchvideo.evaluation.significance import wilson_interval
 
@@ -168,8 +169,9 @@ def _verdict(report: Report, findings: Sequence[Finding]) -> str:
     if not findings:
         return ""
     right, total = sum(result.correct for result in report.results), len(report.results)
+    of = counted(total, "held-out video")
     return (
-        f'<section class="verdict">\n<p>{right} of {total} held-out videos are right: '
+        f'<section class="verdict">\n<p>{right} of {of} {are(right)} right: '
         f"{text(interval_words(right, total))}.</p>\n"
         f"{findings_list(findings)}\n</section>"
     )
@@ -266,7 +268,8 @@ def videos_alike(leaks: Leaks | None) -> str:
         return ""
     rows = [(one, other, f"{share:.1%}") for one, other, share in leaks.twins[:_PAIRS_SHOWN]]
     return (
-        f"<p>{len(leaks.twins)} held-out videos with the training video that looks most like them, by hashes of three "
+        f"<p>{counted(len(leaks.twins), 'held-out video')} with the training video that looks most like them, by "
+        "hashes of three "
         "frames: the share of bits that differ.</p>"
         + table(("held out", "training", "difference"), rows)
     )

@@ -17,7 +17,7 @@ from torch import Tensor
 from flash.core.plain_yaml import PlainLoader
 from flash.video.classification.backbones import OWN
 from pytorchvideo._checks import expected
-from pytorchvideo._text import SMALL, read_text
+from pytorchvideo._text import SMALL, counted, read_text
 from pytorchvideo.data._annotations.tables import read_table
 from pytorchvideo.models._weights.checkpoint import UNREADABLE
 from pytorchvideo.models._weights.rebuild import check_network, is_plain
@@ -90,7 +90,9 @@ def load_checked(
     missing, unexpected = model.load_state_dict(state, strict=is_strict)
     for what, keys in (("are missing in", missing), ("are unknown in", unexpected)):
         if keys:
-            warnings.warn(f"{len(keys)} tensors {what} {source}: {keys[0]}...", stacklevel=3)
+            warnings.warn(
+                f"{counted(len(keys), 'tensor')} {what} {source}: {keys[0]}...", stacklevel=3
+            )
     return model.to(next((value.device for value in state.values()), torch.device("cpu")))
 
 

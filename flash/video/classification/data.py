@@ -34,6 +34,7 @@ from flash.video.sources.options import (
 )
 from flash.video.sources.tables import FromTables
 from pytorchvideo._checks import expected
+from pytorchvideo._text import counted
 from pytorchvideo.transforms import ApplyTransformToKey
 
 if TYPE_CHECKING:
@@ -337,7 +338,7 @@ def _split_dataset(stages: dict[str, Any], split: Split) -> None:
         raise TypeError(expected("val_split_group", wanted, split.val_split_group))
     count = round(len(train) * split.val_split)
     if not 0 < count < len(train):
-        wanted = f"a share of {len(train)} samples that leaves some on both sides"
+        wanted = f"a share of {counted(len(train), 'sample')} that leaves some on both sides"
         raise ValueError(expected("val_split", wanted, split.val_split))
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(split.seed)).tolist()
     stages["val"] = Part(train, sorted(order[:count]))

@@ -34,6 +34,7 @@ from flash.video.classification.targets import (
     default_metrics,
 )
 from pytorchvideo._checks import expected
+from pytorchvideo._text import counted
 from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.models.pretrained import PretrainedModel
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
@@ -232,7 +233,8 @@ class VideoClassifier(ListsBackbones, Task):
         if tuple(clips.shape[2:]) == (frames, side, side):
             return None
         return (
-            f"{self.backbone_name} was built for clips of {frames} frames of {side}x{side} pixels, and cannot take "
+            f"{self.backbone_name} was built for clips of {counted(frames, 'frame')} of {side}x{side} pixels, and "
+            "cannot take "
             f"{clips.shape[2]} of {clips.shape[3]}x{clips.shape[4]} ({error}). Give the data the clips of the model, "
             "VideoClassificationData.from_...(recipe=model.recipe), or build the model for those of the data, "
             "VideoClassifier(recipe=datamodule.recipe)."

@@ -4,6 +4,7 @@
 import warnings
 from collections.abc import Sequence
 
+from pytorchvideo._text import are, counted
 from pytorchvideo.data._reading.skipped import SkippedClip
 
 
@@ -20,7 +21,7 @@ def warn_of_left_out(left_out: Sequence[SkippedClip], total: int) -> None:
     if not left_out:
         return
     first = "; ".join(f"{video.path}: {video.reason}" for video in left_out[:3])
-    said = f"{len(left_out)} of {total} videos are left out. The first: {first}"
+    said = f"{len(left_out)} of {counted(total, 'video')} {are(len(left_out))} left out. The first: {first}"
     if len(left_out) == total:
         raise ValueError(said)
     warnings.warn(f"{said} All are in `dataset.skipped`.", UserWarning, stacklevel=3)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import IO, Any
 
 from pytorchvideo._checks import shortened
-from pytorchvideo._text import PathLike, read_lines
+from pytorchvideo._text import PathLike, counted, read_lines
 
 
 def bad_line(file: PathLike, number: int, line: str, wanted: str) -> ValueError:
@@ -91,7 +91,7 @@ def read_table(
         raise bad_line(file, number, (delimiter or ",").join(header), wanted)
     for number, fields in rows:
         if len(fields) != len(header):
-            wanted = f"{len(header)} fields, as the header has"
+            wanted = f"{counted(len(header), 'field')}, as the header has"
             raise bad_line(file, number, (delimiter or ",").join(fields), wanted)
         yield number, dict(zip(header, fields, strict=True))
 

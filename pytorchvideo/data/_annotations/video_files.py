@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from pytorchvideo._text import are, counted
+
 VIDEO_SUFFIXES = (
     # MP4, QuickTime, Matroska, AVI, Ogg
     *(".3g2", ".3gp", ".3gpp", ".avi", ".divx", ".f4v", ".ismv", ".m4v", ".mj2", ".mk3d", ".mkv"),
@@ -100,7 +102,7 @@ def find_videos(folder: str | Path) -> list[str]:
 def warn_of_others(folder: str | Path, others: Counter[str]) -> None:
     """Warns once of the files of a folder that are left out for their endings, if there are any."""
     if count := others.total():
-        files = "1 file is" if count == 1 else f"{count} files are"
+        files = f"{counted(count, 'file')} {are(count)}"
         warnings.warn(
             f"{folder}: {files} left out, since a video ends otherwise: {_counted(others)}.",
             UserWarning,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pytorchvideo._checks import expected, shortened
-from pytorchvideo._text import read_lines
+from pytorchvideo._text import counted, read_lines
 from pytorchvideo.data._annotations.tables import bad_line, too_long
 from pytorchvideo.data._annotations.video_files import VIDEO_SUFFIXES, is_video
 
@@ -277,7 +277,7 @@ class _Columns:
         if len(fields) == 1 and not self.has_header and is_video(fields[0]):
             fields.append("")
         if len(fields) != self.count:
-            wanted = f"{self.count} columns with a path"
+            wanted = f"{counted(self.count, 'column')} with a path"
             if len(fields) > 2 and not self.has_header:
                 wanted = "two columns, or a header `path,label` in the first line"
             raise bad_line(file, number, line, wanted)
@@ -285,7 +285,10 @@ class _Columns:
         if not path:
             wanted = "the name of a clip and its times in whole seconds"
             raise bad_line(
-                file, number, line, wanted if self.clip else f"{self.count} columns with a path"
+                file,
+                number,
+                line,
+                wanted if self.clip else f"{counted(self.count, 'column')} with a path",
             )
         label = "" if self.label is None else fields[self.label]
         split = "" if self.split is None else split_name(fields[self.split])

@@ -5,6 +5,7 @@ import math
 
 import torch
 
+from pytorchvideo._text import counted
 from pytorchvideo.data._decode._limits import Budget
 from pytorchvideo.data._decode._memory import clip_memory
 from pytorchvideo.data._decode._types import FrameTransform
@@ -89,6 +90,6 @@ class ClipTensor:
 
     def _hold(self, shape: tuple[int, int, int, int], dtype: torch.dtype) -> None:
         _, count, height, width = shape
-        frames = "1 frame" if count == 1 else f"{count:,} frames"
+        frames = counted(count, "frame", ",")
         what = f"{frames} of {width}x{height} pixels as {str(dtype).removeprefix('torch.')}"
         self._budget.hold("frames", what, math.prod(shape) * dtype.itemsize)

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from pytorchvideo._files import whole_file
+from pytorchvideo._text import counted
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,9 @@ class FrameIndex:
         return len(self) if math.isinf(tick) else int(torch.searchsorted(self.pts, int(tick)))
 
     def __repr__(self) -> str:
-        return f"FrameIndex({len(self)} frames, {int(self.is_keyframe.sum())} key frames, {float(self.duration):.3f} s)"
+        frames = counted(len(self), "frame")
+        key_frames = counted(int(self.is_keyframe.sum()), "key frame")
+        return f"FrameIndex({frames}, {key_frames}, {float(self.duration):.3f} s)"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from pytorchvideo._checks import expected
+from pytorchvideo._text import counted
 
 Time = float | Fraction
 """Seconds; a Fraction where frames must be hit exactly."""
@@ -285,7 +286,9 @@ def pick_frames(
         check_window(time, time, name, duration)
     for place in places:
         if not -num_frames <= place < num_frames:
-            raise IndexError(f"{name} has {num_frames} frames, so there is no frame {place}.")
+            raise IndexError(
+                f"{name} has {counted(num_frames, 'frame')}, so there is no frame {place}."
+            )
     wanted = [on_show_at(time) for time in times] + [place % num_frames for place in places]
     if not wanted:
         raise ValueError(expected("indices or timestamps_sec", "at least one frame", []))

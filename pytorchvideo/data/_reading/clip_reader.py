@@ -13,7 +13,7 @@ import torch
 
 from pytorchvideo._checks import expected
 from pytorchvideo._machine import check_machine
-from pytorchvideo._text import parse_json, read_lines
+from pytorchvideo._text import none_of, parse_json, read_lines
 from pytorchvideo.data._annotations.tables import csv_cell
 from pytorchvideo.data._decode import FrameFilter, VideoError
 from pytorchvideo.data._decode._limits import MEMORY_LIMIT_BYTES, TIME_LIMIT_SEC
@@ -233,7 +233,7 @@ class ClipReader:
             return "No frame begins in any clip of the data set. Take longer clips."
         first = "; ".join(f"{clip.path}: {clip.reason}" for clip in list(skipped)[:3])
         return (
-            f"None of the {len(self.videos)} videos could be read. The first: {first} "
+            f"{none_of(len(self.videos), 'video')} could be read. The first: {first} "
             "All are in `dataset.skipped`."
         )
 

@@ -9,7 +9,7 @@ from torch.utils.data import Sampler, SequentialSampler
 from torchvision.transforms import CenterCrop, Compose, RandomCrop, RandomHorizontalFlip
 
 from pytorchvideo._checks import check_choice, near_names
-from pytorchvideo._text import read_json, seconds
+from pytorchvideo._text import counted, read_json, seconds
 from pytorchvideo.data._annotations.left_out import warn_of_left_out
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._reading.clip_reader import Transform
@@ -273,7 +273,7 @@ class Ego4dMomentsDataset(LabeledVideoDataset):
         """Why a clip cannot be used; reads the measurements."""
         count = sample["video"].shape[1]
         if self._num_frames and count != self._num_frames:
-            return f"a clip has {count} frames, not {self._num_frames}."
+            return f"a clip has {counted(count, 'frame')}, not {self._num_frames}."
         if self._imu is not None:
             times = sample["clip_start"], sample["clip_end"]
             try:
@@ -282,7 +282,7 @@ class Ego4dMomentsDataset(LabeledVideoDataset):
                 return str(error)
             rows = len(sample["imu"]["signal"])
             if rows < _MIN_IMU_ROWS:
-                return f"a clip has {rows} rows of measurements, not {_MIN_IMU_ROWS} at least."
+                return f"a clip has {counted(rows, 'row')} of measurements, not {_MIN_IMU_ROWS} at least."
         return ""
 
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pytorchvideo._progress import Progress, Step, silent
-from pytorchvideo._text import named
+from pytorchvideo._text import counted, named, none_of
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
 from pytorchvideo.data.preparing.encode import Preparation, TrainingFormat
 from pytorchvideo.data.preparing.shards import check_shard_folder, write_shards
@@ -54,14 +54,15 @@ class PrepareSummary:
         if self.encoded or self.kept:
             share = self.bytes_after / max(self.bytes_before, 1)
             told.append(
-                f"{self.encoded} videos encoded in {self.seconds:.0f} s, {self.kept} were there, {len(self.bad)} bad: "
+                f"{counted(self.encoded, 'video')} encoded in {self.seconds:.0f} s, {self.kept} were there, "
+                f"{len(self.bad)} bad: "
                 f"{_size(self.bytes_before)} became {_size(self.bytes_after)} ({share:.0%})"
             )
         if self.shards:
-            shards = "1 shard" if self.shards == 1 else f"{self.shards} shards"
+            shards = counted(self.shards, "shard")
             there = f" ({self.shards_kept} were there)" if self.shards_kept else ""
             size = _size(self.packed_bytes)
-            told.append(f"{self.packed} videos packed into {shards}{there}, {size}")
+            told.append(f"{counted(self.packed, 'video')} packed into {shards}{there}, {size}")
         return told
 
 
@@ -135,7 +136,7 @@ def _encode(
     summary.seconds = time.perf_counter() - begun
     if len(summary.bad) == total:
         raise ValueError(
-            f"None of the {total} videos could be encoded. The first: {summary.bad[0][1]}"
+            f"{none_of(total, 'video')} could be encoded. The first: {summary.bad[0][1]}"
         )
 
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from fsspec.core import has_magic, url_to_fs
 
 from pytorchvideo._checks import expected
-from pytorchvideo._text import SMALL
+from pytorchvideo._text import SMALL, counted
 from pytorchvideo.data._annotations.video_files import is_video
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._frame_index import IndexCache
@@ -129,7 +129,7 @@ class ShardedVideos:
 
     def __repr__(self) -> str:
         shards = {place.shard for place in self.video_path_handler.places.values()}
-        return f"{type(self).__name__}({len(self)} videos in {len(shards)} shards)"
+        return f"{type(self).__name__}({counted(len(self), 'video')} in {counted(len(shards), 'shard')})"
 
 
 class _ShardHandler:
@@ -290,7 +290,8 @@ def _check_all_there(folder: str, index: dict[str, Any], found: Collection[str])
     listed = index.get("shards", {})
     if missing := [name for name in listed if f"{folder}/{name}" not in found]:
         raise ValueError(
-            f"{folder} lacks {len(missing)} of the {len(listed)} shards that its {INDEX} lists, the first of them "
+            f"{folder} lacks {len(missing)} of the {counted(len(listed), 'shard')} that its {INDEX} lists, the "
+            "first of them "
             f"{missing[0]}. Copy it anew, or name the shards that you want: {folder}/*.tar."
         )
 

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from pytorchvideo._checks import expected
+from pytorchvideo._text import counted
 from pytorchvideo.data.live import LiveFrame, LiveVideo
 from pytorchvideo.inference.predictor import ClipScores, VideoPredictor
 from pytorchvideo.inference.stream.engines import (
@@ -224,11 +225,11 @@ class StreamSummary:
             seconds: of the source.
         """
         passed = max(1e-9, self._clock() - self._begin)
-        words = [f"{self._name}: {self.answers} predictions in {seconds:.1f} s of video"]
+        words = [f"{self._name}: {counted(self.answers, 'prediction')} in {seconds:.1f} s of video"]
         if self._latencies:
             middle, late = statistics.median(self._latencies), percentile(self._latencies, 95)
             words.append(f"latency {middle:.3f} s (median), {late:.3f} s (p95)")
-        words.append(f"{read} frames read, {dropped} dropped")
+        words.append(f"{counted(read, 'frame')} read, {dropped} dropped")
         words.append(f"{seconds / passed:.2f} x real time")
         return ", ".join(words) + "."
 

@@ -27,6 +27,7 @@ import torch
 from pytorchvideo._checks import expected
 from pytorchvideo._locks import alone_in
 from pytorchvideo._progress import Meter, Progress, Step, silent
+from pytorchvideo._text import counted
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.windows import SlidingWindows, part_of
@@ -150,7 +151,7 @@ def make_timeline(
             if not any(clip.best for clip in timeline.clips()):
                 why = next(timeline.gaps()).reason
                 raise VideoError(
-                    f"{path}: none of its {len(windows)} clips can be read; the first: {why}"
+                    f"{path}: none of its {counted(len(windows), 'clip')} can be read; the first: {why}"
                 )
             write_files(timeline)
     return timeline

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytorchvideo._text import counted
 from pytorchvideo.data.windows import SlidingWindows
 from pytorchvideo.inference.timeline.clips import ClipFile, TimelineClip
 from pytorchvideo.inference.timeline.smoothing import leaders
@@ -108,7 +109,7 @@ class Timeline:
 
     def __repr__(self) -> str:
         video, length = self.settings["video"], clock(self.windows.length_sec)
-        return f"Timeline({video!r}, {length}, {len(self.windows)} clips, {str(self.out)!r})"
+        return f"Timeline({video!r}, {length}, {counted(len(self.windows), 'clip')}, {str(self.out)!r})"
 
 
 def clock(seconds: float) -> str:

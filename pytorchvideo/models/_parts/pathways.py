@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pytorchvideo._checks import expected
+from pytorchvideo._text import counted
 from pytorchvideo.layers._cpu_fast_path import is_recorded
 from pytorchvideo.layers._factories import ModuleFactory, Size3, same_padding
 from pytorchvideo.models._parts.head_parts import apply_pool, make_pool
@@ -219,7 +220,9 @@ class PoolConcatPathway(nn.Module):
         if self.pool is None:
             return x if isinstance(x, torch.fx.Proxy) else list(x)
         if not isinstance(x, torch.fx.Proxy) and len(x) != len(self.pool):
-            raise ValueError(expected("x", f"a list of {len(self.pool)} tensors", len(x)))
+            raise ValueError(
+                expected("x", f"a list of {counted(len(self.pool), 'tensor')}", len(x))
+            )
         return [
             x[i] if pool is None else apply_pool(pool, x[i]) for i, pool in enumerate(self.pool)
         ]

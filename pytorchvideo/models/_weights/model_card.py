@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pytorchvideo._text import markdown
+from pytorchvideo._text import counted, markdown
 from pytorchvideo.models._weights.weights import Weights
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
@@ -76,7 +76,7 @@ def model_card(
         pipeline={"image classification": "image-classification"}.get(task, "video-classification"),
         licence=_yaml(config["licence"].lower()),
         name=config["model_name"],
-        title=f"{config['model_name']} for {config['num_classes']} classes",
+        title=f"{config['model_name']} for {counted(config['num_classes'], 'class')}",
         summary=_summary(config, weights, num_parameters),
         example=example if task == "video classification" else "",
         clips=_clips(ClipRecipe.from_dict(config["recipe"])),

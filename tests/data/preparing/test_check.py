@@ -129,7 +129,7 @@ def test_nothing_to_check(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no file and no folder"):
         scan(str(tmp_path / "nowhere"))
     (tmp_path / "list.txt").write_text("gone.mp4 0\n")
-    with pytest.raises(FileNotFoundError, match="None of the 1 videos"):
+    with pytest.raises(FileNotFoundError, match="No video"):
         scan(str(tmp_path / "list.txt"))
 
 

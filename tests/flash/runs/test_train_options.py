@@ -233,7 +233,7 @@ def test_command_takes_them_all(folder: Path, tmp_path: Path) -> None:
     assert first == f"videos of the list {lists['train']}: x3d_xs, to {run}"
     assert "x3d_xs on the CPU, all of it, from random weights: 6 videos of 2 classes" in second
     assert third.startswith(
-        "6 videos to train on, 6 held out; clips of 4 frames of 32 pixels; 1 steps x 1"
+        "6 videos to train on, 6 held out; clips of 4 frames of 32 pixels; 1 step x 1 epoch"
     )
     assert "model.pt is of epoch 1 of 1, the best on the held-out videos" in done.stderr
     config = json.loads((run / "config.json").read_text())

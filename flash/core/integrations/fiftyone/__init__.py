@@ -7,6 +7,7 @@ from typing import Any
 
 from flash.core.data.io.output import flat_answers, import_fiftyone
 from pytorchvideo._checks import expected
+from pytorchvideo._text import counted
 
 __all__ = ["visualize"]
 
@@ -34,7 +35,7 @@ def visualize(
     fiftyone = import_fiftyone()
     answers = list(flat_answers(predictions))
     if filepaths is not None and len(filepaths) != len(answers):
-        wanted = f"one for each of the {len(answers)} predictions"
+        wanted = f"one for each of the {counted(len(answers), 'prediction')}"
         raise ValueError(expected("filepaths", wanted, len(filepaths)))
     samples = []
     for index, answer in enumerate(answers):

@@ -9,6 +9,7 @@ from typing import Any
 
 from flash.core.data.io.output import flat_answers
 from pytorchvideo._checks import expected
+from pytorchvideo._text import counted
 
 __all__ = ["App", "launch_app"]
 
@@ -56,7 +57,10 @@ class App:
             advice = "Files that cannot be read have none: see `datamodule.skipped`."
             raise ValueError(
                 expected(
-                    "predictions", f"one for each of {len(videos)} videos", len(answers), advice
+                    "predictions",
+                    f"one for each of {counted(len(videos), 'video')}",
+                    len(answers),
+                    advice,
                 )
             )
         tasks = [

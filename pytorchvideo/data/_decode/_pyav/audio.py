@@ -12,6 +12,7 @@ import av
 import numpy as np
 import torch
 
+from pytorchvideo._text import counted
 from pytorchvideo.data._decode._limits import Budget
 from pytorchvideo.data._decode._pyav._compat import audio_resampler
 from pytorchvideo.data._decode._pyav.container import Container, reason
@@ -193,7 +194,7 @@ def hold_sound(budget: Budget, channels: int, samples: float, times: int) -> Non
     Raises:
         LimitError: it is too much.
     """
-    what = f"{int(samples):,} samples of {channels} channel{'s' * (channels > 1)}"
+    what = f"{counted(int(samples), 'sample', ',')} of {counted(channels, 'channel')}"
     budget.hold("sound", what, times * channels * int(samples) * _SAMPLE_BYTES)
 
 

@@ -131,7 +131,7 @@ def test_files_that_were_not_uploaded(url: str, root: Path) -> None:
             "task 7: .*choices, or another list of classes, but got 'rating'",
         ),
         ([task("", annotation("run"), data={})], {}, ValueError, "task 7: it names no video"),
-        ([task("x.mp4", annotation("run"))], {}, FileNotFoundError, "None of the 1 videos"),
+        ([task("x.mp4", annotation("run"))], {}, FileNotFoundError, "No video"),
         (
             [task("a.mp4", annotation("run"))],
             {"train_export_json": "b.json"},
