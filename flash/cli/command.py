@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The class of every command: a first line before slow imports, its most important options first, examples last."""
 
+import shlex
 import sys
 from typing import Any
 
@@ -12,6 +13,7 @@ from flash.cli.printing import say
 OTHER = "Other"
 #: What a command says before it imports PyTorch.
 IMPORTING = "importing PyTorch, which takes some seconds"
+_TYPED = f"{__name__}.typed"  # of a context
 # the first says more, and sooner; the other needs no PyTorch
 _SPEAKS_ITSELF = ("train", "configs")
 
@@ -35,11 +37,26 @@ class Command(TyperCommand):
         _into_last_panel(option)
         return option
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
+        """Reads the arguments, and keeps them as they were typed."""
+        typed = shlex.join(["pytorchvideo", info_name or "", *args])
+        made = super().make_context(info_name, args, parent, **extra)
+        made.meta[_TYPED] = typed
+        return made
+
     def invoke(self, ctx: Any) -> Any:
         """Runs the command."""
         if "torch" not in sys.modules and ctx.info_name not in _SPEAKS_ITSELF:
             say(f"{ctx.info_name}: {IMPORTING}")
         return super().invoke(ctx)
+
+
+def as_typed(ctx: Any) -> str | None:
+    """Returns the command as it was typed."""
+    typed: str | None = ctx.meta.get(_TYPED)
+    return typed
 
 
 def _into_last_panel(parameter: Any) -> None:

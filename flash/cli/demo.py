@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from flash.cli import kept
 from flash.cli import options as opt
+from flash.cli.command import as_typed
 from flash.cli.interrupts import going_on
 from flash.cli.printing import answer_screen, print_results, progress_screen
 from pytorchvideo._text import counted
@@ -20,11 +23,11 @@ if TYPE_CHECKING:
     from pytorchvideo.data.synthetic import DemoFiles
 
 
-def demo(out: opt.DemoOut = Path("demo"), seed: opt.Seed = 0) -> None:
+def demo(ctx: typer.Context, out: opt.DemoOut = Path("demo"), seed: opt.Seed = 0) -> None:
     """Write a small labelled set of videos, train on it, evaluate, predict, report."""
     answer = answer_screen()
     going_on(lambda: kept.by_demo(out))
-    result = run_demo(out, seed=seed, console=progress_screen())
+    result = run_demo(out, seed=seed, console=progress_screen(), command=as_typed(ctx))
     print_results(answer, result.summary.results, result.summary.labels)
     answer.print(f"unseen clip {result.files.unseen} ({result.files.unseen_label}):")
     for label, score in result.unseen:
@@ -66,13 +69,16 @@ DEMO_RUN: dict[str, Any] = {
 }
 
 
-def run_demo(out: Path, *, seed: int = 0, console: "Console") -> DemoResult:
+def run_demo(
+    out: Path, *, seed: int = 0, console: "Console", command: str | None = None
+) -> DemoResult:
     """Writes the videos, trains on them as ``train`` does, and names an unseen one.
 
     Args:
         out: folder; gets ``data`` and ``run``, in the place of those of an earlier demo.
         seed: of the videos and of the run.
         console: shows the progress.
+        command: that was typed for this.
 
     Raises:
         OSError: the folder cannot be written.
@@ -96,7 +102,7 @@ def run_demo(out: Path, *, seed: int = 0, console: "Console") -> DemoResult:
                 on_written=lambda _path, total: bar.update(task, advance=1, total=total),
             )
         config = RunConfig(data=str(out / "data"), seed=seed, **DEMO_RUN)
-        summary = train(config, out / "run", console=console)
+        summary = train(config, out / "run", console=console, command=command)
         predictor = VideoPredictor.from_file(summary.folder.model)
         unseen = predictor.predict(files.unseen, clips=DEMO_RUN["clips"], top_k=len(MOTIONS))
     return DemoResult(files, summary, unseen, time.perf_counter() - began)

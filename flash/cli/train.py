@@ -10,6 +10,7 @@ import typer
 from flash.cli import kept
 from flash.cli import options as opt
 from flash.cli import train_options as training
+from flash.cli.command import as_typed
 from flash.cli.interrupts import going_on
 from flash.cli.printing import (
     answer_screen,
@@ -70,8 +71,8 @@ def train(
 
     --resume goes on with a run; with --data NEW, if its videos have moved; with more --epochs, beyond its end.
     """
-    if resume and data is not None and not opt.was_given(ctx, "out") and _is_run(Path(data)):
-        out, data = Path(data), None
+    if resume and data is not None and not opt.was_given(ctx, "out"):
+        out, data = _run_to_resume(data, out)
     if moved is not None and data is not None:
         raise ValueError("Expected either DATA or --data, but got both.")
     if moved is not None and not resume:
@@ -113,7 +114,9 @@ def train(
         config = RunConfig(**asked)
     else:
         raise ValueError("Expected DATA: a folder of videos per class, or a list file.")
-    summary = runs.train(config, out, resume=resume, console=progress_screen())
+    summary = runs.train(
+        config, out, resume=resume, console=progress_screen(), command=as_typed(ctx)
+    )
     answer = answer_screen()
     if config.multi_label:
         print_label_scores(answer, summary.multi_label_results, summary.labels)
@@ -141,6 +144,22 @@ def _of_recipe(
     for sentence in left:
         say(f"  {sentence}")
     return {key: value for key, value in options.items() if not opt.was_given(ctx, key)}
+
+
+def _run_to_resume(data: str, out: Path) -> tuple[Path, str | None]:
+    """The folder of the run in ``train --resume DATA``, and DATA if it is that of the run in ``out``.
+
+    Raises:
+        FileNotFoundError: neither is a run. A list file may begin one, as a folder that is named with ``--out`` may.
+    """
+    if _is_run(Path(data)):
+        return Path(data), None
+    if not _is_run(out) and not Path(data).is_file():
+        raise FileNotFoundError(
+            f"{data} holds no run: there is no config.json in it. Expected the folder of one with --resume; to begin "
+            f"one with the videos of {data}, leave out --resume, or name its folder with --out."
+        )
+    return out, data
 
 
 def _is_run(folder: Path) -> bool:

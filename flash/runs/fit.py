@@ -7,12 +7,10 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from rich.console import Console
 from torch.utils.data import WeightedRandomSampler
@@ -23,6 +21,7 @@ from flash.core.trainer import Trainer
 from flash.runs.config import RunConfig
 from flash.runs.epoch_progress import EpochProgress
 from flash.runs.folder import RunFolder
+from flash.runs.loggers import Done, make_logger
 from flash.runs.sources import Sources
 from flash.video.classification.data import VideoClassificationData
 from flash.video.classification.model import VideoClassifier
@@ -67,15 +66,22 @@ class RunRecorder(pl.Callback):
         seed: of the run.
         progress: whose meter is part of the history.
         keeps_best: whether to write the checkpoint of the best epoch.
+        on_kept: is called after each checkpoint.
 
     Attributes:
         ended_early: the epochs that the run was to have when it stopped early; 0 if it did not.
     """
 
     def __init__(
-        self, folder: RunFolder, seed: int, progress: EpochProgress, keeps_best: bool = False
+        self,
+        folder: RunFolder,
+        seed: int,
+        progress: EpochProgress,
+        keeps_best: bool = False,
+        on_kept: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder, self.seed, self.progress, self.keeps_best = folder, seed, progress, keeps_best
+        self._on_kept = on_kept
         self.history = progress.history
         self.ended_early = 0
 
@@ -101,6 +107,7 @@ class RunRecorder(pl.Callback):
         if self.keeps_best and best_epoch(self.history) == row["epoch"]:
             trainer.save_checkpoint(self.folder.best_checkpoint)
         trainer.save_checkpoint(self.folder.checkpoint)
+        self._on_kept()
 
 
 def best_epoch(history: list[dict[str, float]]) -> int | None:
@@ -134,6 +141,8 @@ def fit(
     sources: Sources,
     folder: RunFolder,
     console: Console,
+    *,
+    on_kept: Callable[[], None] = lambda: None,
 ) -> tuple[list[dict[str, float]], list[Skipped]]:
     """Trains a classifier, from its checkpoint if there is one.
 
@@ -143,6 +152,7 @@ def fit(
         sources: the videos.
         folder: of the run; its checkpoint is written after every epoch.
         console: shows the progress.
+        on_kept: is called after each checkpoint.
 
     Returns:
         A row an epoch, and ``(path, reason)`` of the videos that could not be read on the way.
@@ -155,16 +165,16 @@ def fit(
     schedule = partial(warmup_cosine, steps=steps, warmup=max(1, round(_WARMUP * steps)))
     _follow(classifier, schedule)
     progress = EpochProgress(console, batches, describe_epoch)
-    recorder = RunRecorder(folder, config.seed, progress, config.keep == "best")
-    done = 0
+    recorder = RunRecorder(folder, config.seed, progress, config.keep == "best", on_kept)
+    done = Done()
     if folder.checkpoint.is_file():
         state = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
-        done = int(state["epoch"]) + 1
+        done = Done.of_checkpoint(state)
         recorder.load_state_dict(state["callbacks"][recorder.state_key])
         del state
     if recorder.ended_early >= epochs:  # there is nothing to do but to load it
-        epochs = done
-    seed_epoch(config.seed, done)
+        epochs = done.epochs
+    seed_epoch(config.seed, done.epochs)
     callbacks: list[pl.Callback] = [recorder, progress]
     if config.precise_bn:
         callbacks.insert(0, PreciseBN(config.precise_bn))
@@ -173,7 +183,7 @@ def fit(
             config,
             folder,
             max_epochs=epochs,
-            logger=make_logger(config, folder) or False,
+            logger=make_logger(config, folder, done) or False,
             log_every_n_steps=min(50, max(1, batches)),
             ema=config.ema,
             early_stopping=_stopping(config),
@@ -183,7 +193,7 @@ def fit(
             classifier,
             datamodule=data,
             strategy=config.strategy or "no_freeze",
-            ckpt_path=str(folder.checkpoint) if done else None,
+            ckpt_path=str(folder.checkpoint) if done.epochs else None,
         )
     if config.keep == "best" and folder.best_checkpoint.is_file():
         state = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True)
@@ -218,26 +228,6 @@ def _stopping(config: RunConfig) -> dict[str, Any] | None:
         "patience": config.early_stopping,
         "check_on_train_epoch_end": False,  # but before, so that the checkpoint knows of it
     }
-
-
-def make_logger(config: RunConfig, folder: RunFolder) -> Logger | None:
-    """Returns Lightning's logger of a run, which writes into its folder; None without one.
-
-    Raises:
-        ValueError: its package is not installed.
-    """
-    packages = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
-    needed = packages.get(config.logger or "", ())
-    if needed and not any(map(find_spec, needed)):
-        raise ValueError(
-            f"--logger {config.logger} needs the package {needed[0]}, which is not installed. "
-            f"Install it with pip install {needed[0]}, or use --logger csv."
-        )
-    if config.logger == "tensorboard":
-        return TensorBoardLogger(folder.path, name="logs")
-    if config.logger == "wandb":
-        return WandbLogger(name=folder.path.name, project="pytorchvideo", save_dir=folder.path)
-    return CSVLogger(folder.path, name="logs") if config.logger == "csv" else None
 
 
 def training_data(config: RunConfig, sources: Sources) -> VideoClassificationData:

@@ -109,6 +109,7 @@ def cached_features(
     console: Console,
     title: str,
     workers: int,
+    on_kept: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, list[tuple[str, str]]]:
     """Computes the features of every video, or reads those of an earlier, interrupted call.
 
@@ -119,6 +120,7 @@ def cached_features(
         console: shows the progress.
         title: in front of the bar.
         workers: processes that decode; 0 decodes in this one.
+        on_kept: is called when features have been written.
 
     Returns:
         Features float32 (videos, views, F), NaN for videos that cannot be read, and ``(path, reason)`` of those.
@@ -141,6 +143,7 @@ def cached_features(
                 known = _compute(model, dataset, shard, workers, meter, lambda: bar.advance(task))
                 with whole_file(file) as part:
                     torch.save(known, part)
+                on_kept()
             features.append(known["features"])
             skipped += [(path, reason) for path, reason in known["skipped"]]
     return torch.cat(features), skipped
@@ -270,7 +273,13 @@ def _loss(logits: Tensor, classes: Tensor, weights: Tensor | None) -> Tensor:
 
 
 def train_probe(
-    model: Any, sources: Sources, config: RunConfig, folder: Path, console: Console
+    model: Any,
+    sources: Sources,
+    config: RunConfig,
+    folder: Path,
+    console: Console,
+    *,
+    on_kept: Callable[[], None] = lambda: None,
 ) -> tuple[list[dict[str, float]], list[tuple[str, str]]]:
     """Trains the classifier of a frozen model on cached features, and puts it into the model.
 
@@ -280,6 +289,7 @@ def train_probe(
         config: of the run, completed.
         folder: where features are kept, so that a killed run goes on.
         console: shows the progress.
+        on_kept: is called when features have been written.
 
     Returns:
         The history of :func:`fit_linear`, and ``(path, reason)`` of the videos that could not be read.
@@ -297,7 +307,13 @@ def train_probe(
             names=[names[path] for path, _ in videos],
         )
         features, unread = cached_features(
-            model, dataset, folder, console=console, title=title, workers=config.workers or 0
+            model,
+            dataset,
+            folder,
+            console=console,
+            title=title,
+            workers=config.workers or 0,
+            on_kept=on_kept,
         )
         skipped += unread
         classes = torch.tensor(sources.targets(videos))

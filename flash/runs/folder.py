@@ -23,6 +23,7 @@ class RunFolder:
         self.config_file = self.path / "config.json"
         self.split_file = self.path / "split.json"
         self.history_file = self.path / "history.json"
+        self.parts_file = self.path / "parts.json"
         self.checkpoint = self.path / "checkpoints" / "last.ckpt"
         self.best_checkpoint = self.path / "checkpoints" / "best.ckpt"
         self.rates = self.path / "lr_find.png"

@@ -9,6 +9,7 @@
       checkpoints/last.ckpt   after every epoch, and best.ckpt with keep="best"
       features/               cached features of the strategy "probe"
       history.json            a row an epoch
+      parts.json              each call that began the run or went on with it: when, how long, the command
       model.pt                the classifier, for VideoPredictor.from_file
       predictions.json        a score for every class of every held-out video
       skipped.json            videos that could not be read, with the reason
@@ -20,7 +21,6 @@ absolute: a run goes on from any working directory. One process at a time works 
 """
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -32,10 +32,12 @@ from rich.console import Console
 from flash.core.average_precision import MeanAveragePrecision
 from flash.runs.config import RunConfig
 from flash.runs.environment import environment
-from flash.runs.fit import best_epoch, class_weights, fit, make_logger
+from flash.runs.fit import best_epoch, class_weights, fit
 from flash.runs.fit_head import train_probe
 from flash.runs.folder import MAY_CHANGE, RunFolder, resumed
+from flash.runs.loggers import check_logger
 from flash.runs.moved import check_in_place, moved_to, with_absolute_paths
+from flash.runs.parts import Parts
 from flash.runs.progress import progress_bar, showing
 from flash.runs.rates import find_rate
 from flash.runs.reports.facts import run_evidence, run_facts
@@ -86,7 +88,12 @@ class RunSummary:
 
 
 def train(
-    config: RunConfig, out: str | Path, *, resume: bool = False, console: Console
+    config: RunConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    console: Console,
+    command: str | None = None,
 ) -> RunSummary:
     """Trains, evaluates on the held-out videos, and writes the report.
 
@@ -96,6 +103,7 @@ def train(
         out: folder of the run.
         resume: go on with the run in ``out``, or start it if it had not begun.
         console: shows the progress.
+        command: that was typed for this, which the report states.
 
     Raises:
         FileExistsError: ``out`` holds a run, and ``resume`` is False.
@@ -105,7 +113,9 @@ def train(
     folder = RunFolder(out)
     with alone_in(folder.path):
         remove_unfinished(folder.path)
-        if resume and folder.config_file.is_file():
+        goes_on = resume and folder.config_file.is_file()
+        parts = Parts(folder.parts_file, command, is_new=not goes_on)
+        if goes_on:
             before = folder.read_config()
             asked = {name: getattr(config, name) for name in MAY_CHANGE}
             config = resumed(folder, {k: v for k, v in asked.items() if v is not None})
@@ -114,10 +124,10 @@ def train(
             folder.check_free()
             config, why = choose_start(config)
             config, sources = config.completed(), None
-        make_logger(config, folder)  # a package that is missing is said before the work
+        check_logger(config)  # a package that is missing is said before the work
         sources = sources or _split(config, console)
         _say_plan(config, why, sources, folder, console)
-        return _train(config, sources, folder, console)
+        return _train(config, sources, folder, console, parts)
 
 
 def _say_plan(
@@ -157,13 +167,26 @@ def _say_plan(
     )
 
 
-def _train(config: RunConfig, sources: Sources, folder: RunFolder, console: Console) -> RunSummary:
-    began = time.monotonic()
+def _train(
+    config: RunConfig, sources: Sources, folder: RunFolder, console: Console, parts: Parts
+) -> RunSummary:
     # nothing is written before the data and the weights have turned out to be usable
     goes_on = folder.checkpoint.is_file()
     classifier = build_classifier(config, sources, goes_on=goes_on)
     write_json(folder.split_file, sources.to_dict())
     write_json(folder.config_file, config.to_dict())  # last: what makes the folder one of a run
+    with parts.kept():
+        return _learn(config, classifier, sources, folder, console, parts)
+
+
+def _learn(
+    config: RunConfig,
+    classifier: VideoClassifier,
+    sources: Sources,
+    folder: RunFolder,
+    console: Console,
+    parts: Parts,
+) -> RunSummary:
     if config.lr is None:
         config = replace(config, lr=find_rate(classifier, config, sources, folder, console))
         write_json(folder.config_file, config.to_dict())
@@ -171,9 +194,11 @@ def _train(config: RunConfig, sources: Sources, folder: RunFolder, console: Cons
     device = _device(config)
     if config.strategy == "probe":
         network = classifier.network.to(device)
-        history, unread = train_probe(network, sources, config, folder.features, console)
+        history, unread = train_probe(
+            network, sources, config, folder.features, console, on_kept=parts.keep
+        )
     else:
-        history, unread = fit(classifier, config, sources, folder, console)
+        history, unread = fit(classifier, config, sources, folder, console, on_kept=parts.keep)
     write_json(folder.history_file, history)
     classifier.cpu().save(folder.model)
     kept = best_epoch(history) if config.keep == "best" else None
@@ -183,11 +208,8 @@ def _train(config: RunConfig, sources: Sources, folder: RunFolder, console: Cons
     summary = RunSummary(folder, sources.labels, (), history, sources.skipped + unread, kept)
     summary = _evaluate(summary, classifier.to(device).predictor(), config, sources, console)
     write_json(folder.skipped, [{"video": path, "reason": why} for path, why in summary.skipped])
-    seconds = time.monotonic() - began
-    if config.multi_label:
-        write_multi_label_run(summary, config, sources, seconds=seconds)
-    else:
-        write_run_report(summary, config, sources, seconds=seconds)
+    write = write_multi_label_run if config.multi_label else write_run_report
+    write(summary, config, sources, parts)
     return summary
 
 
@@ -302,12 +324,12 @@ def _split(config: RunConfig, console: Console) -> Sources:
 
 
 def write_run_report(
-    summary: RunSummary, config: RunConfig, sources: Sources, *, seconds: float
+    summary: RunSummary, config: RunConfig, sources: Sources, parts: Parts
 ) -> Path:
-    """Writes the report of a run that took so long into its folder; looking for leaks adds a tenth at most."""
+    """Writes the report of a run, which looks for leaks for some seconds or a tenth of its time, into its folder."""
     top5 = accuracy(summary.results, top=5)
     figures = {"top-5 accuracy": f"{top5:.1%}"} if len(summary.labels) > 5 else {}
-    known = _known(summary, config, sources, seconds)
+    known = _known(summary, config, sources, parts)
     known["figures"] = {**figures, **known["figures"]}
     return write_report(
         Report(results=summary.results, sources=sources, **known), summary.folder.report
@@ -315,20 +337,20 @@ def write_run_report(
 
 
 def write_multi_label_run(
-    summary: RunSummary, config: RunConfig, sources: Sources, *, seconds: float
+    summary: RunSummary, config: RunConfig, sources: Sources, parts: Parts
 ) -> Path:
     """As :func:`write_run_report`, of a run with several labels a video."""
-    known = _known(summary, config, sources, seconds)
+    known = _known(summary, config, sources, parts)
     report = MultiLabelReport(results=summary.multi_label_results, **known)
     return write_multi_label_report(report, summary.folder.report)
 
 
 def _known(
-    summary: RunSummary, config: RunConfig, sources: Sources, seconds: float
+    summary: RunSummary, config: RunConfig, sources: Sources, parts: Parts
 ) -> dict[str, Any]:
     """What both kinds of reports say of a run."""
-    parts = {"freeze": "Trunk frozen", "probe": "Linear probe"}
-    trained = parts.get(config.strategy or "", "Everything trained")
+    ways = {"freeze": "Trunk frozen", "probe": "Linear probe"}
+    trained = ways.get(config.strategy or "", "Everything trained")
     start = config.weights or ("published weights" if config.pretrained else "random weights")
     recipe, figures = config.recipe(), {}
     if summary.history:
@@ -337,6 +359,17 @@ def _known(
         figures["epoch of the model, the best"] = str(summary.kept_epoch)
     if summary.skipped:
         figures["videos skipped"] = str(len(summary.skipped))
+    # it looks at videos for a while, which is time of the run
+    evidence = run_evidence(
+        config,
+        sources,
+        summary.results,
+        summary.history,
+        skipped=len(summary.skipped),
+        out=summary.folder.path,
+        seconds=sum(part.seconds for part in parts.all()),
+    )
+    now = datetime.now().astimezone()
     return {
         "title": f"{config.model} on {Path(config.data).name}",
         "subtitle": f"{trained}, starting from {start}.",
@@ -347,14 +380,6 @@ def _known(
         "config": {**config.to_dict(), "seconds a clip": f"{recipe.clip_duration_sec:g}"},
         "environment": environment(),
         "figures": figures,
-        "run": run_facts(config, summary.folder.path, seconds, datetime.now().astimezone()),
-        "evidence": run_evidence(
-            config,
-            sources,
-            summary.results,
-            summary.history,
-            skipped=len(summary.skipped),
-            out=summary.folder.path,
-            seconds=seconds,
-        ),
+        "run": run_facts(config, summary.folder.path, parts.all(), now),
+        "evidence": evidence,
     }

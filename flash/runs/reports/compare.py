@@ -40,6 +40,11 @@ class ComparedRun:
     facts: Mapping[str, Any]
 
     @property
+    def command(self) -> str | None:
+        """What began the run: the command that was typed, or the one that does what was called in Python."""
+        return self.facts.get("command") or self.facts.get("as a command")
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of their indices."""
         return next(iter(self.results.values())).labels

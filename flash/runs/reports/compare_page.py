@@ -56,9 +56,7 @@ def render_comparison(found: Comparison, path: Path | None = None) -> str:
             section("Classes", _classes(found)),
             section("Videos on which they differ", _disputed(found, path)),
             section("Configuration", _differences(found)),
-            section(
-                "Commands", settings({run.name: run.facts.get("command") for run in found.runs})
-            ),
+            section("Commands", settings({run.name: run.command for run in found.runs})),
         )
     )
     names = ", ".join(run.name for run in found.runs)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from flash.runs.config import RunConfig
+from flash.runs.parts import Part, commands_of
 from flash.runs.reports.commands import train_command
 from flash.runs.reports.findings import Evidence
 from flash.runs.reports.leaks import find_leaks
@@ -18,20 +19,30 @@ from pytorchvideo.evaluation.scores import ClipResult
 _SHARE = 0.08  # of the time that a run took, for a look at both sides of its split
 
 
-def run_facts(config: RunConfig, out: Path, seconds: float, now: datetime) -> dict[str, str]:
+def run_facts(
+    config: RunConfig,
+    out: Path,
+    parts: Sequence[Part],
+    now: datetime,
+) -> dict[str, str]:
     """Returns the rows of a report on when and how a run was made.
 
     Args:
         config: of the run.
         out: its folder.
-        seconds: that it took; of a run that was resumed, since then.
+        parts: of the run; it took the sum of their times, and the commands are those that were typed. Of a run that
+            began in Python the command that would begin it is stated.
         now: when it ended, with its time zone.
     """
-    return {
-        "date": now.strftime("%Y-%m-%d %H:%M %Z").strip(),
-        "duration": duration(seconds),
-        "command": train_command(config, out),
-    }
+    took = duration(sum(part.seconds for part in parts))
+    if len(parts) > 1:
+        took += f" in {len(parts)} parts"
+    if parts[0].began is None:
+        took += ", of which the first is not recorded"
+    typed = commands_of(parts)
+    if parts[0].command is None:
+        typed = {"as a command": train_command(config, out), **typed}
+    return {"date": now.strftime("%Y-%m-%d %H:%M %Z").strip(), "duration": took, **typed}
 
 
 def duration(seconds: float) -> str:

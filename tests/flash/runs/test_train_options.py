@@ -17,7 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from flash.cli.main import app
-from flash.runs import fit, rates
+from flash.runs import fit, loggers, rates
 from flash.runs import train as runs
 from flash.runs.config import RunConfig
 from flash.runs.folder import RunFolder
@@ -86,9 +86,16 @@ def test_a_run_with_all_options_goes_on_to_the_bit(
     assert_equal(model_state(tmp_path / "whole"), model_state(tmp_path / "cut"))
     # two steps of two batches, and Lightning's own log of them
     assert torch.load(RunFolder(tmp_path / "cut").checkpoint, weights_only=True)["global_step"] == 3
-    log = tmp_path / "whole/logs/version_0/metrics.csv"
-    rows = list(csv.DictReader(log.read_text().splitlines()))
+    logs = [tmp_path / run / "logs/version_0/metrics.csv" for run in ("whole", "cut")]
+    rows, same_rows = (list(csv.DictReader(log.read_text().splitlines())) for log in logs)
     assert {row["epoch"] for row in rows} == {"0", "1", "2"}
+    # one curve; the kill came between a checkpoint and Lightning's row on that epoch
+    assert [row for row in rows if row in same_rows] == same_rows
+    assert len(same_rows) == len(rows) - 1
+    assert [path.name for path in (tmp_path / "cut/logs").iterdir()] == ["version_0"]
+    took = json.loads((tmp_path / "cut/report.json").read_text())["run"]
+    assert took["duration"].endswith(" in 2 parts")
+    assert took["as a command"].startswith("pytorchvideo train ")
     assert again.kept_epoch == fit.best_epoch(list(again.history))
     best = torch.load(RunFolder(tmp_path / "cut").best_checkpoint, weights_only=True)["state_dict"]
     saved = model_state(tmp_path / "cut")
@@ -203,12 +210,10 @@ def test_what_features_have_no_use_for_trains_the_trunk(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb"])
-def test_loggers_that_are_not_installed(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fit, "find_spec", lambda package: None)
+def test_loggers_that_are_not_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loggers, "find_spec", lambda package: None)
     with pytest.raises(ValueError, match=f"--logger {name} needs the package {name}, which is not"):
-        fit.make_logger(RunConfig("data", logger=name), RunFolder(tmp_path))
+        loggers.check_logger(RunConfig("data", logger=name))
 
 
 # -- the command --------------------------------------------------------------------------------------------------
