@@ -2,6 +2,7 @@
 """Readers of videos, clip samplers and datasets."""
 
 from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data.action_detection import ActionDetectionDataset, detection_collate
 from pytorchvideo.data.ava import Ava
 from pytorchvideo.data.charades import Charades
 from pytorchvideo.data.clip_dataset import ClipDataset
@@ -40,6 +41,7 @@ from pytorchvideo.data.ucf101 import Ucf101
 from pytorchvideo.data.video import Video, VideoPathHandler
 
 __all__ = [
+    "ActionDetectionDataset",
     "Ava",
     "Charades",
     "ClipDataLoader",
@@ -76,6 +78,7 @@ __all__ = [
     "Video",
     "VideoError",
     "VideoPathHandler",
+    "detection_collate",
     "labeled_video_dataset",
     "make_clip_sampler",
     "to_hugging_face",

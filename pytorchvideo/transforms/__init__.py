@@ -15,6 +15,7 @@ from pytorchvideo.transforms._video import (
     RandomResizedCropVideo,
     ToTensorVideo,
 )
+from pytorchvideo.transforms.detection import DetectionTransform
 from pytorchvideo.transforms.erasing import RandomErasing
 from pytorchvideo.transforms.mix import CutMix, MixUp, MixVideo
 from pytorchvideo.transforms.transforms import (
@@ -72,6 +73,7 @@ __all__ = [
     "ConvertFloatToUint8",
     "ConvertUint8ToFloat",
     "CutMix",
+    "DetectionTransform",
     "Div255",
     "GaussianBlur",
     "MixUp",

@@ -189,7 +189,7 @@ class ClipRecipe:
 
     def _steps(self, mode: str, horizontal_flip_prob: float = 0.5) -> list[Callable[[Any], Any]]:
         """The transforms of a clip, before it is split into pathways."""
-        from pytorchvideo.transforms import create_video_transform
+        from pytorchvideo.transforms.transforms_factory import create_video_transform
 
         steps: list[Callable[[Any], Any]] = create_video_transform(
             mode,
