@@ -4,7 +4,9 @@
 Frames are numbers from 0; those beyond the end of a video are its last.
 """
 
+import itertools
 import math
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -177,6 +179,24 @@ def frames_of_whole(
     edges = np.round((times.count - 1) / num_frames * np.arange(num_frames + 1)).astype(int)
     middles = ((edges[:-1] + edges[1:]) // 2).tolist()
     return [list(middles) for _ in range(clips)]
+
+
+def frames_of_parts(count: int, parts: int, *, at_random: bool = False) -> list[int]:
+    """Returns a frame of each of equal parts of a video: the middle one, or a random one for training.
+
+    Args:
+        count: of frames; with fewer than parts some come more than once.
+        parts: of the video.
+        at_random: draw each from its part, both ends included, by Python's generator.
+
+    >>> frames_of_parts(40, 8)
+    [2, 7, 12, 17, 22, 26, 31, 36]
+    """
+    length = (count - 1) / parts
+    edges = [round(length * number) for number in range(parts + 1)]
+    if at_random:
+        return [random.randint(first, last) for first, last in itertools.pairwise(edges)]
+    return [(first + last) // 2 for first, last in itertools.pairwise(edges)]
 
 
 def frames_around(centre: int, num_frames: int, sampling_rate: int, count: int) -> list[int]:

@@ -19,7 +19,6 @@ from flash.cli.printing import (
     progress_screen,
     say,
 )
-from pytorchvideo._text import counted
 
 
 def train(
@@ -130,19 +129,13 @@ def train(
 def _of_recipe(
     ctx: typer.Context, name: str, changes: list[str], asked: dict[str, Any]
 ) -> dict[str, Any]:
-    """The options that a recipe says and the command line does not; says what is left of it."""
+    """The options that a recipe says and the command line does not."""
     from flash.configs.files import load_recipe
-    from flash.runs.from_recipe import not_honoured, run_options
+    from flash.runs.from_recipe import run_options, start_options
 
     recipe = load_recipe(name, changes)
     steps = {"batch_size": asked["batch_size"], "accumulate": asked["accumulate"]}
-    options = run_options(recipe, **steps)
-    left = not_honoured(recipe, asked)
-    if left:
-        them = "is not that" if len(left) == 1 else "are not those"
-        say(f"{counted(len(left), 'value')} of {name} {them} of this run:")
-    for sentence in left:
-        say(f"  {sentence}")
+    options = run_options(recipe, **steps) | start_options(recipe, asked)
     return {key: value for key, value in options.items() if not opt.was_given(ctx, key)}
 
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Optimiser and learning-rate schedule of a training recipe."""
+"""Arguments of the network, optimiser, learning rates and mixed batches of a training recipe."""
+
+from dataclasses import replace
+from inspect import signature
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +16,12 @@ from flash.core.published_rates import batch_scale
 from flash.core.schedules import published_cosine_schedule, published_steps_schedule
 from flash.core.weight_decay import weight_decay_groups
 from pytorchvideo._checks import expected
+from pytorchvideo.models._registry import model_entry
+from pytorchvideo.models._weights.rebuild import HUGGING_FACE
+from pytorchvideo.transforms import MixVideo
+
+_DROPOUTS = ("dropout_rate", "head_dropout_rate")
+_DROP_PATH = "droppath_rate_block"
 
 
 def build_optimizer(
@@ -38,6 +48,7 @@ def build_optimizer(
         options.weight_decay,
         batch_norm_decay=options.batch_norm_decay,
         zero_1d=options.zero_1d,
+        exempt=options.no_decay,
     )
     if recipe.regularize.layer_decay < 1:
         groups = _by_layers(groups, network, lr, recipe.regularize.layer_decay)
@@ -95,4 +106,90 @@ def build_schedule(recipe: Recipe, optimizer: Optimizer, steps_per_epoch: int) -
         warmup_start_lr=start,
         lr_end=schedule.end_lr * scale,
         cosine_after_warmup=schedule.cosine_after_warmup,
+    )
+
+
+def decay_rules(recipe: Recipe) -> dict[str, Any]:
+    """Returns the recipe's keywords of :func:`flash.core.weight_decay.weight_decay_exceptions`."""
+    options = recipe.optimizer
+    return {
+        "batch_norm_decay": options.batch_norm_decay,
+        "zero_1d": options.zero_1d,
+        "exempt": list(options.no_decay),
+    }
+
+
+def network_arguments(recipe: Recipe) -> dict[str, Any]:
+    """Returns the arguments of the builder of the recipe's model that its dropout and drop path need.
+
+    Raises:
+        ValueError: the model has no such option.
+
+    >>> from flash.configs.files import load_recipe
+    >>> network_arguments(load_recipe("mvit_b_16x4")), network_arguments(load_recipe("x3d_s"))
+    ({'droppath_rate_block': 0.2}, {})
+    """
+    wanted, regularize, known = {}, recipe.regularize, {}
+    if not recipe.model.startswith(HUGGING_FACE):
+        entry = model_entry(recipe.model)
+        defaults = signature(entry.builder).parameters
+        known = {name: parameter.default for name, parameter in defaults.items()}
+        known |= dict(entry.config)
+    names = [name for name in _DROPOUTS if name in known]
+    for key, value, name in (
+        ("dropout", regularize.dropout, names[0] if names else ""),
+        ("drop_path", regularize.drop_path, _DROP_PATH),
+    ):
+        if name in known and known[name] != value:
+            wanted[name] = value
+        elif name not in known and value:
+            advice = f"{recipe.model} has no such option."
+            raise ValueError(expected(f"regularize.{key}", "0", value, advice))
+    return wanted
+
+
+def build_mix(recipe: Recipe, num_classes: int) -> MixVideo | None:
+    """Returns the mix of batches of a recipe, on soft labels (B, num_classes); None without one.
+
+    >>> from flash.configs.files import load_recipe
+    >>> build_mix(load_recipe("mvit_b_16x4"), 400)
+    MixVideo(
+      cutmix_prob=0.5, mix_prob=1.0
+      (mixup): MixUp(alpha=0.8, label_smoothing=0.0, num_classes=400, one_hot=True)
+      (cutmix): CutMix(alpha=1.0, label_smoothing=0.0, num_classes=400, one_hot=True)
+    )
+    """
+    augment = recipe.augment
+    if not augment.mixup and not augment.cutmix:
+        return None
+    share = augment.cutmix_share
+    if not augment.mixup or not augment.cutmix:
+        share = 1.0 if augment.cutmix else 0.0
+    return MixVideo(
+        share,
+        augment.mixup or 1.0,
+        augment.cutmix or 1.0,
+        num_classes=num_classes,
+        one_hot=True,
+        mix_prob=augment.mix_probability,
+    )
+
+
+def stretched(recipe: Recipe, epochs: int) -> Recipe:
+    """Returns a recipe with another number of epochs, whose warm-up and steps keep their shares of the training.
+
+    >>> from flash.configs.files import load_recipe
+    >>> stretched(load_recipe("slow_8x8_r50"), 98).schedule.warmup_epochs
+    17.0
+    """
+    schedule = recipe.schedule
+    share = epochs / schedule.epochs
+    return replace(
+        recipe,
+        schedule=replace(
+            schedule,
+            epochs=epochs,
+            warmup_epochs=schedule.warmup_epochs * share,
+            steps=tuple(step * share for step in schedule.steps),
+        ),
     )

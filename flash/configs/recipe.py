@@ -15,6 +15,7 @@ __all__ = [
     "Data",
     "Detection",
     "Difference",
+    "Multigrid",
     "Optimizer",
     "Recipe",
     "Regularize",
@@ -88,6 +89,9 @@ class Augment:
         _positive("augment", repeats=self.repeats)
         for name in ("mix_probability", "cutmix_share", "label_smoothing", "erasing"):
             _share(f"augment.{name}", getattr(self, name))
+        for name in ("mixup", "cutmix"):
+            if getattr(self, name) < 0:
+                raise ValueError(expected(f"augment.{name}", ">= 0", getattr(self, name)))
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class Optimizer:
         weight_decay: of weights.
         batch_norm_decay: of batch norms.
         zero_1d: no decay of parameters of one dimension.
+        no_decay: names of further parameters without decay, as ``pos_embed_spatial`` and ``cls_token``.
         momentum: of SGD.
         nesterov: of SGD.
         betas: of AdamW.
@@ -112,6 +117,7 @@ class Optimizer:
     weight_decay: float
     batch_norm_decay: float = 0.0
     zero_1d: bool = False
+    no_decay: tuple[str, ...] = ()
     momentum: float = 0.9
     nesterov: bool = True
     betas: tuple[float, float] = (0.9, 0.999)
@@ -180,6 +186,35 @@ class Regularize:
 
 
 @dataclass(frozen=True)
+class Multigrid:
+    """Small clips in large batches first (arXiv 1912.00998), see :mod:`flash.core.multigrid`.
+
+    Attributes:
+        long_cycle: whether frames and crop grow within each step of the learning rate.
+        short_cycle: whether the crop changes from step to step of the optimiser.
+        epoch_factor: how many times as many epochs as ``schedule.epochs`` there are.
+        base_clips: of which a batch norm has its statistics.
+        steps: epochs of the learning rate's steps, of a recipe with a cosine; each multiplies it by ``gamma``.
+        gamma: see ``steps``.
+    """
+
+    long_cycle: bool = True
+    short_cycle: bool = True
+    epoch_factor: float = 1.5
+    base_clips: int = 8
+    steps: tuple[int, ...] = ()
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        _positive("multigrid", epoch_factor=self.epoch_factor, base_clips=self.base_clips)
+        _positive("multigrid", gamma=self.gamma)
+        if not self.long_cycle and not self.short_cycle:
+            raise ValueError(
+                "Expected `multigrid` to have a long or a short cycle, but it has none."
+            )
+
+
+@dataclass(frozen=True)
 class Detection:
     """Boxes of people, for AVA.
 
@@ -232,6 +267,7 @@ class Recipe:
     augment: Augment = field(default_factory=Augment)
     regularize: Regularize = field(default_factory=Regularize)
     detection: Detection | None = None
+    multigrid: Multigrid | None = None
     init: str | None = None
     loss: Literal["cross_entropy", "soft_cross_entropy", "binary_cross_entropy"] = "cross_entropy"
     published: dict[str, float] = field(default_factory=dict)

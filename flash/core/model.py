@@ -24,6 +24,12 @@ from flash.core.optimizer_names import (
     schedulers,
 )
 from flash.core.schedules import training_steps
+from flash.core.weight_decay import (
+    by_decay,
+    check_decay_rules,
+    set_decays,
+    weight_decay_exceptions,
+)
 from pytorchvideo._checks import expected
 
 Scorer = Callable[[Tensor, Tensor], Tensor]
@@ -48,6 +54,8 @@ class Task(pl.LightningModule):
         output: what :meth:`flash.Trainer.predict` returns unless it is told; see :mod:`flash.core.data.io.output`.
         layer_decay: share of the learning rate that a layer passes on to the one before it, see
             :mod:`flash.core.layer_decay`; 1 gives all layers the same.
+        decay_rules: which parameters have another weight decay than the optimiser's: keywords of
+            :func:`flash.core.weight_decay.weight_decay_exceptions`, e.g. ``{"zero_1d": True}``; None for none.
 
     Attributes:
         labels: class names in the order of the logits.
@@ -68,11 +76,13 @@ class Task(pl.LightningModule):
         learning_rate: float | None = None,
         output: str | Output | None = None,
         layer_decay: float = 1.0,
+        decay_rules: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if not 0 < layer_decay <= 1:
             raise ValueError(expected("layer_decay", "in 0..1, and not 0", layer_decay))
         self.layer_decay = layer_decay
+        self.decay_rules = check_decay_rules(decay_rules)
         self.learning_rate = learning_rate
         self.output = output
         self._optimizer_factory = optimizer_factory(optimizer, learning_rate)
@@ -174,13 +184,22 @@ class Task(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Builds the optimiser on every parameter that trains at any time of the run."""
         parameters = self._parameters_to_optimize()
-        if self.layer_decay == 1:
+        if self.layer_decay == 1 and self.decay_rules is None:
             optimizer = self._optimizer_factory(parameters)
         else:
             network = getattr(self, "backbone", self)
-            groups = list(decayed_groups(network, parameters, self.layer_decay))
-            optimizer = self._optimizer_factory([{"params": group} for group, _ in groups])
-            scale_rates(optimizer, [share for _, share in groups])
+            layers = [(parameters, 1.0)]
+            if self.layer_decay < 1:
+                layers = list(decayed_groups(network, parameters, self.layer_decay))
+            others = weight_decay_exceptions(network, **(self.decay_rules or {}))
+            groups = [
+                (part, share, decay)
+                for layer, share in layers
+                for part, decay in by_decay(layer, others)
+            ]
+            optimizer = self._optimizer_factory([{"params": part} for part, _, _ in groups])
+            scale_rates(optimizer, [share for _, share, _ in groups])
+            set_decays(optimizer, [decay for _, _, decay in groups])
         if self._scheduler_factory is None:
             return optimizer
         trainer = self._trainer

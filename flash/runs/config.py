@@ -4,10 +4,12 @@
 import math
 import os
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
+from flash.configs.files import parse_recipe
+from flash.configs.recipe import Recipe
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo._text import read_object
 from pytorchvideo.models._registry import model_entry
@@ -79,6 +81,8 @@ class RunConfig:
         flip: whether clips may be mirrored in training.
         clips: clips of each held-out video.
         views: kept views of each training video, for ``"probe"``.
+        training: the published recipe that the run carries out, as the plain values of a
+            :class:`flash.configs.recipe.Recipe`; what the fields above say counts before it.
         workers: processes that decode; 0 decodes in the main process. None is 0 on a CPU, whose cores the model
             needs, and one for each core, up to 8, beside a GPU.
 
@@ -122,6 +126,7 @@ class RunConfig:
     clips: int = 2
     views: int = 2
     workers: int | None = None
+    training: dict[str, Any] | None = None
 
     @classmethod
     def from_file(cls, file: Path) -> "RunConfig":
@@ -137,13 +142,18 @@ class RunConfig:
             known = ", ".join(hints)
             raise ValueError(f"{file} is not the configuration of a run (expected {known}).")
         for name, value in values.items():
-            kinds = get_args(hints[name]) or (hints[name],)
+            kinds = [get_origin(k) or k for k in get_args(hints[name]) or (hints[name],)]
             whole_as_float = float in kinds and type(value) is int
             if type(value) not in kinds and not whole_as_float:
                 wanted = " or ".join(kind.__name__.replace("NoneType", "null") for kind in kinds)
                 raise ValueError(f"{file}: " + expected(name, f"of the type {wanted}", value))
         # a run that was begun before there was precise BN goes on as it began
-        return cls(**{"precise_bn": 0, **values})
+        config = cls(**{"precise_bn": 0, **values})
+        try:
+            config.training_recipe  # noqa: B018 - it is parsed
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+        return config
 
     def completed(self) -> "RunConfig":
         """Returns the same with every None replaced that stands for a default, paths absolute, all values checked.
@@ -249,10 +259,23 @@ class RunConfig:
 
         return self.device.partition(":")[0] in ("auto", "cuda") and torch.cuda.is_available()
 
+    @cached_property
+    def training_recipe(self) -> Recipe | None:
+        """The published recipe that the run carries out.
+
+        Raises:
+            ValueError: ``training`` holds something else.
+        """
+        return None if self.training is None else parse_recipe(self.training, "training")
+
     def recipe(self) -> ClipRecipe:
         """Returns the clips of the model, changed as this run asks."""
         base = published_recipe(self.model)
-        return sized(base, self.frames, self.crop, self.clip_duration)
+        clip = sized(base, self.frames, self.crop, self.clip_duration)
+        if self.training_recipe is None:
+            return clip
+        data = self.training_recipe.data
+        return replace(clip, channels=data.channels, whole_video=data.whole_video)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields, for json."""

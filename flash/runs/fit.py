@@ -13,8 +13,12 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from rich.console import Console
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import WeightedRandomSampler
 
+from flash.configs.build import build_schedule, stretched
+from flash.configs.clips import training_transform
 from flash.core.callbacks import PreciseBN
 from flash.core.schedules import count_batches
 from flash.core.trainer import Trainer
@@ -160,10 +164,7 @@ def fit(
     epochs = config.epochs or 1
     data = training_data(config, sources)
     batches = count_batches(len(sources.train), config.batch_size, config.workers or 0)
-    steps = math.ceil(batches / config.accumulate) * epochs
-    # a partial, which a checkpoint does not hold: a run with more epochs than before follows the schedule of all
-    schedule = partial(warmup_cosine, steps=steps, warmup=max(1, round(_WARMUP * steps)))
-    _follow(classifier, schedule)
+    _follow(classifier, schedule_of(config, math.ceil(batches / config.accumulate)))
     progress = EpochProgress(console, batches, describe_epoch)
     recorder = RunRecorder(folder, config.seed, progress, config.keep == "best", on_kept)
     done = Done()
@@ -186,6 +187,7 @@ def fit(
             logger=make_logger(config, folder, done) or False,
             log_every_n_steps=min(50, max(1, batches)),
             ema=config.ema,
+            gradient_clip_val=_clip_norm(config),
             early_stopping=_stopping(config),
             callbacks=callbacks,
         )
@@ -200,6 +202,24 @@ def fit(
         classifier.load_state_dict(state["state_dict"])
     skipped = [(clip.path, clip.reason) for clip in data.skipped]
     return recorder.history, skipped
+
+
+def schedule_of(config: RunConfig, steps_per_epoch: int) -> Callable[[Optimizer], LambdaLR]:
+    """Returns what makes the schedule of a run for its optimiser: the recipe's, or a rise and half a cosine.
+
+    Checkpoints hold none of its numbers: a run with more epochs than before follows the schedule of all.
+    """
+    epochs, recipe = config.epochs or 1, config.training_recipe
+    if recipe is not None:
+        return partial(build_schedule, stretched(recipe, epochs), steps_per_epoch=steps_per_epoch)
+    steps = steps_per_epoch * epochs
+    rates = partial(warmup_cosine, steps=steps, warmup=max(1, round(_WARMUP * steps)))
+    return partial(LambdaLR, lr_lambda=rates)
+
+
+def _clip_norm(config: RunConfig) -> float | None:
+    recipe = config.training_recipe
+    return None if recipe is None else recipe.regularize.clip_norm
 
 
 def run_trainer(config: RunConfig, folder: RunFolder, **options: Any) -> Trainer:
@@ -233,7 +253,11 @@ def _stopping(config: RunConfig) -> dict[str, Any] | None:
 def training_data(config: RunConfig, sources: Sources) -> VideoClassificationData:
     """Returns the datamodule of a run: random clips to train on, the middle of each held-out video."""
     recipe = config.recipe()
-    flip = 0.5 if config.flip else 0.0
+    if config.training_recipe is None:
+        flip = 0.5 if config.flip else 0.0
+        transform = recipe.transforms(train=True, key="video", horizontal_flip_prob=flip)
+    else:
+        transform = training_transform(config.training_recipe, recipe, flip=config.flip)
     return VideoClassificationData.from_files(
         train_files=[path for path, _ in sources.train],
         train_targets=sources.targets(sources.train),
@@ -241,7 +265,7 @@ def training_data(config: RunConfig, sources: Sources) -> VideoClassificationDat
         val_targets=sources.targets(sources.val),
         multi_label=sources.multi_label or None,
         recipe=recipe,
-        train_transform=recipe.transforms(train=True, key="video", horizontal_flip_prob=flip),
+        train_transform=transform,
         batch_size=config.batch_size,
         num_workers=config.workers or 0,
         video_sampler=_balanced(sources) if config.balanced else None,
@@ -292,13 +316,11 @@ def describe_epoch(row: Mapping[str, float]) -> str:
     return "  ".join(said)
 
 
-def _follow(classifier: VideoClassifier, schedule: Callable[[int], float]) -> None:
+def _follow(classifier: VideoClassifier, schedule: Callable[[Optimizer], LambdaLR]) -> None:
     """Makes the classifier's optimiser follow a schedule, step by step."""
     from flash.core.optimizer_names import scheduler_factory
 
-    classifier._scheduler_factory = scheduler_factory(
-        ("LambdaLR", {"lr_lambda": schedule}, {"interval": "step"})
-    )
+    classifier._scheduler_factory = scheduler_factory((schedule, {}, {"interval": "step"}))  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -46,11 +46,12 @@ def choose_start(config: RunConfig) -> tuple[RunConfig, str]:
     published = model_entry(config.model, "video classification").weights
     why = ""
     if not published.file.is_file():
-        why = _why_not_had(published.url, published.file, published.sha256)
+        why = why_not_had(published.url, published.file, published.sha256)
     return replace(config, pretrained=not why), why
 
 
-def _why_not_had(url: str | None, file: Path, sha256: str | None) -> str:
+def why_not_had(url: str | None, file: Path, sha256: str | None) -> str:
+    """Downloads a file of weights into the cache, and returns why that cannot be, or ""."""
     if url is None:
         return "the published ones have no public address: name their file with --weights"
     if os.environ.get(OFFLINE):

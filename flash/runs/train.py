@@ -29,6 +29,7 @@ from typing import Any
 
 from rich.console import Console
 
+from flash.configs.build import build_mix, decay_rules, network_arguments
 from flash.core.average_precision import MeanAveragePrecision
 from flash.runs.config import RunConfig
 from flash.runs.environment import environment
@@ -40,6 +41,7 @@ from flash.runs.moved import check_in_place, moved_to, with_absolute_paths
 from flash.runs.parts import Parts
 from flash.runs.progress import progress_bar, showing
 from flash.runs.rates import find_rate
+from flash.runs.reports.commands import plain_fields
 from flash.runs.reports.facts import run_evidence, run_facts
 from flash.runs.reports.multi_label import MultiLabelReport, write_multi_label_report
 from flash.runs.reports.report import Report, write_report
@@ -57,6 +59,7 @@ from pytorchvideo.evaluation.multi_label import (
 from pytorchvideo.evaluation.scores import ClipResult, accuracy
 from pytorchvideo.evaluation.videos import Skipped, evaluate_videos, write_predictions
 from pytorchvideo.inference.predictor import VideoPredictor
+from pytorchvideo.transforms import MixVideo
 
 
 @dataclass(frozen=True)
@@ -261,7 +264,7 @@ def build_classifier(
     import torch
 
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    recipe = config.recipe()
+    recipe, training = config.recipe(), config.training_recipe
     weights = class_weights(sources) if config.class_weights else None
     # by the name of the plain loss, under which it is logged
     loss: dict[str, Any] | None = None
@@ -272,6 +275,7 @@ def build_classifier(
     classifier = VideoClassifier(
         labels=sources.labels,
         backbone=config.model,
+        backbone_kwargs=None if training is None else network_arguments(training),
         pretrained=bool(config.pretrained) and not goes_on,
         loss_fn=loss,
         metrics={"map": MeanAveragePrecision()} if config.multi_label else None,
@@ -280,8 +284,9 @@ def build_classifier(
         optimizer=(config.optimizer, _optimizer_arguments(config)),
         learning_rate=config.lr,
         label_smoothing=config.label_smoothing,
-        mix_video=config.mix,
+        mix_video=_mix(config, len(sources.labels)),
         layer_decay=config.layer_decay,
+        decay_rules=None if training is None else decay_rules(training),
         multi_label=config.multi_label,
     )
     for parameter in classifier.parameters():
@@ -291,9 +296,23 @@ def build_classifier(
     return classifier
 
 
+def _mix(config: RunConfig, num_classes: int) -> bool | MixVideo:
+    """The mix of batches: that of the recipe, if it has one."""
+    if config.mix and config.training_recipe is not None:
+        return build_mix(config.training_recipe, num_classes) or True
+    return config.mix
+
+
 def _optimizer_arguments(config: RunConfig) -> dict[str, Any]:
-    momentum = {"momentum": 0.9, "nesterov": True} if config.optimizer == "SGD" else {}
-    return {"weight_decay": config.weight_decay, **momentum}
+    known = config.training_recipe
+    published = None if known is None else known.optimizer
+    arguments: dict[str, Any] = {"weight_decay": config.weight_decay}
+    if config.optimizer == "SGD":
+        momentum = 0.9 if published is None else published.momentum
+        arguments |= {"momentum": momentum, "nesterov": published is None or published.nesterov}
+    elif published is not None:
+        arguments["betas"] = published.betas
+    return arguments
 
 
 def _known_split(folder: RunFolder, before: RunConfig, config: RunConfig) -> Sources | None:
@@ -377,7 +396,7 @@ def _known(
         "history": summary.history,
         "split": sources.how,
         "skipped": summary.skipped,
-        "config": {**config.to_dict(), "seconds a clip": f"{recipe.clip_duration_sec:g}"},
+        "config": {**plain_fields(config), "seconds a clip": f"{recipe.clip_duration_sec:g}"},
         "environment": environment(),
         "figures": figures,
         "run": run_facts(config, summary.folder.path, parts.all(), now),

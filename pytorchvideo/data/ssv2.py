@@ -5,7 +5,6 @@ Videos are folders of frames. Three files describe them: the json of the templat
 of the videos (a list of ``{"id", "template", ...}``) and the list of frames (``_frame_lists.py``).
 """
 
-import random
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -14,6 +13,7 @@ from typing import Any
 from torch.utils.data import RandomSampler, Sampler
 
 from pytorchvideo._checks import expected
+from pytorchvideo._positions import frames_of_parts
 from pytorchvideo._text import SMALL, read_json
 from pytorchvideo.data._annotations.frame_lists import FrameListHandler, read_frame_lists
 from pytorchvideo.data._annotations.left_out import warn_of_left_out
@@ -99,13 +99,8 @@ class SSv2(LabeledVideoDataset):
 
     def _one_per_segment(self, indices: list[int]) -> list[int]:
         """One frame out of each segment of the clip; a clip of fewer frames repeats some."""
-        count = self._frames_per_clip or len(indices)
-        length = (len(indices) - 1) / count
-        chosen = []
-        for i in range(count):
-            first, last = round(length * i), round(length * (i + 1))
-            middle = (first + last) // 2
-            chosen.append(random.randint(first, last) if self._rand_sample_frames else middle)
+        parts = self._frames_per_clip or len(indices)
+        chosen = frames_of_parts(len(indices), parts, at_random=self._rand_sample_frames)
         return [indices[i] for i in chosen]
 
 

@@ -9,6 +9,7 @@ Where a clip may have several labels, a sigmoid takes the place of the softmax.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from pytorchvideo._checks import expected
-from pytorchvideo.data.windows import ClipWindows, clips_and_views
+from pytorchvideo._positions import FrameTimes, frames_of_parts
+from pytorchvideo.data.windows import ClipWindows, FrameRule, WindowRule, clips_and_views
 from pytorchvideo.inference.clips import CropViews, VideoRows, read_clips, rows_of_videos
 from pytorchvideo.models.net import DetectionBBoxNetwork
 from pytorchvideo.models.pretrained import PretrainedModel
@@ -278,10 +280,13 @@ class VideoPredictor:
         workers: int,
     ) -> Iterator[VideoRows]:
         count, views = clips_and_views(clips, views)
-        windows = ClipWindows(self.recipe.clip_duration_sec, count, *span)
+        rule: WindowRule | FrameRule = ClipWindows(self.recipe.clip_duration_sec, count, *span)
+        if self.recipe.whole_video and span == (0.0, None):
+            # all clips of a video would be the same
+            rule = FrameRule(partial(_whole_video, frames=self.recipe.num_frames))
         found = read_clips(
             paths,
-            windows,
+            rule,
             self.recipe,
             views=views,
             workers=workers,
@@ -341,6 +346,10 @@ class VideoPredictor:
         # several tensors are the pathways of one batch
         several = not isinstance(batch, Tensor)
         return [path.to(like) for path in batch] if several else batch.to(like)
+
+
+def _whole_video(times: FrameTimes, frames: int) -> list[list[int]]:
+    return [frames_of_parts(times.count, frames)]
 
 
 def _of_one(found: Iterator[list[_Row] | Exception]) -> list[_Row]:

@@ -40,6 +40,7 @@ from pytorchvideo.transforms.transforms import (
 from pytorchvideo.transforms.views import (
     ApplyTransformToKeyOnList,
     RepeatandConverttoList,
+    RepeatedAugmentation,
     SlowFastPackPathway,
     multiple_samples_collate,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "RandomShortSideScale",
     "RemoveKey",
     "RepeatandConverttoList",
+    "RepeatedAugmentation",
     "ReverseChannels",
     "ShortSideScale",
     "SlowFastPackPathway",

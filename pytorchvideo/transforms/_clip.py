@@ -12,7 +12,7 @@ from torch import nn
 
 from pytorchvideo._checks import expected
 from pytorchvideo.transforms import functional
-from pytorchvideo.transforms._random import RandomTransform, integer
+from pytorchvideo.transforms._random import RandomTransform, integer, uniform
 
 
 class UniformTemporalSubsample(nn.Module):
@@ -76,8 +76,9 @@ class ShortSideScale(nn.Module):
 class RandomShortSideScale(RandomTransform):
     """Scales the shorter side to a random size in ``[min_size, max_size]``, both included.
 
-    All clips of a batch get the same size. ``generator`` is where it comes from; None is torch's
-    global generator.
+    All clips of a batch get the same size. With ``inverse_uniform`` all inverses of the size are alike often, as in
+    PySlowFast's training on Charades and Something-Something: small sizes come oftener. ``generator`` is where it
+    comes from; None is torch's global generator.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class RandomShortSideScale(RandomTransform):
         interpolation: str = "bilinear",
         backend: str = "pytorch",
         *,
+        inverse_uniform: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(generator)
@@ -97,6 +99,7 @@ class RandomShortSideScale(RandomTransform):
         self.max_size = max_size
         self.interpolation = interpolation
         self.backend = backend
+        self.inverse_uniform = inverse_uniform
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(..., C, T, H, W) -> (..., C, T, H', W')."""
@@ -105,7 +108,11 @@ class RandomShortSideScale(RandomTransform):
     def draw(self) -> int:
         """The next random size, in pixels."""
         if torch.jit.is_scripting():
+            if self.inverse_uniform:
+                return inverse_size(self.min_size, self.max_size, float(torch.rand(1).item()))
             return integer(self.min_size, self.max_size)
+        if self.inverse_uniform:
+            return inverse_size(self.min_size, self.max_size, uniform(0, 1, self.generator))
         return integer(self.min_size, self.max_size, self.generator)
 
     @torch.jit.unused
@@ -119,9 +126,19 @@ class RandomShortSideScale(RandomTransform):
 
     def extra_repr(self) -> str:
         return (
-            f"min_size={self.min_size}, max_size={self.max_size}, "
-            f"interpolation={self.interpolation!r}, backend={self.backend!r}"
+            f"min_size={self.min_size}, max_size={self.max_size}, interpolation={self.interpolation!r}, "
+            f"backend={self.backend!r}" + (", inverse_uniform=True" if self.inverse_uniform else "")
         )
+
+
+def inverse_size(min_size: int, max_size: int, share: float) -> int:
+    """The size whose inverse is a share of the way from that of the largest to that of the smallest.
+
+    >>> inverse_size(256, 320, 0.0), inverse_size(256, 320, 0.5), inverse_size(256, 320, 1.0)
+    (320, 284, 256)
+    """
+    size = 1.0 / (1.0 / max_size + share * (1.0 / min_size - 1.0 / max_size))
+    return int(round(size))  # noqa: RUF046 - in TorchScript round gives a float
 
 
 class ChannelNormalize(nn.Module):

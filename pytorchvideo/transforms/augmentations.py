@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Augmentations of colour and geometry for clips (T, C, H, W), by name and magnitude.
 
-The fourteen operations are those of RandAugment (Cubuk et al., arXiv 1909.13719). Each is drawn once
+Fourteen operations are those of RandAugment (Cubuk et al., arXiv 1909.13719), SolarizeAdd is timm's. Each is drawn once
 and applied to all frames at once, through the kernels of torchvision.
 """
 
@@ -92,6 +92,14 @@ def _solarize(clip: torch.Tensor, threshold: float, **_: Any) -> torch.Tensor:
     return TVF.solarize(clip, threshold if clip.is_floating_point() else 255 * threshold)
 
 
+def _solarize_add(clip: torch.Tensor, addition: float, **_: Any) -> torch.Tensor:
+    """Adds a share of white to what is darker than half of it."""
+    if clip.is_floating_point():
+        return torch.where(clip < 128 / 255, (clip + addition).clamp(max=1.0), clip)
+    brighter = (clip.int() + int(255 * addition)).clamp(max=255).to(clip.dtype)
+    return torch.where(clip < 128, brighter, clip)
+
+
 def _rotate(clip: torch.Tensor, degrees: float, fill: Fill = None, **_: Any) -> torch.Tensor:
     return TVF.rotate(clip, degrees, fill=_fill_values(clip, fill))
 
@@ -174,6 +182,14 @@ _OPERATIONS = {
     "TranslateY": _move(_translate_y, 0.45),
 }
 OPERATION_NAMES = tuple(_OPERATIONS)
+# timm has this one besides those of the paper; 110 of 255 at level 10
+_OPERATIONS["SolarizeAdd"] = _Operation(_solarize_add, increasing, (0.0, 110 / 255))
+#: The fifteen of timm's strings, in its order of them.
+TIMM_NAMES = (
+    *("AutoContrast", "Equalize", "Invert", "Rotate", "Posterize", "Solarize", "SolarizeAdd"),
+    *("AdjustSaturation", "AdjustContrast", "AdjustBrightness", "AdjustSharpness"),
+    *("ShearX", "ShearY", "TranslateX", "TranslateY"),
+)
 
 # What a law does not use is of no effect on it.
 SAMPLING_DEFAULT_HPARAS: dict[str, Any] = {
@@ -254,6 +270,7 @@ class AugmentTransform(RandomTransform):
     TranslateX, TranslateY              0 to 0.45 of the size           drawn
     Posterize                           4 to 0 bits a channel
     Solarize                            inverts from 1 to 0 (of white)
+    SolarizeAdd                         0 to 110 of 255 more for dark
     AutoContrast, Equalize, Invert      without a level
     ==================================  ==============================  ===================
 

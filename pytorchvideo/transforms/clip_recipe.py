@@ -66,6 +66,8 @@ class ClipRecipe:
         pathway_ratio: for models with several inputs, the ratio of the clip's frames to those of each.
         channels: ``"rgb"``, or ``"bgr"`` for weights that were trained on clips with blue first, as PySlowFast's of
             Something-Something and Charades were.
+        whole_video: a clip is a whole video, the middle frame of each of ``num_frames`` equal parts of it, whatever
+            ``sampling_rate``: how PySlowFast trains and tests on Something-Something.
 
     >>> recipe = ClipRecipe(num_frames=8, sampling_rate=8, side_size=256, crop_size=256)
     >>> round(recipe.clip_duration_sec, 3)
@@ -83,6 +85,7 @@ class ClipRecipe:
     std: tuple[float, ...] = (0.225, 0.225, 0.225)
     pathway_ratio: tuple[int, ...] | None = None
     channels: str = "rgb"
+    whole_video: bool = False
 
     def __post_init__(self) -> None:
         if min(self.num_frames, self.sampling_rate) < 1 or self.frames_per_second <= 0:
@@ -216,6 +219,8 @@ class ClipRecipe:
         values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
         if self.channels == "rgb":  # which programs that know no other order can read
             del values["channels"]
+        if not self.whole_video:  # likewise
+            del values["whole_video"]
         return values
 
     @classmethod
@@ -261,6 +266,8 @@ def _fits(name: str, value: Any) -> bool:
         )
     if name == "channels":
         return value in ("rgb", "bgr")
+    if name == "whole_video":
+        return isinstance(value, bool)
     return type(value) is int and 0 < value <= _LARGEST
 
 

@@ -140,12 +140,13 @@ class MixVideo(RandomTransform):
     """CutMix or MixUp, drawn for each batch.
 
     Args:
-        cutmix_prob: share of the batches for CutMix.
+        cutmix_prob: share of the mixed batches for CutMix.
         mixup_alpha: see :class:`MixUp`, like all that follow.
         cutmix_alpha: the same for CutMix.
         label_smoothing: of class ids.
         num_classes: length of a soft label.
         one_hot: the labels are (B, num_classes) already.
+        mix_prob: share of the batches that are mixed at all; of the others only the labels change their form.
         generator: where the randomness comes from.
     """
 
@@ -158,14 +159,19 @@ class MixVideo(RandomTransform):
         num_classes: int = 400,
         one_hot: bool = False,
         *,
+        mix_prob: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(generator)
+        if not 0 <= mix_prob <= 1:
+            raise ValueError(expected("mix_prob", "in [0, 1]", mix_prob))
         if not 0 <= cutmix_prob <= 1:
             raise ValueError(expected("cutmix_prob", "in [0, 1]", cutmix_prob))
         _check_alpha("mixup_alpha", mixup_alpha)
         _check_alpha("cutmix_alpha", cutmix_alpha)
         self.cutmix_prob = cutmix_prob
+        self.mix_prob = mix_prob
+        self.one_hot = one_hot
         self.mixup = MixUp(mixup_alpha, label_smoothing, num_classes, one_hot, generator=generator)
         self.cutmix = CutMix(
             cutmix_alpha, label_smoothing, num_classes, one_hot, generator=generator
@@ -175,9 +181,13 @@ class MixVideo(RandomTransform):
         self, x_video: torch.Tensor, labels: torch.Tensor, x_audio: torch.Tensor | None = None
     ) -> Mixed:
         """Mixes a batch as :class:`MixUp` does."""
+        # of 1 no number is drawn, as before there was a choice
+        if self.mix_prob < 1 and not happens(self.mix_prob, self.generator):
+            soft = self.mixup._soft_labels(labels, len(x_video))
+            return (x_video, soft) if x_audio is None else (x_video, x_audio, soft)
         mix = self.cutmix if happens(self.cutmix_prob, self.generator) else self.mixup
         mixed: Mixed = mix(x_video, labels, x_audio)
         return mixed
 
     def extra_repr(self) -> str:
-        return f"cutmix_prob={self.cutmix_prob}"
+        return f"cutmix_prob={self.cutmix_prob}, mix_prob={self.mix_prob}"

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several inputs from one sample: repeated augmentation, and pathways of SlowFast."""
 
-from collections.abc import Iterable, Sequence
+import copy
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from pytorchvideo.transforms.transforms import ApplyTransformToKey
 __all__ = [
     "ApplyTransformToKeyOnList",
     "RepeatandConverttoList",
+    "RepeatedAugmentation",
     "SlowFastPackPathway",
     "multiple_samples_collate",
 ]
@@ -67,6 +69,44 @@ class ApplyTransformToKeyOnList(ApplyTransformToKey):
 
     def _each(self, items: Iterable[Any]) -> list[Any]:
         return [self.transform(item) for item in items]
+
+
+class RepeatedAugmentation:
+    """Makes several augmented samples of a decoded one (arXiv 1901.09335).
+
+    Args:
+        repeats: how many.
+        transform: of a sample, random; each time it gets a copy of the clip.
+        key: the entry with the clip.
+
+    Raises:
+        ValueError: ``repeats`` is below 1.
+
+    >>> augment = RepeatedAugmentation(2, lambda sample: sample)
+    >>> len(augment({"video": torch.zeros(3, 4, 8, 8), "label": 1}))
+    2
+    """
+
+    def __init__(
+        self, repeats: int, transform: Callable[[dict[str, Any]], Any], *, key: str = "video"
+    ) -> None:
+        if repeats < 1:
+            raise ValueError(expected("repeats", ">= 1", repeats))
+        self.repeats, self.transform, self.key = repeats, transform, key
+
+    def __call__(self, sample: dict[str, Any]) -> list[Any]:
+        """Returns as many samples."""
+        return [self.transform(self._copy(sample)) for _ in range(self.repeats)]
+
+    def _copy(self, sample: dict[str, Any]) -> dict[str, Any]:
+        """A sample of the same kind, whose clip a transform may change in place."""
+        copied = copy.copy(sample)
+        copied[self.key] = copied[self.key].clone()
+        return copied
+
+    def __repr__(self) -> str:
+        inner = repr(self.transform).replace("\n", "\n    ")
+        return f"{type(self).__name__}(\n    repeats={self.repeats},\n    transform={inner},\n)"
 
 
 def multiple_samples_collate(batch: Sequence[dict[str, list[Any]]]) -> Any:

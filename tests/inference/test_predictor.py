@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -352,3 +353,18 @@ def test_a_network_that_scores_boxes_is_refused_with_what_to_do() -> None:
     network = DetectionBBoxNetwork(nn.Identity(), nn.Identity())
     with pytest.raises(ValueError, match=r"whole clips, such as slow_r50.*model\(clips, boxes\)"):
         VideoPredictor(network, RECIPE, ["a", "b"])
+
+
+def test_a_recipe_of_whole_videos_looks_at_all_of_one(video: Path) -> None:
+    with EncodedVideo.from_path(video) as opened:
+        frames = opened.get_clip(0, opened.duration)["video"]
+    # the middles of four equal parts of 32 frames: of 0..8, 8..16, 16..23, 23..31 with halves to the even one
+    picked = frames[:, [4, 12, 19, 27]] / 255
+    model = MeanColour()
+    wanted = model(RECIPE.transforms()(picked * 255)[None]).softmax(dim=1)[0]
+    predictor = VideoPredictor(model, replace(RECIPE, whole_video=True), LABELS)
+    (only,) = predictor.predict_clips(video, clips=4)
+    torch.testing.assert_close(only.scores, wanted)
+    # from the first of these frames to the last
+    assert (only.start_sec, only.end_sec) == pytest.approx((4 / 16, 27 / 16))
+    assert len(predictor.predict_clips(video, clips=2, end_sec=1.5)) == 2

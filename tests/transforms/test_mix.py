@@ -136,3 +136,19 @@ def test_wrong_arguments() -> None:
         MixVideo(cutmix_prob=1.5)
     with pytest.raises(ValueError, match=r"`label_smoothing` to be in \[0, 1\)"):
         MixUp(label_smoothing=1.0)
+
+
+def test_only_a_share_of_the_batches_is_mixed() -> None:
+    x, labels = torch.rand(4, 3, 2, 8, 8), torch.arange(4) % CLASSES
+    mix = MixVideo(0.0, num_classes=CLASSES, label_smoothing=0.1, mix_prob=0.3)
+    whole = [mix(x, labels) for _ in range(300)]
+    mixed = sum(not torch.equal(clips, x) for clips, _ in whole) / 300
+    assert mixed == pytest.approx(0.3, abs=0.09)
+    for clips, soft in whole:
+        if torch.equal(clips, x):
+            # the class of each clip, smoothed: 1 - s + s / C
+            assert soft.gather(1, labels[:, None]).flatten().tolist() == pytest.approx(
+                [0.9 + 0.1 / CLASSES] * 4
+            )
+    with pytest.raises(ValueError, match=r"`mix_prob` to be in \[0, 1\], but got 2"):
+        MixVideo(mix_prob=2)

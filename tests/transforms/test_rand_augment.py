@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """RandAugment: which operations it applies, how often, and that a seed repeats it."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from pytorchvideo.transforms import RandAugment
+from pytorchvideo.transforms import AugmentTransform, RandAugment
 from pytorchvideo.transforms.augmentations import OPERATION_NAMES
 
 
@@ -91,3 +93,65 @@ def test_repr_and_wrong_arguments() -> None:
         RandAugment(num_layers=15)
     with pytest.raises(ValueError, match=r"Use max_value=255"):
         RandAugment()(torch.full((2, 3, 4, 4), 255.0))
+
+
+def arguments(spec: str) -> dict[str, tuple[float, ...]]:
+    """What the operations of a string are given, at the level itself."""
+    found = {}
+    for one in RandAugment.from_string(spec).transforms:
+        _, to_arguments, parameters, _ = one.operation
+        found[one.transform_name] = to_arguments(one.magnitude, parameters)
+    return found
+
+
+def test_a_string_of_timm() -> None:
+    augment = RandAugment.from_string("rand-m7-n4-mstd0.5-inc1", transform_hparas={"fill": 0.45})
+    assert (augment.num_layers, augment.replacement, len(augment.transforms)) == (4, True, 15)
+    one = augment.transforms[0]
+    assert (one.magnitude, one.prob, one.sampling_hparas) == (7, 0.5, {"sampling_std": 0.5})
+    assert one.transform_hparas == {"fill": 0.45}
+    few = RandAugment.from_string("rand-n1-p0.3")
+    assert (few.num_layers, few.transforms[0].magnitude, few.transforms[0].prob) == (1, 10, 0.3)
+    assert few.transforms[0].sampling_hparas == {"sampling_std": 0}
+
+
+def test_levels_of_timm() -> None:
+    """Its formulas: enhance 1 + 0.9 m / 10 (0.1 + 1.8 m / 10), bits 4 - int(4 m / 10) (int(4 m / 10)), and so on."""
+    rising, plain = arguments("rand-m7-inc1"), arguments("rand-m7")
+    wanted = {"AdjustContrast": (1.63,), "Posterize": (2,), "Solarize": (0.3,), "Rotate": (21.0,)}
+    wanted |= {"ShearX": (0.21,), "TranslateY": (0.315,), "SolarizeAdd": (77 / 255,), "Invert": ()}
+    for name, value in wanted.items():
+        assert rising[name] == pytest.approx(value), name
+    others = {"AdjustContrast": (1.36,), "Posterize": (2,), "Solarize": (179 / 255,)}
+    for name, value in others.items():
+        assert plain[name] == pytest.approx(value), name
+    assert {n: v for n, v in plain.items() if n not in others and n[:6] != "Adjust"} == {
+        n: v for n, v in rising.items() if n not in others and n[:6] != "Adjust"
+    }
+
+
+def test_solarize_add_is_that_of_pillow() -> None:
+    x = frames(2, 3, 9, 9)
+    out = AugmentTransform("SolarizeAdd", 7, prob=1.0, sampling_hparas={"sampling_std": 0})(x)
+    table = [min(255, value + 77) if value < 128 else value for value in range(256)]
+    picture = Image.fromarray(x[0].permute(1, 2, 0).numpy()).point(table * 3)
+    assert torch.equal(out[0], torch.from_numpy(np.array(picture)).permute(2, 0, 1))
+    as_float = AugmentTransform("SolarizeAdd", 7, prob=1.0, sampling_hparas={"sampling_std": 0})(
+        x / 255
+    )
+    torch.testing.assert_close(as_float * 255, out.float(), atol=1e-3, rtol=0)
+
+
+def test_operations_of_a_string_may_come_twice() -> None:
+    calls: list[str] = []
+    augment = recorded(RandAugment.from_string("rand-m1-n15"), calls)
+    augment(frames(1, 3, 4, 4))
+    assert len(calls) == 15 > len(set(calls))
+
+
+@pytest.mark.parametrize(
+    "spec", ["", "augmix-m3", "rand-m7-w0", "rand-m7-m8", "rand-mstd", "rand-n0"]
+)
+def test_other_strings_are_refused(spec: str) -> None:
+    with pytest.raises(ValueError, match=r"`(spec|num_layers)` to be"):
+        RandAugment.from_string(spec)

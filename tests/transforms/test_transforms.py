@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transform modules: they call their function, print themselves, and refuse what cannot work."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -222,3 +223,17 @@ UINT8 = torch.zeros(3, 1, 4, 4, dtype=torch.uint8)
 def test_bad_arguments_are_named(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_inverse_sizes_are_uniform() -> None:
+    scale = T.RandomShortSideScale(256, 340, inverse_uniform=True)
+    torch.manual_seed(0)
+    sizes = torch.tensor([scale.draw() for _ in range(4000)], dtype=torch.float64)
+    assert sizes.min() >= 256 and sizes.max() <= 340
+    # the mean of 1 / u for u uniform in [1 / 340, 1 / 256] is ln(340 / 256) / (1 / 256 - 1 / 340)
+    wanted = math.log(340 / 256) / (1 / 256 - 1 / 340)
+    assert sizes.mean() == pytest.approx(wanted, abs=1.5)
+    assert (1 / sizes).mean() == pytest.approx((1 / 256 + 1 / 340) / 2, rel=0.004)
+    torch.manual_seed(3)
+    peeked = scale.peek()
+    assert peeked == scale.draw()

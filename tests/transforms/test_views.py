@@ -73,3 +73,19 @@ def test_repr_and_wrong_arguments() -> None:
         T.multiple_samples_collate([{"video": [1, 2], "label": [1]}])
     with pytest.raises(ValueError, match="`frame_ratios` to be between 1 and the 4 frames"):
         T.SlowFastPackPathway(8)(torch.zeros(3, 4, 2, 2))
+
+
+def test_each_augmented_sample_has_a_clip_of_its_own() -> None:
+    seen = []
+
+    def darken(sample: dict[str, Any]) -> dict[str, Any]:
+        seen.append(float(sample["video"].sum()))
+        sample["video"].zero_()
+        return sample
+
+    sample = {"video": torch.ones(1, 2, 2, 2), "label": 5}
+    several = T.RepeatedAugmentation(3, darken)(sample)
+    assert seen == [8.0] * 3 and [one["label"] for one in several] == [5] * 3
+    assert sample["video"].sum() == 8
+    with pytest.raises(ValueError, match="`repeats` to be >= 1, but got 0"):
+        T.RepeatedAugmentation(0, darken)

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands of a run, as a user types them."""
 
+import json
 import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from flash.configs.files import compare_recipes, load_recipe, recipe_names
+from flash.configs.recipe import Recipe
 from flash.runs.config import RunConfig
+from flash.runs.from_recipe import run_options
 
 # fields whose option has another name
 _OPTIONS = {"views": "train_views"}
@@ -37,6 +41,11 @@ def train_command(config: RunConfig, out: Path, **changes: Any) -> str:
     asked = asdict(replace(config, **changes))
     usual = _usual(config)
     words = ["pytorchvideo", "train", str(asked.pop("data"))]
+    del asked["training"]
+    if config.training_recipe is not None:
+        steps = {"batch_size": config.batch_size, "accumulate": config.accumulate}
+        usual |= run_options(config.training_recipe, **steps)
+        words += recipe_words(config.training_recipe)
     if asked.pop("lr_find") and asked["lr"] is None:
         asked["lr"] = "find"
     if asked["weights"] is not None:  # which says where it starts
@@ -49,6 +58,40 @@ def train_command(config: RunConfig, out: Path, **changes: Any) -> str:
         else:
             words += [option_of(name), f"{value:g}" if isinstance(value, float) else str(value)]
     return shlex.join([*words, "--out", str(out)])
+
+
+def recipe_words(recipe: Recipe) -> list[str]:
+    """Returns the options of ``train`` for a recipe: the published one that is nearest, and the values that differ.
+
+    >>> from flash.configs.files import load_recipe
+    >>> recipe_words(load_recipe("x3d_s", ["optimizer.lr=0.2"]))
+    ['--config', 'x3d_s', '--set', 'optimizer.lr=0.2']
+    """
+    differing = {name: _differences(load_recipe(name), recipe) for name in recipe_names()}
+    nearest = min(differing, key=lambda name: len(differing[name]))
+    words = ["--config", nearest]
+    for key, value in differing[nearest].items():
+        words += ["--set", f"{key}={json.dumps(value)}"]  # which is yaml too
+    return words
+
+
+def plain_fields(config: RunConfig) -> dict[str, Any]:
+    """Returns the fields of a configuration, its recipe as the options for it: for tables."""
+    fields = config.to_dict()
+    del fields["training"]
+    if config.training_recipe is not None:
+        fields["recipe"] = shlex.join(recipe_words(config.training_recipe))
+    return fields
+
+
+def _differences(published: Recipe, recipe: Recipe) -> dict[str, Any]:
+    """The values of a recipe that are not those of another, but for what is said about it."""
+    found = compare_recipes(published, recipe)
+    return {
+        key: ours
+        for key, (_, ours) in found.items()
+        if key != "dataset" and not key.startswith("published")
+    }
 
 
 def corrected_command(config: RunConfig, out: Path, name: str = "corrected.csv") -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from flash.runs.config import RunConfig
 from flash.runs.folder import RunFolder
 from flash.runs.moved import names_below
+from flash.runs.reports.commands import plain_fields
 from flash.runs.sources import Sources
 from pytorchvideo._text import counted, read_json
 from pytorchvideo.evaluation.scores import ClipResult, accuracy, class_scores
@@ -111,7 +112,7 @@ class Comparison:
 
     def differences(self) -> dict[str, list[Any]]:
         """Returns the fields of the configuration in which the runs differ, a value each."""
-        configs = [run.config.to_dict() if run.config else {} for run in self.runs]
+        configs = [plain_fields(run.config) if run.config else {} for run in self.runs]
         names = dict.fromkeys(name for config in configs for name in config)
         values = {name: [config.get(name) for config in configs] for name in names}
         return {name: found for name, found in values.items() if any(v != found[0] for v in found)}

@@ -33,6 +33,7 @@ _NUMBER = (int, float)
 _KINDS: dict[str, tuple[type, ...]] = {
     "backbone": (str,),
     "backbone_kwargs": (Mapping, _NONE),
+    "decay_rules": (Mapping,),
     "head": (str, _NONE),
     "label_smoothing": _NUMBER,
     "labels": (list, tuple, _NONE),

@@ -77,6 +77,8 @@ class VideoClassifier(ListsBackbones, Task):
             :class:`pytorchvideo.transforms.MixVideo` on clips and labels.
         layer_decay: share of the learning rate that a layer passes on to the one before, see
             :mod:`flash.core.layer_decay`.
+        decay_rules: which parameters of the backbone have another weight decay than the optimiser's, as
+            ``{"zero_1d": True}``: see :func:`flash.core.weight_decay.weight_decay_exceptions`.
         recipe: the clips that the model is made for; by default the datamodule's at the start of
             training, else that of the published weights.
         output: what ``Trainer.predict`` shows by default.
@@ -111,6 +113,7 @@ class VideoClassifier(ListsBackbones, Task):
         label_smoothing: float = 0.0,
         mix_video: bool | Mix = False,
         layer_decay: float = 1.0,
+        decay_rules: Mapping[str, Any] | None = None,
         weights: str | os.PathLike[str] | None = None,
         recipe: ClipRecipe | Mapping[str, Any] | None = None,
         model: str | nn.Module | None = None,
@@ -154,6 +157,7 @@ class VideoClassifier(ListsBackbones, Task):
             learning_rate=learning_rate,
             output=output,
             layer_decay=layer_decay,
+            decay_rules=decay_rules,
         )
         self.num_classes = num_classes
         self.labels = None if labels is None else [str(label) for label in labels]
@@ -170,6 +174,7 @@ class VideoClassifier(ListsBackbones, Task):
             lr_scheduler=lr_scheduler,
             mix_video=mix_video,
             label_smoothing=label_smoothing,
+            decay_rules=self.decay_rules,
         )
 
     def _set_recipe(

@@ -80,7 +80,8 @@ class TrainingBatch:
         multi_label: whether targets are (B, num_classes) with a 1 for each class.
         label_smoothing: share of a label that goes to all classes alike.
         mix_video: True for :class:`pytorchvideo.transforms.MixVideo` as it is, or a callable that takes clips
-            and targets and returns them mixed. A batch of one clip is left as it is.
+            and targets and returns them mixed. One with the attribute ``one_hot``, as a ``MixVideo`` that takes labels
+            so, gets them soft, smoothed. A batch of one clip is left as it is.
 
     Raises:
         TypeError: ``mix_video`` is neither a bool nor callable.
@@ -102,18 +103,20 @@ class TrainingBatch:
             raise ValueError(expected("label_smoothing", "in [0, 1)", label_smoothing))
         if not isinstance(mix_video, bool) and not callable(mix_video):
             raise TypeError(expected("mix_video", "True, False or a callable", mix_video))
-        if not isinstance(mix_video, bool) and label_smoothing:
+        takes_soft = mix_video is True or bool(getattr(mix_video, "one_hot", False))
+        if mix_video and label_smoothing and not takes_soft:
             advice = "A mix of your own smooths labels itself."
             raise ValueError(expected("label_smoothing", "0 with it", label_smoothing, advice))
         self.num_classes = num_classes
         self.multi_label = multi_label
         self.label_smoothing = label_smoothing
         self.mix_video = mix_video
+        self._takes_soft = takes_soft
         self._mix = MixVideo(num_classes=num_classes, one_hot=True)
 
     def __call__(self, clips: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Returns clips and targets; these become probabilities (B, num_classes) in float32."""
-        if self.label_smoothing or (self.mix_video is True and len(clips) > 1):
+        if self.label_smoothing or (self._takes_soft and len(clips) > 1):
             targets = self._soft(targets)
         if not self.mix_video or len(clips) < 2:
             return clips, targets

@@ -67,6 +67,7 @@ class VideoData(DataModule):
                 transform=transform,
                 decode_audio=clips.decode_audio,
                 decoder=clips.decoder,
+                frame_filter=clips.frame_filter(stage),
                 time_limit_sec=clips.time_limit_sec,
                 memory_limit_bytes=clips.memory_limit_bytes,
             )

@@ -18,8 +18,9 @@ from torch.utils.data import (
 
 from flash.core.data.io.input import Sample
 from pytorchvideo._checks import expected
+from pytorchvideo._positions import frames_of_parts
 from pytorchvideo.data._reading.samplers import sampler_of
-from pytorchvideo.data.clip_sampling import ClipInfo, ClipSampler, Seconds
+from pytorchvideo.data.clip_sampling import ClipInfo, ClipSampler, Seconds, exact_seconds
 from pytorchvideo.data.labeled_video_dataset import LabeledVideoDataset
 from pytorchvideo.data.splits import Item
 
@@ -41,6 +42,42 @@ class MiddleClipSampler(ClipSampler):
     ) -> ClipInfo:
         start = max(Fraction(video_duration) - self._clip_duration, Fraction(0)) / 2
         return ClipInfo(start, start + self._clip_duration, 0, 0, True)
+
+
+class WholeVideoSampler(ClipSampler):
+    """One clip a video, all of it.
+
+    >>> WholeVideoSampler(2)(None, 10, {})[:2]
+    (Fraction(0, 1), Fraction(10, 1))
+    """
+
+    def __call__(
+        self,
+        last_clip_end_time: Seconds | None,
+        video_duration: Seconds,
+        annotation: dict[str, Any],
+    ) -> ClipInfo:
+        return ClipInfo(Fraction(0), exact_seconds(video_duration), 0, 0, True)
+
+
+class FrameOfEachPart:
+    """Picks a frame of each of equal parts of a clip, as a ``frame_filter``.
+
+    Args:
+        parts: how many frames.
+        at_random: any frame of the part, not the middle one.
+
+    >>> FrameOfEachPart(2)([10, 11, 12, 13, 14])
+    [11, 13]
+    """
+
+    def __init__(self, parts: int, *, at_random: bool = False) -> None:
+        self.parts, self.at_random = parts, at_random
+
+    def __call__(self, indices: list[int]) -> list[int]:
+        """Returns the indices that are picked of those of a clip."""
+        chosen = frames_of_parts(len(indices), self.parts, at_random=self.at_random)
+        return [indices[place] for place in chosen]
 
 
 class EachClip:

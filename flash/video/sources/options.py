@@ -17,7 +17,11 @@ from flash.core.data.data_module import STAGES
 from flash.core.data.io.hooks import TransformHooks
 from flash.core.data.io.input_transform import resolve_transform
 from flash.core.data.utilities.classification import TargetFormatter
-from flash.video.sources.datasets import MiddleClipSampler
+from flash.video.sources.datasets import (
+    FrameOfEachPart,
+    MiddleClipSampler,
+    WholeVideoSampler,
+)
 from flash.video.sources.files import StageFiles
 from pytorchvideo._checks import expected, near_names
 from pytorchvideo.data._decode._limits import MEMORY_LIMIT_BYTES, TIME_LIMIT_SEC
@@ -197,6 +201,8 @@ class ClipOptions(Recipe):
 
     def samplers(self) -> dict[str, ClipSampler]:
         """Returns a clip sampler for each stage: nothing random but in training."""
+        if self.recipe is not None and self.recipe.whole_video:
+            return {stage: self._of_whole_videos() for stage in STAGES}
         middle = MiddleClipSampler(self._duration)
         train = self._sampler("clip_sampler")
         held_out: ClipSampler = middle if isinstance(train, RandomClipSampler) else train
@@ -204,6 +210,18 @@ class ClipOptions(Recipe):
             held_out = self._sampler("eval_clip_sampler")
         chosen = {"train": train, "val": held_out, "test": held_out, "predict": middle}
         return {stage: copy.deepcopy(sampler) for stage, sampler in chosen.items()}
+
+    def frame_filter(self, stage: str) -> FrameOfEachPart | None:
+        """Which frames of a clip to take; None leaves that to the transform."""
+        if self.recipe is None or not self.recipe.whole_video:
+            return None
+        return FrameOfEachPart(self.recipe.num_frames, at_random=stage == "train")
+
+    def _of_whole_videos(self) -> ClipSampler:
+        if self.clip_sampler != "random" or self.eval_clip_sampler is not None:
+            wanted = "left out with a recipe of whole videos"
+            raise ValueError(expected("clip_sampler", wanted, self.clip_sampler))
+        return WholeVideoSampler(self._duration)
 
     def order(self, stage: str, sampler: Any) -> Any:
         """Returns the video sampler of a stage; ``sampler`` is Lightning's name for that of training."""

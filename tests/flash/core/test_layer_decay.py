@@ -97,3 +97,34 @@ def test_frozen_layers_have_no_group_and_schedules_keep_the_ratios() -> None:
 def test_unfit_decay(decay: float) -> None:
     with pytest.raises(ValueError, match=r"`layer_decay` to be in 0..1, and not 0"):
         VideoClassifier(2, pretrained=False, layer_decay=decay)
+
+
+def test_rules_of_weight_decay_go_with_layers() -> None:
+    net = nn.Sequential(
+        nn.Sequential(nn.Conv3d(3, 4, 1), nn.BatchNorm3d(4)),
+        nn.Sequential(nn.Conv3d(4, 4, 1, bias=False), nn.AdaptiveAvgPool3d(1), nn.Flatten()),
+        nn.Linear(4, 2),
+    )
+    rules = {"zero_1d": True, "exempt": ["2.weight"]}
+    options: dict[str, Any] = {"optimizer": ("SGD", {"weight_decay": 0.5}), "learning_rate": 1.0}
+    model = VideoClassifier(2, backbone=net, layer_decay=0.5, decay_rules=rules, **options)
+    names = {parameter: name for name, parameter in net.named_parameters()}
+    groups = model.configure_optimizers().param_groups
+    found = {names[p]: (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    assert found == {
+        "0.0.weight": (0.25, 0.5),
+        "0.0.bias": (0.25, 0.0),
+        "0.1.weight": (0.25, 0.0),
+        "0.1.bias": (0.25, 0.0),
+        "1.0.weight": (0.5, 0.5),
+        "2.weight": (1.0, 0.0),
+        "2.bias": (1.0, 0.0),
+    }
+    assert model.hparams["decay_rules"] == rules
+    with pytest.raises(
+        TypeError, match="`decay_rules` to be a mapping with batch_norm_decay, zero"
+    ):
+        VideoClassifier(2, backbone=net, decay_rules={"zero1d": True})
+    own = VideoClassifier(2, backbone=net, optimizer="Rprop", decay_rules={"zero_1d": True})
+    with pytest.raises(TypeError, match=r"`optimizer` to be one with a weight_decay.*Rprop"):
+        own.configure_optimizers()
