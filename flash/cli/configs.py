@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ from rich import box
 from rich.table import Table
 
 from flash.cli import options as opt
-from flash.cli.printing import answer_screen
+from flash.cli.printing import answer_screen, say
 
 if TYPE_CHECKING:
     from flash.configs.recipe import Recipe
@@ -51,6 +52,15 @@ _Changes = Annotated[
         show_default="none",
     ),
 ]
+_PySlowFast = Annotated[
+    Path | None,
+    typer.Option(
+        "--pyslowfast",
+        metavar="FILE.yaml",
+        help="With show: the recipe of a configuration of PySlowFast; NAMEs are KEY VALUE pairs.",
+        show_default="none",
+    ),
+]
 _NAMES = {Action.list: 0, Action.show: 1, Action.diff: 2}
 
 
@@ -58,11 +68,15 @@ def configs(
     action: _Action,
     names: _Names = None,
     changes: _Changes = None,
+    theirs: _PySlowFast = None,
     as_json: opt.AsJson = False,
 ) -> None:
     """List, show and compare published training recipes."""
     from flash.configs.files import compare_recipes, load_recipe, recipe_names
 
+    if theirs is not None:
+        _show_pyslowfast(theirs, action, names or [], changes, as_json)
+        return
     given, wanted = names or [], _NAMES[action]
     if len(given) != wanted:
         count = ("no name", "one name", "two names")[wanted]
@@ -76,6 +90,22 @@ def configs(
     else:
         one, other = (load_recipe(name) for name in given)
         _print_differences(given, compare_recipes(one, other), as_json)
+
+
+def _show_pyslowfast(
+    file: Path, action: Action, pairs: list[str], changes: list[str] | None, as_json: bool
+) -> None:
+    from flash.runs.from_pyslowfast import read_pyslowfast_config
+
+    if action != Action.show or changes:
+        raise ValueError(
+            "Expected --pyslowfast with `configs show`, and KEY VALUE pairs without --set."
+        )
+    asked = read_pyslowfast_config(file, pairs)
+    _print_recipe(asked.recipe, as_json)
+    for sentence in asked.left:
+        say(f"no use for {sentence}")
+    say(f"its test: {asked.test_command()}")
 
 
 def _print_list(recipes: "dict[str, Recipe]", as_json: bool) -> None:

@@ -3,11 +3,11 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from flash.cli import kept
+from flash.cli import kept, pyslowfast
 from flash.cli import options as opt
 from flash.cli import train_options as training
 from flash.cli.command import as_typed
@@ -20,16 +20,21 @@ from flash.cli.printing import (
     say,
 )
 
+if TYPE_CHECKING:
+    from flash.runs.from_pyslowfast import PySlowFastTraining
+
 
 def train(
     ctx: typer.Context,
     data: opt.DataOrResume = None,
+    words: training.Pairs = None,
     out: opt.RunOut = Path("run"),
     resume: opt.Resume = False,
     moved: opt.MovedData = None,
     model: opt.StartModel = "x3d_xs",
     recipe: training.Recipe = None,
     changes: training.Changes = None,
+    theirs: training.PySlowFast = None,
     weights: opt.StartWeights = None,
     pretrained: opt.Pretrained = None,
     strategy: opt.StrategyName = None,
@@ -69,7 +74,19 @@ def train(
     """Train a classifier on DATA, evaluate it on held-out videos, write a report.
 
     --resume goes on with a run; with --data NEW, if its videos have moved; with more --epochs, beyond its end.
+    --pyslowfast trains by a configuration of PySlowFast, with KEY VALUE pairs behind it.
     """
+    if words and theirs is None:
+        raise ValueError(
+            f"Expected one DATA, but also got {words[0]}. Pairs of KEY VALUE are for --pyslowfast."
+        )
+    if recipe is not None and theirs is not None:
+        raise ValueError("Expected either --config or --pyslowfast, but got both.")
+    asked_of = None
+    if theirs is not None:
+        data, pairs = pyslowfast.words_of(data, words or [])
+        asked_of = pyslowfast.read(theirs, pairs)
+        out = out if asked_of.out is None or opt.was_given(ctx, "out") else Path(asked_of.out)
     if resume and data is not None and not opt.was_given(ctx, "out"):
         out, data = _run_to_resume(data, out)
     if moved is not None and data is not None:
@@ -80,10 +97,12 @@ def train(
         )
     data = moved if data is None else data
     going_on(lambda: kept.by_train(out))
+    if asked_of is not None and data is None and not resume:
+        data = pyslowfast.videos(asked_of, out)
     if data is not None:
         from flash.runs.outline import outline
 
-        named = model if recipe is None else f"recipe {recipe}"
+        named = f"recipe {recipe or theirs}" if recipe or theirs else model
         say(f"{outline(data)}: {named}, to {out}")  # PyTorch takes seconds to be imported
     from flash.runs import train as runs
     from flash.runs.config import RunConfig
@@ -100,10 +119,11 @@ def train(
     folder = RunFolder(out)
     if changes and recipe is None:
         raise ValueError("Expected --set with --config RECIPE, whose values it changes.")
-    if recipe is not None:
+    if recipe is not None or theirs is not None:
         if resume and folder.config_file.is_file():
-            raise ValueError("Expected --resume without --config: a run keeps its configuration.")
-        asked |= _of_recipe(ctx, recipe, changes or [], asked)
+            option = "--config" if theirs is None else "--pyslowfast"
+            raise ValueError(f"Expected --resume without {option}: a run keeps its configuration.")
+        asked |= _of_recipe(ctx, recipe, changes or [], asked_of, asked | {"out": out})
     if resume and (data is None or folder.config_file.is_file()):
         given = {name: value for name, value in asked.items() if opt.was_given(ctx, name)}
         given |= {"lr_find": True} if lr == "find" else {}
@@ -113,6 +133,8 @@ def train(
         config = RunConfig(**asked)
     else:
         raise ValueError("Expected DATA: a folder of videos per class, or a list file.")
+    if asked_of is not None:
+        say(f"its test, when it is trained: {asked_of.test_command(config.data, str(out))}")
     summary = runs.train(
         config, out, resume=resume, console=progress_screen(), command=as_typed(ctx)
     )
@@ -127,15 +149,24 @@ def train(
 
 
 def _of_recipe(
-    ctx: typer.Context, name: str, changes: list[str], asked: dict[str, Any]
+    ctx: typer.Context,
+    name: str | None,
+    changes: list[str],
+    asked_of: "PySlowFastTraining | None",
+    asked: dict[str, Any],
 ) -> dict[str, Any]:
-    """The options that a recipe says and the command line does not."""
+    """The options that a recipe says, or a configuration of PySlowFast, and the command line does not."""
     from flash.configs.files import load_recipe
     from flash.runs.from_recipe import run_options, start_options
 
-    recipe = load_recipe(name, changes)
-    steps = {"batch_size": asked["batch_size"], "accumulate": asked["accumulate"]}
-    options = run_options(recipe, **steps) | start_options(recipe, asked)
+    own: dict[str, Any] = {}
+    if asked_of is None:
+        recipe = load_recipe(name or "", changes)
+    else:
+        recipe, own = asked_of.recipe, pyslowfast.options(asked_of, asked)
+    known = asked | {key: value for key, value in own.items() if not opt.was_given(ctx, key)}
+    steps = {"batch_size": known["batch_size"], "accumulate": known["accumulate"]}
+    options = run_options(recipe, **steps) | start_options(recipe, known) | own
     return {key: value for key, value in options.items() if not opt.was_given(ctx, key)}
 
 

@@ -3,6 +3,7 @@
 
 from enum import Enum
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -60,6 +61,23 @@ Recipe = Annotated[
         metavar="RECIPE",
         help="A published recipe (see `configs`), or a yaml file. Options that are given count before it.",
         show_default="none",
+    ),
+]
+PySlowFast = Annotated[
+    Path | None,
+    _option(
+        "--pyslowfast",
+        metavar="FILE.yaml",
+        help="Train by a configuration of PySlowFast; says which of its keys have no use here.",
+        show_default="none",
+    ),
+]
+Pairs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY VALUE]...",
+        help="With --pyslowfast: other values of it, as SOLVER.BASE_LR 0.05.",
+        show_default=False,
     ),
 ]
 Changes = Annotated[

@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+from pytorchvideo._list_folders import lists_in
 from pytorchvideo._text import counted
 
 _PARTS = ("train", "val", "valid", "validation", "test")
@@ -27,6 +28,10 @@ def outline(data: str) -> str:
         )
     if not os.path.isdir(data):
         return f"videos of the list {data}"
+    if lists := lists_in(data):
+        return (
+            f"videos of the lists {', '.join(file.name for file in lists.values())} in {Path(data)}"
+        )
     until = time.monotonic() + _SECONDS
     is_split = os.path.isdir(os.path.join(data, "train"))
     roots = [os.path.join(data, name) for name in _PARTS if is_split] or [data]

@@ -18,8 +18,9 @@ from flash.core.data.utilities.classification import (
     SingleLabelTargetFormatter,
     TargetFormatter,
 )
+from flash.runs.data_parts import held_out_split, split_folder, train_part
 from flash.runs.grouping import grouping
-from flash.video.sources.files import StageFiles, format_targets, from_path, splits_of
+from flash.video.sources.files import StageFiles, format_targets, from_path
 from pytorchvideo._text import are, counted, none_of, read_json
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
@@ -27,7 +28,6 @@ from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
 from pytorchvideo.data.splits import Item, split_items
 from pytorchvideo.evaluation.videos import Labelled, Skipped
 
-_VAL_FOLDERS = ("val", "valid", "validation", "test")
 #: Between the names of several labels in :class:`Sources`.
 AND = "|"
 
@@ -114,7 +114,7 @@ def read_labelled(
 
     Args:
         data: of a folder with ``val`` (``valid``, ``validation``, ``test``) inside, or a list file with such a
-            split, that part is read.
+            split, that part is read; of a folder of lists ``test.csv``, otherwise ``val.csv``.
         labels: class names that a model knows; a class beyond them is an error, and the classes get the model's
             numbers. None takes those of the data.
         multi_label: whether a video may have several labels; targets are then vectors.
@@ -123,10 +123,10 @@ def read_labelled(
         FileNotFoundError: there is no such file or folder, or no path of a list exists.
         ValueError: a line or folder that cannot be understood, or a class that the model does not know.
     """
-    folder = _split_folder(data)
+    folder = split_folder(data, tests=True)
     files = from_path(
         data if folder is None else folder,
-        split=_held_out_split(data),
+        split=held_out_split(data),
         multi_label=multi_label,
         known=labels or (),
     )
@@ -160,7 +160,8 @@ def read_sources(
 
     Args:
         data: a folder with ``train`` and perhaps ``val`` (``valid``, ``validation``, ``test``) in it, each a
-            folder per class; one folder per class; or a list file, whose column ``split`` counts.
+            folder per class; one folder per class; a list file, whose column ``split`` counts; or a folder of the lists
+            ``train.csv`` and ``val.csv`` (``test.csv``).
         val: folder or list of the videos to hold out; what of ``data`` is not to train on is left out then.
         val_split: share of each class to hold out where the data is not split already; a video with several labels
             counts for the rarest of them.
@@ -178,8 +179,8 @@ def read_sources(
     """
     if group_by is not None and groups is not None:
         raise ValueError("Expected either --group-by or --groups, but got both.")
-    root, held_out = Path(data), _split_folder(data)
-    held_out_split = _held_out_split(data) if val is None else None
+    root, held_out = Path(data), split_folder(data)
+    split = held_out_split(data) if val is None else None
     if val is not None and (group_by is not None or groups is not None):
         raise ValueError("Expected --val without --group-by and --groups, which are for a split.")
     stages, labels = _read_stages(data, val, multi_label)
@@ -202,9 +203,9 @@ def read_sources(
         how["split"] = (
             f"as given: {data} and {val}"
             if val is not None
-            else f"as given: the folders train and {held_out.name}"
+            else f"as given: the {_kind(held_out)} {train_part(data).name} and {held_out.name}"
             if held_out
-            else f"as given: train and {held_out_split} of the list"
+            else f"as given: train and {split} of the list"
         )
     else:
         group = grouping(root, group_by, groups)
@@ -249,18 +250,17 @@ def _read_stages(
     data: str, val: str | None, multi_label: bool
 ) -> tuple[dict[str, StageFiles], list[str]]:
     """The videos of DATA, ``"train"`` and perhaps ``"val"``, and the class names."""
-    root, held_out = Path(data), _split_folder(data)
-    held_out_split = _held_out_split(data) if val is None else None
-    is_split = root.is_dir() and (root / "train").is_dir()
+    root, held_out = Path(data), split_folder(data)
+    split = held_out_split(data) if val is None else None
     read = partial(from_path, multi_label=multi_label)
-    stages = {"train": read(root / "train" if is_split else root, split="train")}
+    stages = {"train": read(train_part(data), split="train")}
     if val is not None:
-        folder = _split_folder(val)
-        stages["val"] = read(val if folder is None else folder, split=_held_out_split(val))
-    elif is_split and held_out is not None:
+        folder = split_folder(val)
+        stages["val"] = read(val if folder is None else folder, split=held_out_split(val))
+    elif held_out is not None:
         stages["val"] = read(held_out)
-    elif held_out_split is not None:
-        stages["val"] = read(root, split=held_out_split)
+    elif split is not None:
+        stages["val"] = read(root, split=split)
     for stage, files in stages.items():
         named = val if stage == "val" and val is not None else data
         if not multi_label:
@@ -331,24 +331,8 @@ def check_any_exists(data: str, files: StageFiles) -> None:
         ) from error
 
 
-def _split_folder(data: str) -> Path | None:
-    """The held-out part of a data folder that is split already."""
-    if not (Path(data) / "train").is_dir():
-        return None
-    return next((p for name in _VAL_FOLDERS if (p := Path(data) / name).is_dir()), None)
-
-
-def _held_out_split(data: str) -> str | None:
-    """The held-out part of a list file with several splits."""
-    splits = splits_of(data)
-    if not splits:
-        return None
-    found = next((name for name in ("val", "test") if name in splits), None)
-    if found is None:
-        raise ValueError(
-            f"{data}: expected the splits train and val, or train and test, but it has {', '.join(splits)}."
-        )
-    return found
+def _kind(part: Path) -> str:
+    return "folders" if part.is_dir() else "lists"
 
 
 def _check_single(data: str, files: StageFiles, advice: str) -> None:

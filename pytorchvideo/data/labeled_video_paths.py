@@ -14,6 +14,7 @@ import torch
 
 from pytorchvideo._checks import expected
 from pytorchvideo._text import are, counted, none_of
+from pytorchvideo.data._annotations.list_folders import list_of
 from pytorchvideo.data._annotations.tables import bad_line
 from pytorchvideo.data._annotations.video_files import (
     OF_SHARDS,
@@ -21,7 +22,13 @@ from pytorchvideo.data._annotations.video_files import (
     videos_below,
     warn_of_others,
 )
-from pytorchvideo.data._annotations.video_lists import WHOLE_NUMBER, Row, VideoList, read_list
+from pytorchvideo.data._annotations.video_lists import (
+    WHOLE_NUMBER,
+    Row,
+    VideoList,
+    read_list,
+    split_name,
+)
 from pytorchvideo.data._reading.skipped import SkippedClip
 
 NO_LABEL = -1
@@ -86,13 +93,18 @@ class LabeledVideoPaths:
     ) -> "LabeledVideoPaths":
         """Reads a list file (:meth:`from_csv`) or a folder (:meth:`from_directory`).
 
+        A folder with ``train.csv``, ``val.csv`` and ``test.csv``, as PySlowFast has them, is a list with these splits.
+
         Raises:
             FileNotFoundError: there is neither.
-            ValueError: ``split`` for a folder.
+            ValueError: ``split`` for a folder per class; none for several lists.
         """
         if os.path.isfile(data_path):
             return cls.from_csv(data_path, split=split)
         if os.path.isdir(data_path):
+            listed = list_of(data_path, None if split is None else split_name(split))
+            if listed is not None:
+                return cls.from_csv(listed)
             if split not in (None, "all"):
                 advice = "Give the folder of that split."
                 raise ValueError(expected("split", "None for a folder", split, advice))

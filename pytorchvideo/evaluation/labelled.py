@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytorchvideo._checks import expected, near_names
+from pytorchvideo._list_folders import lists_in
 from pytorchvideo.data._annotations.video_lists import read_list
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
 from pytorchvideo.evaluation.videos import Skipped
@@ -38,7 +39,8 @@ def labelled_videos(
     """Reads a list file, or a folder with one subfolder per class.
 
     Of a folder with ``train`` and ``val`` (``valid``, ``validation``, ``test``) in it, and of a list with several
-    splits, the held-out part is read.
+    splits, the held-out part is read; of a folder with ``train.csv``, ``val.csv`` and ``test.csv`` the last that is
+    there.
 
     Args:
         data: see :meth:`~pytorchvideo.data.LabeledVideoPaths.from_path`. Names of classes are those of the model;
@@ -73,6 +75,9 @@ def labelled_videos(
 
 
 def _read(data: str) -> LabeledVideoPaths:
+    if lists := lists_in(data):
+        known = [lists[split] for split in ("test", "val") if split in lists]
+        return LabeledVideoPaths.from_csv(known[0] if known else lists["train"])
     if os.path.isdir(data):
         root = Path(data)
         held_out = [root / name for name in _HELD_OUT if (root / name).is_dir()]

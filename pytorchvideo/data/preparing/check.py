@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pytorchvideo._files import write_json, write_whole
+from pytorchvideo._list_folders import lists_in
 from pytorchvideo._locks import alone_at
 from pytorchvideo._progress import Progress, Step, silent
-from pytorchvideo.data._annotations.video_files import is_video, videos_at
+from pytorchvideo.data._annotations.video_files import is_video, videos_at, videos_below
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._pyav.whole import read_whole
 from pytorchvideo.data._reading.clip_reader import quarantine_line
@@ -136,7 +137,10 @@ def videos_in(sources: Sequence[str]) -> list[str]:
 def videos_of(data: str) -> Iterator[str]:
     """Yields the paths of the videos of a folder at any depth, of a list file, or of one video."""
     is_one = is_video(data) and ("://" in data or Path(data).is_file())
-    if is_one or Path(data).is_dir():
+    lists = lists_in(data)
+    if lists and next(videos_below(data), None) is None:
+        yield from dict.fromkeys(path for file in lists.values() for path in videos_of(str(file)))
+    elif is_one or Path(data).is_dir():
         yield from videos_at(data)
     else:
         listed = LabeledVideoPaths.from_path(data, split="all")
