@@ -19,7 +19,7 @@ from pytorchvideo._text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from flash.runs.train import RunSummary
+    from flash.runs.reports.of_run import RunSummary
     from pytorchvideo.data.synthetic import DemoFiles
 
 

@@ -119,8 +119,9 @@ def evaluate_data(
 def _write(found: "Evaluation | MultiLabelEvaluation", out: Path, asked: dict[str, Any]) -> None:
     """Writes predictions and report."""
     from flash.runs.environment import environment
-    from flash.runs.reports.multi_label import MultiLabelReport, write_multi_label_report
-    from flash.runs.reports.report import Report, write_report
+    from flash.runs.reports.multi_label import MultiLabelReport
+    from flash.runs.reports.report import Report
+    from flash.runs.reports.run_page import RunPage, write_report
     from pytorchvideo.evaluation.multi_label import write_multi_label_predictions
     from pytorchvideo.evaluation.videos import Evaluation, write_predictions
 
@@ -134,11 +135,11 @@ def _write(found: "Evaluation | MultiLabelEvaluation", out: Path, asked: dict[st
     # of hundreds of classes only those that occur, or were predicted
     known = set(found.labels) if len(found.labels) <= 100 else found.occurring()
     labels = [label for label in found.labels if label in known]
+    report: RunPage[Any]
     if isinstance(found, Evaluation):
         write_predictions(out / "predictions.json", found.results)
         report = Report(labels=labels, results=found.results, **said)
-        write_report(report, out / "report.html")
     else:
         write_multi_label_predictions(out / "predictions.json", found.results)
-        several = MultiLabelReport(labels=labels, results=found.results, **said)
-        write_multi_label_report(several, out / "report.html")
+        report = MultiLabelReport(labels=labels, results=found.results, **said)
+    write_report(report, out / "report.html")

@@ -17,7 +17,14 @@ from typing import Any
 from flash.runs.folder import RunFolder
 from flash.video.classification.backbones import is_hugging_face
 from flash.video.classification.model import VideoClassifier
-from pytorchvideo._text import counted, read_json
+from pytorchvideo._text import counted
+from pytorchvideo.evaluation.multi_label import (
+    label_scores,
+    mean_average_precision,
+    read_multi_label_predictions,
+)
+from pytorchvideo.evaluation.scores import accuracy
+from pytorchvideo.evaluation.videos import read_predictions
 from pytorchvideo.models.huggingface import HuggingFaceModel
 from pytorchvideo.models.pretrained import PretrainedModel
 
@@ -81,17 +88,21 @@ def _run_and_file(path: str | os.PathLike[str]) -> tuple[RunFolder | None, Path]
 
 
 def _scores(run: RunFolder) -> tuple[dict[str, float], str]:
-    """The accuracy in percent over the held-out videos, and how it came about."""
+    """The accuracy over the held-out videos, or the mean average precision, in percent, and how it came about."""
     if not run.predictions.is_file():
         return {}, ""
-    results = read_json(run.predictions, "the predictions of a run")
-    named = isinstance(results, list) and all(
-        isinstance(result, dict) and isinstance(result.get("label"), str) for result in results
-    )
-    if not named or not results:
-        return {}, ""
     config = run.read_config()
-    right = sum(result["label"] == result.get("predicted") for result in results)
+    metrics: dict[str, float | None]
+    if config.multi_label:
+        several = read_multi_label_predictions(run.predictions)
+        count, labels = len(several), several[0].labels if several else ()
+        metrics = {"mAP": mean_average_precision(label_scores(several, labels))}
+    else:
+        single = read_predictions(run.predictions)
+        count, metrics = len(single), {"top1": accuracy(single) if single else None}
     name = Path(config.data).name
-    protocol = f"{counted(len(results), 'held-out video')} of {name}, {counted(config.clips, 'clip')} a video"
-    return {"top1": round(100 * right / len(results), 2)}, protocol
+    protocol = (
+        f"{counted(count, 'held-out video')} of {name}, {counted(config.clips, 'clip')} a video"
+    )
+    known = {key: round(100 * share, 2) for key, share in metrics.items() if share is not None}
+    return known, protocol if known else ""

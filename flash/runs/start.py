@@ -13,7 +13,8 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from flash.runs.config import RunConfig
-from flash.runs.sources import AND
+from flash.runs.sources import Sources
+from flash.video.sources.files import SEPARATORS
 from pytorchvideo._text import counted
 from pytorchvideo.models._registry import model_entry
 from pytorchvideo.models._weights.rebuild import HUGGING_FACE
@@ -93,22 +94,21 @@ def _no_longer_than(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def describe_start(config: RunConfig, why: str, train: Sequence[tuple[str, str]]) -> str:
+def describe_start(config: RunConfig, why: str, sources: Sources) -> str:
     """Returns what a run starts from in words; of random weights also what that means for so many videos.
 
-    >>> describe_start(RunConfig("clips", weights="a.pth"), "", [])
+    >>> videos = Sources(["jump", "run"], [("1.mp4", "run"), ("2.mp4", "jump")], [])
+    >>> describe_start(RunConfig("clips", weights="a.pth"), "", videos)
     'from the weights of a.pth'
-    >>> describe_start(RunConfig("clips"), "", [("1.mp4", "run"), ("2.mp4", "jump")])
+    >>> describe_start(RunConfig("clips"), "", videos)
     'from random weights: 2 videos of 2 classes are few for that, and accuracy may stay near chance (50 %); ...
     """
     if config.weights is not None:
         return f"from the weights of {config.weights}"
     if config.pretrained:
         return f"from the published weights of {config.model}"
-    labels = {label for _, label in train}
-    if config.multi_label:
-        labels = {name for label in labels for name in label.split(AND) if name}
-    classes = len(labels) or 1
+    train = sources.train
+    classes = len(sources.counts(train)) or 1
     reason = f" ({why})" if why else ""
     each = len(train) / classes
     known = f"{counted(len(train), 'video')} of {counted(classes, 'class')}"
@@ -131,6 +131,7 @@ def doubtful_name(labels: Sequence[str]) -> str | None:
     >>> doubtful_name(["run", "run|jump"])
     'run|jump'
     """
-    parts = {name: [part.strip() for part in re.split(r"[|;,]", name)] for name in labels}
+    signs = f"[{re.escape(''.join(SEPARATORS))}]"
+    parts = {name: [part.strip() for part in re.split(signs, name)] for name in labels}
     known = set(labels)
     return next((n for n, some in parts.items() if len(some) > 1 and known & set(some)), None)

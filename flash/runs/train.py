@@ -21,9 +21,7 @@ absolute: a run goes on from any working directory. One process at a time works 
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +30,6 @@ from rich.console import Console
 from flash.configs.build import build_mix, decay_rules, network_arguments
 from flash.core.average_precision import MeanAveragePrecision
 from flash.runs.config import RunConfig
-from flash.runs.environment import environment
 from flash.runs.fit import best_epoch, class_weights, fit
 from flash.runs.fit_head import train_probe
 from flash.runs.folder import MAY_CHANGE, RunFolder, resumed
@@ -41,10 +38,9 @@ from flash.runs.moved import check_in_place, moved_to, with_absolute_paths
 from flash.runs.parts import Parts
 from flash.runs.progress import progress_bar, showing
 from flash.runs.rates import find_rate
-from flash.runs.reports.commands import plain_fields
-from flash.runs.reports.facts import run_evidence, run_facts
-from flash.runs.reports.multi_label import MultiLabelReport, write_multi_label_report
-from flash.runs.reports.report import Report, write_report
+from flash.runs.reports.of_run import RunSummary as RunSummary
+from flash.runs.reports.of_run import report_of
+from flash.runs.reports.run_page import write_report
 from flash.runs.sources import Sources, read_sources
 from flash.runs.start import choose_start, describe_start, doubtful_name
 from flash.video.classification.model import VideoClassifier
@@ -56,38 +52,10 @@ from pytorchvideo.evaluation.multi_label import (
     evaluate_multi_label,
     write_multi_label_predictions,
 )
-from pytorchvideo.evaluation.scores import ClipResult, accuracy
-from pytorchvideo.evaluation.videos import Skipped, evaluate_videos, write_predictions
+from pytorchvideo.evaluation.scores import ClipResult
+from pytorchvideo.evaluation.videos import evaluate_videos, write_predictions
 from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.transforms import MixVideo
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """What came of a run.
-
-    Args:
-        folder: its files.
-        labels: class names.
-        results: a prediction for every held-out video that could be read; none with several labels a video.
-        history: a row an epoch.
-        skipped: ``(path, reason)`` of the videos that could not be read.
-        kept_epoch: the epoch that the model is of, where it is the best one that was asked for.
-        multi_label_results: the predictions with several labels a video.
-    """
-
-    folder: RunFolder
-    labels: Sequence[str]
-    results: Sequence[ClipResult]
-    history: Sequence[dict[str, float]]
-    skipped: Sequence[Skipped]
-    kept_epoch: int | None = None
-    multi_label_results: Sequence[MultiLabelResult] = ()
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the held-out videos whose class was named first."""
-        return accuracy(self.results)
 
 
 def train(
@@ -138,7 +106,7 @@ def _say_plan(
 ) -> None:
     """Prints what is about to be done, and from where it starts."""
     recipe, epochs = config.recipe(), config.epochs or 1
-    start = describe_start(config, why, sources.train)
+    start = describe_start(config, why, sources)
     if folder.checkpoint.is_file():
         start = f"from {folder.checkpoint}"
     on = (
@@ -211,8 +179,9 @@ def _learn(
     summary = RunSummary(folder, sources.labels, (), history, sources.skipped + unread, kept)
     summary = _evaluate(summary, classifier.to(device).predictor(), config, sources, console)
     write_json(folder.skipped, [{"video": path, "reason": why} for path, why in summary.skipped])
-    write = write_multi_label_run if config.multi_label else write_run_report
-    write(summary, config, sources, parts)
+    with showing(console, "look for clips of one recording") as bar:
+        report = report_of(summary, config, sources, parts, progress=bar)
+    write_report(report, folder.report)
     return summary
 
 
@@ -340,65 +309,3 @@ def _split(config: RunConfig, console: Console) -> Sources:
             on_checked=lambda done, total: bar.update(task, completed=done, total=total),
         )
     return with_absolute_paths(sources)
-
-
-def write_run_report(
-    summary: RunSummary, config: RunConfig, sources: Sources, parts: Parts
-) -> Path:
-    """Writes the report of a run, which looks for leaks for some seconds or a tenth of its time, into its folder."""
-    top5 = accuracy(summary.results, top=5)
-    figures = {"top-5 accuracy": f"{top5:.1%}"} if len(summary.labels) > 5 else {}
-    known = _known(summary, config, sources, parts)
-    known["figures"] = {**figures, **known["figures"]}
-    return write_report(
-        Report(results=summary.results, sources=sources, **known), summary.folder.report
-    )
-
-
-def write_multi_label_run(
-    summary: RunSummary, config: RunConfig, sources: Sources, parts: Parts
-) -> Path:
-    """As :func:`write_run_report`, of a run with several labels a video."""
-    known = _known(summary, config, sources, parts)
-    report = MultiLabelReport(results=summary.multi_label_results, **known)
-    return write_multi_label_report(report, summary.folder.report)
-
-
-def _known(
-    summary: RunSummary, config: RunConfig, sources: Sources, parts: Parts
-) -> dict[str, Any]:
-    """What both kinds of reports say of a run."""
-    ways = {"freeze": "Trunk frozen", "probe": "Linear probe"}
-    trained = ways.get(config.strategy or "", "Everything trained")
-    start = config.weights or ("published weights" if config.pretrained else "random weights")
-    recipe, figures = config.recipe(), {}
-    if summary.history:
-        figures["epochs"] = str(len(summary.history))
-    if summary.kept_epoch is not None:
-        figures["epoch of the model, the best"] = str(summary.kept_epoch)
-    if summary.skipped:
-        figures["videos skipped"] = str(len(summary.skipped))
-    # it looks at videos for a while, which is time of the run
-    evidence = run_evidence(
-        config,
-        sources,
-        summary.results,
-        summary.history,
-        skipped=len(summary.skipped),
-        out=summary.folder.path,
-        seconds=sum(part.seconds for part in parts.all()),
-    )
-    now = datetime.now().astimezone()
-    return {
-        "title": f"{config.model} on {Path(config.data).name}",
-        "subtitle": f"{trained}, starting from {start}.",
-        "labels": summary.labels,
-        "history": summary.history,
-        "split": sources.how,
-        "skipped": summary.skipped,
-        "config": {**plain_fields(config), "seconds a clip": f"{recipe.clip_duration_sec:g}"},
-        "environment": environment(),
-        "figures": figures,
-        "run": run_facts(config, summary.folder.path, parts.all(), now),
-        "evidence": evidence,
-    }

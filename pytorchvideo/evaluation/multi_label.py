@@ -10,6 +10,7 @@ import numpy as np
 
 from pytorchvideo._files import write_json
 from pytorchvideo._progress import Progress, silent
+from pytorchvideo._text import read_json
 from pytorchvideo.evaluation.charades import charades_map
 from pytorchvideo.evaluation.videos import Skipped, scored_videos
 from pytorchvideo.inference.predictor import VideoPredictor
@@ -197,6 +198,40 @@ def write_multi_label_predictions(path: Path, results: Sequence[MultiLabelResult
             for result in results
         ],
     )
+
+
+def read_multi_label_predictions(path: Path) -> list[MultiLabelResult]:
+    """Reads what :func:`write_multi_label_predictions` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds something else.
+    """
+    rows = read_json(path, "predictions", finite=True)
+    try:
+        results = [
+            MultiLabelResult(
+                row["video"],
+                tuple(row["labels"]),
+                tuple(float(score) for score in row["scores"].values()),
+                tuple(row["scores"]),
+                float(row["threshold"]),
+            )
+            for row in rows
+        ]
+        is_whole = all(
+            isinstance(result.video, str)
+            and result.labels == results[0].labels
+            and set(result.truth) <= set(result.labels)
+            for result in results
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is no file of predictions with several labels a video: {error!r}."
+        ) from error
+    if not is_whole:
+        raise ValueError(f"{path} is no file of predictions: its rows do not fit each other.")
+    return results
 
 
 @dataclass(frozen=True)

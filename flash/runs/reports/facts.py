@@ -14,9 +14,12 @@ from flash.runs.reports.findings import Evidence
 from flash.runs.reports.leaks import find_leaks
 from flash.runs.sources import Sources
 from pytorchvideo._files import write_whole
+from pytorchvideo._progress import Progress, silent
 from pytorchvideo.evaluation.scores import ClipResult
 
-_SHARE = 0.08  # of the time that a run took, for a look at both sides of its split
+# For a look at both sides of the split: a share of the time that the run took, and seconds that are enough for some
+# hundreds of short videos (0.05 s of a processor each) however short it was.
+_SHARE, _LEAST_SECONDS = 0.08, 20.0
 
 
 def run_facts(
@@ -57,6 +60,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def seconds_for_leaks(seconds: float) -> float:
+    """Returns for how long the videos of a run may be looked at, which took so many seconds."""
+    return max(_SHARE * seconds, _LEAST_SECONDS)
+
+
 def run_evidence(
     config: RunConfig,
     sources: Sources,
@@ -66,8 +74,9 @@ def run_evidence(
     skipped: int,
     out: Path,
     seconds: float,
+    progress: Progress = silent,
 ) -> Evidence:
-    """Returns what the judgement of a run is made from; looking at its videos takes a tenth of ``seconds`` at most.
+    """Returns what the judgement of a run is made from; see :func:`seconds_for_leaks` for the time that it may take.
 
     Where some look alike on both sides of the split, ``recordings.csv`` in ``out`` names what belongs together.
 
@@ -79,8 +88,9 @@ def run_evidence(
         skipped: videos that could not be read.
         out: folder of the run.
         seconds: that it took.
+        progress: is called after each video that is looked at.
     """
-    leaks = find_leaks(sources, _SHARE * seconds)
+    leaks = find_leaks(sources, seconds_for_leaks(seconds), progress=progress)
     if config.group_by is not None or config.groups is not None:
         leaks = leaks.without_names()  # its user knows better what the names mean
     given = str(sources.how.get("split", "")).startswith("as given")

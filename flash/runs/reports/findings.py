@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Findings of a judgement, and the evidence that they are made from."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,9 @@ from flash.runs.reports.commands import beside, command, train_command
 from flash.runs.reports.leaks import Leaks
 from pytorchvideo.evaluation.scores import ClipResult
 from pytorchvideo.evaluation.significance import wilson_interval
+
+#: Share of the videos that is worth to be held out, at most: the others are to learn from.
+MOST_HELD_OUT = 0.4
 
 Level = Literal["problem", "caution", "fine"]
 
@@ -81,6 +85,18 @@ class Evidence:
         if self.config is None:
             return None
         return train_command(self.config, beside(self.out, name), **changes)
+
+    def share_for(self, wanted: int, total: int) -> float | None:
+        """Returns for ``--val-split`` what holds out so many of some videos; None where it cannot.
+
+        Args:
+            wanted: held-out videos.
+            total: all of these videos.
+        """
+        if self.config is None or self.split_given:
+            return None
+        share = math.ceil(100 * wanted / total) / 100
+        return share if self.config.val_split < share <= MOST_HELD_OUT else None
 
     def review(self) -> str | None:
         """The command that looks for wrong labels."""

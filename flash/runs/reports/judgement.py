@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A judgement of a run in words: what its figures can be trusted for, what went wrong, what to do next."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flash.runs.reports.commands import command
-from flash.runs.reports.findings import Evidence, Finding, interval_words
+from flash.runs.reports.findings import MOST_HELD_OUT, Evidence, Finding, interval_words
 from flash.runs.reports.overfitting import overfitting, still_falling
 from pytorchvideo._text import are, counted
 from pytorchvideo.evaluation.scores import confusion_counts
@@ -152,25 +153,47 @@ def _small(evidence: Evidence) -> Finding | None:
     if high - low <= _WIDE:
         return None
     wanted = next(n for n in range(total, 100_000) if _width(right / total, n) <= _WIDE / 2)
-    config, more = evidence.config, None
-    if config is not None and config.val_split < 0.4 and not evidence.split_given:
-        more = evidence.again("more-held-out", val_split=0.4)
+    text = (
+        f"Few videos are held out, {total}: the accuracy is {interval_words(right, total)}, and runs that differ by "
+        "less cannot be told apart"
+    )
+    if rare:
+        text += f"; {len(rare)} of {counted(len(evidence.labels), 'class')} have fewer than {_FEW}"
+    advice, more = _more_held_out(evidence, right / total, wanted)
     return Finding(
         "small",
         "caution",
-        f"{total} held-out videos are few: the accuracy is {interval_words(right, total)}, and runs that "
-        f"differ by less "
-        "cannot be told apart"
-        + (
-            f"; {len(rare)} of {counted(len(evidence.labels), 'class')} have fewer than {_FEW}."
-            if rare
-            else "."
-        ),
-        f"About {wanted} held-out videos would make the interval {100 * _WIDE / 2:.0f} points wide. Compare runs on "
-        "the same videos with `pytorchvideo compare`, which sees smaller differences.",
+        f"{text}.",
+        f"{advice} Compare runs on the same videos with `pytorchvideo compare`, which sees smaller differences.",
         more,
         {"right": right, "videos": total, "low": low, "high": high, "wanted": wanted, "rare": rare},
     )
+
+
+def _more_held_out(evidence: Evidence, share: float, wanted: int) -> tuple[str, str | None]:
+    """How to hold out about so many videos, or what can be had of it."""
+    total = len(evidence.results)
+    known = total + sum(evidence.trained_on.values())
+    goal = (
+        f"About {wanted} held-out videos would make the interval {100 * _WIDE / 2:.0f} points wide"
+    )
+    if (split := evidence.share_for(wanted, known)) is not None:
+        more = evidence.again("more-held-out", val_split=split)
+        return f"{goal}: `--val-split {split:g}` holds out so many.", more
+    if evidence.config is None or evidence.split_given:
+        return f"{goal}: {wanted - total} more than there are.", None
+    lacking = math.ceil(wanted / MOST_HELD_OUT) - known
+    if lacking <= 0:
+        return f"{goal}.", None
+    advice = f"{goal}, for which some {counted(lacking, 'video')} more would have to be collected."
+    if evidence.config.val_split >= MOST_HELD_OUT:
+        return advice, None
+    most = round(MOST_HELD_OUT * known)
+    advice += (
+        f" Of those that are there, `--val-split {MOST_HELD_OUT:g}` holds out about {most}: an interval of "
+        f"{100 * _width(share, most):.0f} points."
+    )
+    return advice, evidence.again("more-held-out", val_split=MOST_HELD_OUT)
 
 
 def _width(share: float, total: int) -> float:

@@ -3,13 +3,15 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from flash.runs.sources import Sources
+from pytorchvideo._progress import Progress, Step, silent
 from pytorchvideo.data.near_duplicates import (
     ALIKE,
     frame_hashes,
@@ -70,14 +72,20 @@ class Leaks:
 
 
 def find_leaks(
-    sources: Sources, seconds: float, clock: Callable[[], float] = time.monotonic
+    sources: Sources,
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    progress: Progress = silent,
 ) -> Leaks:
     """Compares held-out videos with those that are trained on: three frames of each, and the names of the files.
 
     Args:
         sources: the two parts.
-        seconds: after which no further video is opened; the held-out ones come first. At most ``MOST_VIDEOS`` are.
+        seconds: after which no further video is opened; as many of one part are as of the other, as long as there are
+            any. At most ``MOST_VIDEOS`` are.
         clock: tells the time.
+        progress: is called after each video.
     """
     val, train = ([path for path, _ in part] for part in (sources.val, sources.train))
     shared = shared_sources(val, train)
@@ -86,11 +94,12 @@ def find_leaks(
     # spread over all classes, which follow each other
     chosen = [_spread(val, MOST_VIDEOS // 4), _spread(train, MOST_VIDEOS - MOST_VIDEOS // 4)]
     hashes: list[list[np.ndarray]] = [[], []]
-    for part, paths in enumerate(chosen):
-        for path in paths:
-            if clock() >= until:
-                break
-            hashes[part].append(_hashes(path))
+    total = len(chosen[0]) + len(chosen[1])
+    for number, (part, path) in enumerate(_in_turn(*chosen)):
+        if clock() >= until:
+            break
+        hashes[part].append(_hashes(path))
+        progress(Step(number + 1, total))
     held_out, trained_on = hashes
     twins = [
         (chosen[0][index], chosen[1][place], round(distance, 3))
@@ -116,6 +125,16 @@ def find_leaks(
 def _hashes(path: str) -> np.ndarray:
     # those on servers are not fetched once more
     return frame_hashes(path) if os.path.isfile(path) else np.zeros((0, 32), np.uint8)
+
+
+def _in_turn(held_out: Sequence[str], trained_on: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """One of either part after the other, then what is left: of so many videos the most pairs can be compared.
+
+    >>> [path for _, path in _in_turn(["a"], ["b", "c"])]
+    ['a', 'b', 'c']
+    """
+    for pair in zip_longest(held_out, trained_on):
+        yield from ((part, path) for part, path in enumerate(pair) if path is not None)
 
 
 def _spread(paths: Sequence[str], most: int) -> list[str]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report of a run: one self-contained ``report.html``, with a judgement in words, and ``report.json`` beside it."""
+"""The report of a run whose videos have one label each: confusion, classes, wrong clips, and a judgement in words."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,207 +13,95 @@ from flash.runs.reports.clips import Corrections, clip_cards, players
 from flash.runs.reports.commands import corrected_command
 from flash.runs.reports.findings import Evidence, Finding, interval_words
 from flash.runs.reports.judgement import judge
-from flash.runs.reports.leaks import Leaks
-from flash.runs.reports.page import (
-    Line,
-    plot,
-    points_of,
-    prose,
-    render_page,
-    section,
-    settings,
-    table,
-    text,
-)
+from flash.runs.reports.page import section, table, text
+from flash.runs.reports.run_page import RunPage, curves
 from flash.runs.sources import Sources
-from pytorchvideo._files import write_json, write_whole
 from pytorchvideo._text import are, counted
 from pytorchvideo.evaluation.scores import ClipResult, accuracy, class_scores, confusion_counts
 from pytorchvideo.evaluation.significance import wilson_interval
 
 _GALLERY = 6  # clips shown at either end
 _MATRIX_LIMIT = 20  # classes beyond which a matrix would not be readable
-_PAIRS_SHOWN = 20
 
 
 @dataclass
-class Report:
-    """What the page says.
+class Report(RunPage[ClipResult]):
+    """What the page says of videos with one label each; see :class:`~flash.runs.reports.run_page.RunPage`.
 
     Args:
-        title: headline.
-        subtitle: one sentence below it.
-        labels: class names in the order of their indices.
-        results: one entry for each held-out video that could be read.
-        history: one mapping an epoch with ``epoch`` and any of ``train_loss``, ``val_loss``,
-            ``train_accuracy``, ``val_accuracy``.
-        split: how training and held-out videos were chosen, as rows of a table.
-        skipped: videos that could not be read, with the reason.
-        config: what the run was asked to do.
-        environment: versions and machine.
-        figures: further headline figures, name to text.
-        run: date, duration and command of the run.
-        evidence: what the judgement is made from; by default the results and the history alone.
         sources: all videos of the run, for a list with corrected labels; None offers none.
     """
 
-    title: str
-    subtitle: str
-    labels: Sequence[str]
-    results: Sequence[ClipResult]
-    history: Sequence[Mapping[str, float]] = ()
-    split: Mapping[str, object] = field(default_factory=dict)
-    skipped: Sequence[tuple[str, str]] = ()
-    config: Mapping[str, object] = field(default_factory=dict)
-    environment: Mapping[str, object] = field(default_factory=dict)
-    figures: Mapping[str, str] = field(default_factory=dict)
-    run: Mapping[str, object] = field(default_factory=dict)
-    evidence: Evidence | None = None
     sources: Sources | None = None
 
     def findings(self) -> list[Finding]:
-        """Returns the judgement, the worst first; nothing of a run without results."""
+        """Returns the judgement, the worst first; nothing without results."""
         known = self.evidence or Evidence(
             self.labels, self.results, self.history, skipped=len(self.skipped)
         )
         return judge(known) if self.results else []
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the figures of the page as plain types."""
-        found: dict[str, Any] = {
-            "title": self.title,
-            "findings": [finding.to_dict() for finding in self.findings()],
-            "run": dict(self.run),
-            "split": dict(self.split),
-            "config": dict(self.config),
-            "environment": dict(self.environment),
-            "skipped": [{"video": path, "reason": reason} for path, reason in self.skipped],
+    def scores(self) -> dict[str, Any]:
+        """Returns the figures of the results as plain types."""
+        right = self._right()
+        return {
+            "accuracy": right / len(self.results),
+            "interval": list(wilson_interval(right, len(self.results))),
+            "right": right,
+            "videos": len(self.results),
+            "classes": [vars(row) for row in class_scores(self.results, self.labels)],
+            "confusion": confusion_counts(self.results, self.labels).tolist(),
         }
-        if self.results:
-            right = sum(result.correct for result in self.results)
-            found |= {
-                "accuracy": right / len(self.results),
-                "interval": list(wilson_interval(right, len(self.results))),
-                "right": right,
-                "videos": len(self.results),
-                "classes": [vars(row) for row in class_scores(self.results, self.labels)],
-                "confusion": confusion_counts(self.results, self.labels).tolist(),
-            }
-        return found
 
+    def headline(self) -> dict[str, str]:
+        """Returns the figures of the results that stand on top, name to text."""
+        low, high = wilson_interval(self._right(), len(self.results))
+        return {
+            "accuracy on held-out videos": f"{accuracy(self.results):.1%}",
+            "95 % interval": f"{low:.0%} to {high:.0%}",
+            "predicted correctly": f"{self._right()} of {len(self.results)}",
+            "classes": str(len(self.labels)),
+        }
 
-def write_report(report: Report, path: Path) -> Path:
-    """Writes a report, and the same as json beside it, each in one step, so that no half page is ever seen.
+    def verdict(self) -> str:
+        """Returns one sentence on the results."""
+        right, of = self._right(), counted(len(self.results), "held-out video")
+        return f"{right} of {of} {are(right)} right: {interval_words(right, len(self.results))}."
 
-    Args:
-        report: what it says.
-        path: of the page.
+    def curves(self) -> str:
+        """Returns the learning curves as HTML."""
+        titles = {"loss": "Loss (cross-entropy)", "accuracy": "Accuracy"}
+        return curves(self.history, titles, share="accuracy")
 
-    Raises:
-        OSError: a file cannot be written.
-    """
-    write_json(path.with_suffix(".json"), report.to_dict())
-    return write_whole(path, render_report(report, path))
-
-
-def render_report(report: Report, path: Path | None = None) -> str:
-    """Returns the page as a string of HTML.
-
-    Args:
-        report: what it says.
-        path: of the page, from which clips are played; None shows animations alone.
-    """
-    headline = {}
-    if report.results:
-        right, total = sum(result.correct for result in report.results), len(report.results)
-        low, high = wilson_interval(right, total)
-        headline["accuracy on held-out videos"] = f"{accuracy(report.results):.1%}"
-        headline["95 % interval"] = f"{low:.0%} to {high:.0%}"
-        headline["predicted correctly"] = f"{right} of {total}"
-        headline["classes"] = str(len(report.labels))
-    findings = report.findings()
-    leaks = report.evidence.leaks if report.evidence else None
-    fixes = _corrections(report)
-    sections = (
-        _verdict(report, findings),
-        section("Learning curves", _curves(report.history)),
-        section("Confusion", _confusion(report)),
-        section("Classes", _class_table(report)),
-        section("Clips", _gallery(report.results, path, fixes), "clips"),
-        section("Videos that look like training videos", videos_alike(leaks)),
-        section("Split", settings(report.split)),
-        section("Skipped videos", skipped_videos(report.skipped)),
-    )
-    pair = section("Configuration", settings(report.config))
-    pair += section("Environment", settings({**report.run, **report.environment}))
-    return render_page(
-        report.title,
-        report.subtitle,
-        {**headline, **report.figures},
-        "\n".join(part for part in sections if part) + f'<div class="pair">{pair}</div>',
-        players() + ("" if fixes is None or not report.results else fixes.html()),
-    )
-
-
-def _corrections(report: Report) -> Corrections | None:
-    if report.sources is None:
-        return None
-    known = report.evidence
-    if known is None or known.config is None:
-        return Corrections(report.sources)
-    return Corrections(report.sources, corrected_command(known.config, known.out))
-
-
-def _verdict(report: Report, findings: Sequence[Finding]) -> str:
-    """The judgement: one sentence on the accuracy, and what was found."""
-    if not findings:
-        return ""
-    right, total = sum(result.correct for result in report.results), len(report.results)
-    of = counted(total, "held-out video")
-    return (
-        f'<section class="verdict">\n<p>{right} of {of} {are(right)} right: '
-        f"{text(interval_words(right, total))}.</p>\n"
-        f"{findings_list(findings)}\n</section>"
-    )
-
-
-def findings_list(findings: Sequence[Finding]) -> str:
-    """Returns what was found as a list of HTML."""
-    following = findings[-1].command  # is shown once, at the end
-    entries = []
-    for finding in findings:
-        is_last = finding is findings[-1]
-        typed = finding.command if is_last or finding.command != following else None
-        shown = f'<code class="command">{text(typed)}</code>' if typed else ""
-        advice = f"<p>{prose(finding.advice)}</p>" if finding.advice else ""
-        entries.append(
-            f'<li class="{finding.level}"><i>{text(_LEVELS[finding.level])}</i>'
-            f"<b>{text(finding.text)}</b>{advice}{shown}</li>"
+    def details(self, path: Path | None) -> str:
+        """Returns sections on the results as HTML."""
+        clips = _gallery(self.results, path, self._corrections())
+        return "\n".join(
+            (
+                section("Confusion", _confusion(self)),
+                section("Classes", _class_table(self)),
+                section("Clips", clips, "clips"),
+            )
         )
-    return f'<ol class="findings">{"".join(entries)}</ol>'
 
+    def scripts(self) -> str:
+        """Returns what stands at the end of the page as HTML."""
+        fixes = self._corrections()
+        return players() + ("" if fixes is None or not self.results else fixes.html())
 
-_LEVELS = {"problem": "problem", "caution": "be careful", "fine": "what to do next"}
+    def _right(self) -> int:
+        return sum(result.correct for result in self.results)
 
-
-def _curves(history: Sequence[Mapping[str, float]]) -> str:
-    plots = [
-        plot(
-            [
-                Line(points_of(history, f"train_{quantity}"), "--train", "training", "--"),
-                Line(points_of(history, f"val_{quantity}"), "--val", "held out"),
-            ],
-            title,
-            is_share=quantity == "accuracy",
-        )
-        for quantity, title in (("loss", "Loss (cross-entropy)"), ("accuracy", "Accuracy"))
-    ]
-    return f'<div class="curves">{"".join(plots)}</div>' if any(plots) else ""
+    def _corrections(self) -> Corrections | None:
+        if self.sources is None:
+            return None
+        known = self.evidence
+        if known is None or known.config is None:
+            return Corrections(self.sources)
+        return Corrections(self.sources, corrected_command(known.config, known.out))
 
 
 def _confusion(report: Report) -> str:
-    if not report.results:
-        return ""
     counts = confusion_counts(report.results, report.labels)
     if len(report.labels) > _MATRIX_LIMIT:
         return _most_confused(counts, report.labels)
@@ -250,9 +138,7 @@ def _most_confused(counts: np.ndarray, labels: Sequence[str]) -> str:
 
 
 def _class_table(report: Report) -> str:
-    if not report.results:
-        return ""
-    trained = report.evidence.trained_on if report.evidence else {}
+    trained = report.trained_on()
     header = ["class", "precision", "recall", "F1", "videos"] + ["training videos"] * bool(trained)
     rows = [
         [row.label, f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}", row.count]
@@ -262,30 +148,8 @@ def _class_table(report: Report) -> str:
     return table(header, rows)
 
 
-def videos_alike(leaks: Leaks | None) -> str:
-    """Returns a table of the held-out videos that look like training videos; nothing without such."""
-    if leaks is None or leaks.one_place or not leaks.twins:
-        return ""
-    rows = [(one, other, f"{share:.1%}") for one, other, share in leaks.twins[:_PAIRS_SHOWN]]
-    return (
-        f"<p>{counted(len(leaks.twins), 'held-out video')} with the training video that looks most like them, by "
-        "hashes of three "
-        "frames: the share of bits that differ.</p>"
-        + table(("held out", "training", "difference"), rows)
-    )
-
-
-def skipped_videos(skipped: Sequence[tuple[str, str]]) -> str:
-    """Returns a table of the videos that could not be read, and why."""
-    if not skipped:
-        return "<p>None: every video could be read.</p>"
-    return table(("video", "reason"), skipped)
-
-
 def _gallery(results: Sequence[ClipResult], page: Path | None, fixes: Corrections | None) -> str:
     """The surest correct predictions and the surest mistakes, or the least sure where none is wrong."""
-    if not results:
-        return ""
     numbers = None if fixes is None else fixes.numbers()
     ranked = sorted(results, key=lambda result: result.true_score, reverse=True)
     best = _one_a_class([result for result in ranked if result.correct])[:_GALLERY]

@@ -16,11 +16,15 @@ from flash.cli.main import app
 from flash.runs import fit
 from flash.runs.config import RunConfig
 from flash.runs.fit_head import fit_linear
-from flash.runs.reports.multi_label import MultiLabelReport, render_multi_label_report
+from flash.runs.reports.findings import Evidence, Finding
+from flash.runs.reports.label_judgement import judge_labels
+from flash.runs.reports.multi_label import MultiLabelReport
+from flash.runs.reports.run_page import render_report
+from flash.runs.share import trained_model
 from flash.runs.sources import Sources, list_labelled, read_labelled, read_sources
 from flash.runs.start import doubtful_name
 from flash.runs.train import train
-from pytorchvideo.evaluation.multi_label import MultiLabelResult
+from pytorchvideo.evaluation.multi_label import MultiLabelResult, read_multi_label_predictions
 from pytorchvideo.inference import VideoPredictor
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
@@ -209,6 +213,10 @@ def test_command_from_list_to_answer(listed: Path, folder: Path, tmp_path: Path)
     answer = run("predict", videos[0], "--run", out, "--clips", 1, "--json")
     assert "fast" in answer.stdout
 
+    card = trained_model(out).card("me/motions")
+    assert f"| mAP | {100 * mean:.4g} % |" in card
+    assert f"{len(predictions)} held-out videos of {listed.name}, 1 clip a video." in card
+    assert read_multi_label_predictions(out / "predictions.json")[0].video == videos[0]
     for refused in (["compare", out, tmp_path / "e"], ["review", out]):
         assert "--multi-label" in run(*refused, code=2).stderr
     run("train", "--resume", out, "--epochs", 2)
@@ -235,6 +243,56 @@ def test_a_probed_run(listed: Path, tmp_path: Path, make_model_file: Callable[..
     assert done.history[-1]["train_loss"] < done.history[0]["train_loss"]
 
 
+def kinds_of(predicted: list[str], truth: list[str], **known: Any) -> dict[str, Finding]:
+    """The findings where the labels of each video are as many letters."""
+    labels = ("a", "b", "c")
+    results = [
+        MultiLabelResult(
+            f"{number}.mp4", tuple(true), tuple(0.9 if n in said else 0.1 for n in labels), labels
+        )
+        for number, (said, true) in enumerate(zip(predicted, truth, strict=True))
+    ]
+    return {one.kind: one for one in judge_labels(results, labels, Evidence(labels, (), **known))}
+
+
+def test_one_answer_for_all_videos() -> None:
+    truth = ["a", "b", "ab", "c"]
+    config = RunConfig("clips", multi_label=True, epochs=2).completed()
+    one = kinds_of(["a"] * 4, truth, config=config)["same-answer"]
+    assert one.text.startswith(
+        "All 4 held-out videos were predicted as 'a' alone, which is right for 1: "
+    )
+    assert one.level == "problem"
+    assert "--class-weights" in str(one.command)
+    every = kinds_of(["abc"] * 4, truth)["same-answer"]
+    assert "predicted to have every one of the 3 labels, which is right for 0" in every.text
+    two = kinds_of(["ab"] * 4, truth)["same-answer"]
+    assert "predicted as 'a', 'b', no more and no less, which is right for 1" in two.text
+    assert "No label reaches" in kinds_of([""] * 4, truth)["nothing-said"].text
+    assert set(kinds_of(["a"] * 4, ["a"] * 4)) == {"small"}  # which is right
+
+
+def test_labels_that_are_predicted_for_none_or_all() -> None:
+    one = kinds_of(["a", "a", "ac", "a"], ["a", "b", "b", ""])["none-or-all"]
+    assert one.figures == {"none": ["b"], "all": ["a"]}
+    assert "Of the 4 held-out videos the model predicts 'b' for none and 'a' for all" in one.text
+    assert "none-or-all" not in kinds_of(["a", "b", "b", ""], ["a", "b", "b", ""])
+
+
+def test_how_many_more_to_hold_out() -> None:
+    config = RunConfig("clips", multi_label=True, epochs=2, val_split=0.2).completed()
+    many = {"a": 20, "b": 20, "c": 20}
+    one = kinds_of(["a", "b", "c"], ["a", "b", "c"], trained_on=many, config=config)["small"]
+    # 5 of 21
+    assert (
+        "`--val-split 0.24` would hold out about 5 videos or more with 'a', 'b', 'c'." in one.advice
+    )
+    assert "--val-split 0.24" in str(one.command)
+    few = {"a": 20, "b": 20, "c": 2}
+    one = kinds_of(["a", "b", "c"], ["a", "b", "c"], trained_on=few, config=config)["small"]
+    assert "Collect videos with 'c': with 13 of each, 5 can be held out." in one.advice
+
+
 def test_report_of_a_model_that_says_nothing() -> None:
     labels = ("<b>run", "jump")
     results = [
@@ -244,9 +302,9 @@ def test_report_of_a_model_that_says_nothing() -> None:
     report = MultiLabelReport("title", "subtitle.", labels, results)
     kinds = [finding.kind for finding in report.findings()]
     assert kinds == ["nothing-said", "small", "next"]
-    page = render_multi_label_report(report)
+    page = render_report(report)
     # ranks 1 and 3, as many as half of the videos by chance
     assert "over the 1 of 2 labels that held-out videos have is 0.833" in page
     assert "would reach about 0.500" in page
     assert "&lt;b&gt;run" in page and "<b>run" not in page
-    assert render_multi_label_report(MultiLabelReport("t", "s.", labels, []))
+    assert render_report(MultiLabelReport("t", "s.", labels, []))

@@ -3,6 +3,7 @@
 
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from rich.console import Console
 
 from flash.runs import train as runs
 from flash.runs.config import RunConfig
+from flash.runs.folder import RunFolder
 from flash.runs.share import trained_model, transformers_model
 from flash.video import VideoClassifier
+from pytorchvideo._files import write_json
 from pytorchvideo.inference.loading import load_predictor
 from pytorchvideo.inference.predictor import VideoPredictor
 from pytorchvideo.models import ClipRecipe, PretrainedModel, create_model
@@ -85,6 +88,29 @@ def test_a_model_of_transformers_becomes_theirs_again(tmp_path: Path) -> None:
     assert (predictor.multi_label, predictor.threshold) == (True, 0.3)
     with pytest.raises(ValueError, match=r"transformers_model\(path\) returns it as theirs"):
         trained_model(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize(
+    ("multi_label", "row"),
+    [
+        (False, {"video": "a.mp4", "label": "run"}),
+        (True, {"video": "a.mp4", "labels": ["run"], "scores": {"run": 1.0}}),
+        (True, {"video": "a.mp4", "labels": ["a"], "scores": {"run": 1.0}, "threshold": 0.5}),
+    ],
+)
+def test_damaged_predictions_are_no_scores(
+    multi_label: bool, row: dict[str, Any], tmp_path: Path
+) -> None:
+    run = RunFolder(tmp_path)
+    kwargs = {"num_frames": 4, "crop_size": 32}
+    model = create_model("x3d_xs", num_classes=2, **kwargs)
+    recipe = ClipRecipe(4, 2, side_size=32, crop_size=32)
+    PretrainedModel(model, "x3d_xs", recipe, kwargs, ("a", "b")).save(run.model)
+    write_json(run.config_file, RunConfig("data", multi_label=multi_label).to_dict())
+    assert trained_model(tmp_path).metrics == {}
+    write_json(run.predictions, [row])
+    with pytest.raises(ValueError, match=r"predictions\.json is no file of predictions"):
+        trained_model(tmp_path)
 
 
 def test_errors(tmp_path: Path) -> None:

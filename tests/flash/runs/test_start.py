@@ -11,6 +11,7 @@ import pytest
 
 from flash.runs import start
 from flash.runs.config import RunConfig
+from flash.runs.sources import Sources
 from flash.runs.start import choose_start, describe_start
 
 OPEN = RunConfig("clips", pretrained=None)
@@ -96,7 +97,7 @@ def test_random_weights_where_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) 
 def test_random_weights_in_words() -> None:
     def said(each: int) -> str:
         train = [(str(n), label) for label in "abcd" for n in range(each)]
-        return describe_start(RunConfig("clips"), "offline", train)
+        return describe_start(RunConfig("clips"), "offline", Sources(list("abcd"), train, []))
 
     assert said(8).startswith("from random weights (offline): 32 videos of 4 classes are few")
     assert "near chance (25 %)" in said(8)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from flash.runs.reports.clips import clip_gif
-from flash.runs.reports.report import Report, render_report, write_report
+from flash.runs.reports.report import Report
+from flash.runs.reports.run_page import render_report, write_report
 from pytorchvideo.evaluation.scores import ClipResult, accuracy, class_scores, confusion_counts
 
 LABELS = ("run", "walk")
