@@ -32,17 +32,26 @@ from torch.utils.data import Dataset
 
 from pytorchvideo._checks import expected, shortened
 from pytorchvideo._text import PathLike
+from pytorchvideo.data._annotations.action_exports import (
+    read_coco,
+    read_cvat,
+    read_label_studio,
+)
 from pytorchvideo.data._annotations.action_files import read_action_csv, read_ava
 from pytorchvideo.data._annotations.actions import (
     ActionAnnotations,
-    KeyFrame,
     LabelMap,
     PersonBox,
     Unit,
 )
 from pytorchvideo.data._annotations.frame_lists import read_frame_lists
 from pytorchvideo.data._annotations.left_out import warn_of_left_out
-from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data._reading.action_checks import (
+    check_times,
+    doubts,
+    left_out_videos,
+    warn_of_classes,
+)
 from pytorchvideo.data._reading.key_frames import (
     FrameFiles,
     Grid,
@@ -51,7 +60,6 @@ from pytorchvideo.data._reading.key_frames import (
     VideoFiles,
     grid_offsets,
 )
-from pytorchvideo.data._reading.skipped import SkippedClip
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 from pytorchvideo.transforms.detection import DetectionTransform
 
@@ -106,8 +114,9 @@ class ActionDetectionDataset(Dataset[Sample]):
         self._reader = KeyFrameReader(source, [offset * step for offset in offsets])
         self._source = source
         self.recipe, self.transform, self.grid = recipe, transform, grid
-        self.skipped = _unreadable(annotations, source)
-        warn_of_left_out(self.skipped, len({f.video for f in annotations.key_frames}))
+        self.skipped = left_out_videos(annotations, source)
+        named = {frame.video for frame in annotations.key_frames}
+        warn_of_left_out(self.skipped, len(named.union(clip.path for clip in self.skipped)))
         bad = {clip.path for clip in self.skipped}
         readable = annotations.of_videos(lambda video: video not in bad)
         self.annotations = readable.in_fractions(lambda video: source.facts(video)[:2])
@@ -115,7 +124,8 @@ class ActionDetectionDataset(Dataset[Sample]):
         self.classes = list(self.label_map)
         self.key_frames = self.annotations.key_frames
         self._columns = {number: column for column, number in enumerate(self.classes)}
-        _check_times(self.key_frames, source)
+        check_times(self.key_frames, source)
+        warn_of_classes(self.annotations)
 
     # -- where annotations come from ---------------------------------------------------------------------------------
 
@@ -224,6 +234,71 @@ class ActionDetectionDataset(Dataset[Sample]):
             source = VideoFiles(videos or {}, start_sec or 0.0, **options)
         return cls(annotations, source, recipe, transform, grid=grid)
 
+    @classmethod
+    def from_coco(
+        cls,
+        file: PathLike,
+        videos: Videos | None = None,
+        *,
+        recipe: ClipRecipe,
+        label_map: LabelMap | None = None,
+        transform: Callable[[Sample], Any] | None = None,
+        grid: Grid = "pyslowfast",
+        **options: Any,
+    ) -> "ActionDetectionDataset":
+        """Reads json in the style of COCO; the classes are its categories.
+
+        A picture of ``images`` has ``width`` and ``height``; ``video``, or ``video_id`` of one of ``videos``, or the
+        folder of its ``file_name``; ``time_sec`` or, from 0 on, ``frame_index``. One of ``annotations`` has
+        ``image_id``, ``bbox``, ``category_id`` (or a list ``category_ids``), and on request ``track_id``. The arguments
+        and errors are those of :meth:`from_csv`.
+        """
+        source = VideoFiles(Path(file).parent if videos is None else videos, **options)
+        return cls(read_coco(file, source.rate, label_map), source, recipe, transform, grid=grid)
+
+    @classmethod
+    def from_cvat(
+        cls,
+        file: PathLike,
+        videos: Videos | None = None,
+        *,
+        recipe: ClipRecipe,
+        label_map: LabelMap | None = None,
+        every_sec: float = 1.0,
+        transform: Callable[[Sample], Any] | None = None,
+        grid: Grid = "pyslowfast",
+        **options: Any,
+    ) -> "ActionDetectionDataset":
+        """Reads CVAT's export "CVAT for video 1.1", one key frame every ``every_sec`` from 0 on.
+
+        A track is a person. The value of an attribute is an action, and so is the name of a checkbox that is on; a
+        track without attributes does what its label says. The other arguments and errors are those of :meth:`from_csv`.
+        """
+        source = VideoFiles(Path(file).parent if videos is None else videos, **options)
+        annotations = read_cvat(file, source.rate, label_map, every_sec)
+        return cls(annotations, source, recipe, transform, grid=grid)
+
+    @classmethod
+    def from_label_studio(
+        cls,
+        file: PathLike,
+        videos: Videos | None = None,
+        *,
+        recipe: ClipRecipe,
+        label_map: LabelMap | None = None,
+        every_sec: float = 1.0,
+        transform: Callable[[Sample], Any] | None = None,
+        grid: Grid = "pyslowfast",
+        **options: Any,
+    ) -> "ActionDetectionDataset":
+        """Reads Label Studio's json export of video object tracking, one key frame every ``every_sec`` from 0 on.
+
+        A region is a person, its labels are actions. The other arguments and errors are those of :meth:`from_csv`.
+        """
+        source = VideoFiles(Path(file).parent if videos is None else videos, **options)
+        annotations = read_label_studio(file, source.rate, source.has, label_map, every_sec)
+        return cls(annotations, source, recipe, transform, grid=grid)
+
     # -- samples -----------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
@@ -271,15 +346,27 @@ class ActionDetectionDataset(Dataset[Sample]):
     def groundtruth(self) -> list[list[Any]]:
         """``[video, second, x1, y1, x2, y2, class]`` of every action, for :func:`~pytorchvideo.evaluation.frame_map`.
 
-        Frames of videos that were left out are not among them, nor excluded ones.
+        Frames that the file names without a person are ``[video, second]``. Those of videos that were left out are not
+        among them, nor excluded ones.
         """
         truth = self.annotations.truth
-        return [
+        rows = [
             [frame.video, frame.time_sec, *person.box, label]
             for frame in (self.key_frames if truth is None else truth)
             for person in frame.people
             for label in person.labels
         ]
+        return [*rows, *([video, time] for video, time, _ in self.annotations.bare)]
+
+    def check(self, *, expected_frames: int | None = None) -> list[str]:
+        """Returns a sentence for each thing that may be wrong: boxes outside of the picture, with the line; and videos
+        with another number of frames than expected, which moves actions away from their seconds.
+
+        Args:
+            expected_frames: of each video. AVA's minutes 15 to 30 at 30 a second are 27,030 frames, which is taken for
+                lists of frames; some builds of FFmpeg make 860 fewer, which costs 3 points of mAP.
+        """
+        return doubts(self.key_frames, self._source, expected_frames)
 
     def __repr__(self) -> str:
         videos = len({frame.video for frame in self.key_frames})
@@ -315,27 +402,3 @@ def detection_collate(samples: Sequence[Sample]) -> Sample:
         elif key not in batch:
             batch[key] = [sample[key] for sample in samples]
     return batch
-
-
-def _unreadable(annotations: ActionAnnotations, source: Source) -> list[SkippedClip]:
-    """The videos that are not there, or cannot be opened."""
-    first: dict[str, str] = {}
-    for frame in annotations.key_frames:
-        first.setdefault(frame.video, frame.people[0].place)
-    skipped = []
-    for video, place in first.items():
-        try:
-            source.facts(video)
-        except (VideoError, OSError) as error:
-            skipped.append(SkippedClip(video, f"{place}: {error}"))
-    return skipped
-
-
-def _check_times(frames: Sequence[KeyFrame], source: Source) -> None:
-    for frame in frames:
-        end = source.facts(frame.video).duration_sec + source.start_sec
-        if not source.start_sec <= frame.time_sec < end:
-            raise ValueError(
-                f"{frame.people[0].place}: expected a time in {source.start_sec:g}..{end:g} s, "
-                f"which {frame.video} has, but got {frame.time_sec:g} s."
-            )

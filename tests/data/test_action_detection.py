@@ -167,17 +167,18 @@ def test_a_label_map_that_does_not_fit_is_named(videos: Path, tmp_path: Path) ->
     found = dataset(tmp_path, videos=videos, label_map=file)
     assert found.classes == [3, 9]
     assert found[0]["labels"].tolist() == [[1, 1], [0, 0]]
-    numbered = dataset(tmp_path, "a.mp4,1,1,1,9,9,9,\n", videos=videos, label_map=file)
+    with pytest.warns(UserWarning, match=r"boxes.csv: no line has the class 'walk' \(id 3\)"):
+        numbered = dataset(tmp_path, "a.mp4,1,1,1,9,9,9,\n", videos=videos, label_map=file)
     assert numbered[0]["labels"].tolist() == [[0, 1]]
 
 
 def test_videos_that_are_not_there_are_left_out_and_named(videos: Path, tmp_path: Path) -> None:
     rows = "missing,1,1,1,9,9,walk,\n"
-    with pytest.warns(UserWarning, match=r"1 of 3 videos are left out.*boxes.csv, line 6: .*no vi"):
+    with pytest.warns(UserWarning, match=r"1 of 3 videos is left out.*boxes.csv, line 6: .*no vid"):
         found = dataset(tmp_path, ROWS + rows, videos=videos)
     assert [clip.path for clip in found.skipped] == ["missing"]
     assert len(found) == 2
-    with pytest.raises(ValueError, match=r"1 of 1 videos are left out.*boxes.csv, line 2: "):
+    with pytest.raises(ValueError, match=r"1 of 1 videos? (is|are) left out.*boxes.csv, line 2: "):
         dataset(tmp_path, rows, videos={"a": videos / "a.mp4"})
 
 
@@ -186,6 +187,28 @@ def test_a_file_without_people_is_said_to_have_none(videos: Path, tmp_path: Path
         dataset(tmp_path, "a.mp4,1,,,,,,\n", videos=videos)
     with pytest.raises(ValueError, match=r"boxes.csv has no label"):
         dataset(tmp_path, "a.mp4,1,1,1,9,9,,\n", videos=videos)
+
+
+def test_videos_and_classes_without_people_are_named(videos: Path, tmp_path: Path) -> None:
+    rows = "a.mp4,1,1,1,9,9,walk,\na.mp4,2,,,,,,\nb,1,,,,,,\n"
+    with pytest.warns(
+        UserWarning, match=r"1 of 2 videos is left .*boxes.csv, line 4: it has no pe"
+    ):
+        found = dataset(tmp_path, rows, videos=videos)
+    assert [frame.video for frame in found.key_frames] == ["a.mp4"]
+    # the frame without anybody counts in evaluations
+    assert found.groundtruth[1:] == [["a.mp4", 2.0]]
+    said = re.escape("boxes.csv: no line has the class 'run' (id 3), 'talk' (id 9).")
+    with pytest.warns(UserWarning, match=said):
+        dataset(tmp_path, rows[:22], videos=videos, label_map={1: "walk", 3: "run", 9: "talk"})
+
+
+def test_boxes_outside_of_the_picture_are_found(videos: Path, tmp_path: Path) -> None:
+    rows = "a.mp4,1,0,0,64,48,walk,\na.mp4,2,-4,0,64,48,walk,\na.mp4,2,0,0,65,48,walk,\n"
+    assert [said[-66:] for said in dataset(tmp_path, rows, videos=videos).check()] == [
+        "line 3: the box is not inside of the picture: -0.062, 0.000, 1.000, 1.000."[-66:],
+        "line 4: the box is not inside of the picture: 0.000, 0.000, 1.016, 1.000."[-66:],
+    ]
 
 
 # -- AVA ---------------------------------------------------------------------------------------------------------------
@@ -238,6 +261,9 @@ def test_ava_is_read_as_pyslowfast_does(ava: Path) -> None:
     assert sample["persons"].tolist() == [3, 4]
     assert from_ava(ava, grid="pytorchvideo")[0]["video"][0, :, 0, 0].tolist() == [28, 49, 70, 91]
     assert len(from_ava(ava, every_sec=2)) == 1
+    said = "film: expected 27,030 frames, but got 120. Frames may lie at other seconds."
+    assert found.check() == [said]
+    assert found.check(expected_frames=119) == []
 
 
 def test_the_60_classes_leave_out_the_others(ava: Path) -> None:

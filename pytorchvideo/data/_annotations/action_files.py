@@ -35,7 +35,7 @@ def read_action_csv(
     """Reads ``video,time_sec,x1,y1,x2,y2,label`` and on request ``person``, below a header.
 
     A person with several actions has a line for each, with the same box. A person without a label does nothing of
-    what is looked for; a line without a box says nothing.
+    what is looked for; a line without a box names a frame in which there is nobody.
 
     Args:
         file: its path.
@@ -49,20 +49,23 @@ def read_action_csv(
     """
     classes, wanted = Classes(label_map), f"`{','.join(_COLUMNS)}`"
     rows: list[tuple[str, float, str, PersonBox]] = []
+    bare: list[tuple[str, float, str]] = []
     for number, row in read_table(file, _COLUMNS, delimiter=None):
         box_fields = [row[name] for name in _COLUMNS[2:6]]
-        if not any(box_fields):
-            continue
+        video, label, place = csv_text(row["video"]), csv_text(row["label"]), place_of(file, number)
         try:
-            time, box = finite(row["time_sec"]), corners(box_fields)
+            time = finite(row["time_sec"])
             person = int(row["person"]) if row.get("person") else -1
-            if time < 0 or not row["video"]:
+            if time < 0 or not video:
                 raise ValueError
+            if not any(box_fields) and not label:
+                bare.append((video, time, place))
+                continue
+            box = corners(box_fields)
         except (ValueError, OverflowError) as error:
             raise bad_line(file, number, ",".join(row.values()), wanted) from error
         check_box(box, file, number)
-        found = PersonBox(box, (), person, 1.0, place_of(file, number))
-        rows.append((csv_text(row["video"]), time, csv_text(row["label"]), found))
+        rows.append((video, time, label, PersonBox(box, (), person, 1.0, place)))
     if not rows:
         raise ValueError(f"{file} has no person. Expected a line {wanted} for each action.")
     classes.numbered(label for *_, label, _ in rows if label)
@@ -73,7 +76,8 @@ def read_action_csv(
     if not classes.label_map:
         raise ValueError(f"{file} has no label. Expected a class in the column `label`.")
     boxes_unit = unit_of((person for *_, person in rows), unit)
-    return ActionAnnotations(str(file), classes.label_map, collector.frames(), boxes_unit)
+    frames = collector.frames()
+    return ActionAnnotations(str(file), classes.label_map, frames, boxes_unit, bare=bare)
 
 
 def read_ava(
@@ -119,10 +123,13 @@ def read_ava(
 
     truth, found = FrameCollector(), FrameCollector()
     collectors = [truth, found] if training or not predicted else [truth]
+    bare: list[tuple[str, float, str]] = []
     if groundtruth is not None:
         for row in filter(is_used, read_ava_rows(groundtruth)):
             labels = _labels(row, classes, label_ids, groundtruth)
-            if row.box is not None and labels is not None:
+            if row.box is None:
+                bare.append((row.video, row.second, place_of(groundtruth, row.line)))
+            elif labels is not None:
                 number = -1 if row.extra is None else int(row.extra)
                 person = PersonBox(row.box, labels, number, 1.0, place_of(groundtruth, row.line))
                 for collector in collectors:
@@ -147,6 +154,7 @@ def read_ava(
         found.frames(),
         truth=truth.frames() if groundtruth is not None else None,
         excluded=sorted(left_out),
+        bare=bare,
     )
 
 

@@ -3,7 +3,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -62,6 +62,7 @@ class ActionAnnotations:
         unit: of the boxes.
         truth: the key frames of the ground truth, where the others are those of detected people.
         excluded: video and second of frames that do not count.
+        bare: video, time and place in the file of frames that are named without a person.
     """
 
     source: str
@@ -70,6 +71,17 @@ class ActionAnnotations:
     unit: Unit = "fraction"
     truth: list[KeyFrame] | None = None
     excluded: Collection[tuple[str, float]] = ()
+    bare: Sequence[tuple[str, float, str]] = ()
+
+    def videos_without_people(self) -> dict[str, str]:
+        """Returns the videos that are named, but have nobody, with the place of the first line of each."""
+        frames = [*self.key_frames, *(self.truth or ())]
+        peopled = {frame.video for frame in frames}
+        found: dict[str, str] = {}
+        for video, _, place in self.bare:
+            if video not in peopled:
+                found.setdefault(video, place)
+        return found
 
     def classes_without_rows(self) -> list[int]:
         """Returns the ids of classes that nobody has."""
@@ -83,7 +95,8 @@ class ActionAnnotations:
         truth = self.truth
         if truth is not None:
             truth = [frame for frame in truth if known(frame.video)]
-        return replace(self, key_frames=frames, truth=truth)
+        bare = [frame for frame in self.bare if known(frame[0])]
+        return replace(self, key_frames=frames, truth=truth, bare=bare)
 
     def in_fractions(self, size_of: Callable[[str], tuple[int, int]]) -> "ActionAnnotations":
         """Returns the same with boxes as shares of the picture, from the (height, width) of each video."""

@@ -45,11 +45,12 @@ def grid_offsets(num_frames: int, sampling_rate: int, grid: Grid = "pyslowfast")
 
 
 class Facts(NamedTuple):
-    """What is known of a video: the size of its upright picture, and its length in seconds."""
+    """What is known of a video: the size of its upright picture, its length in seconds, and its frames a second."""
 
     height: int
     width: int
     duration_sec: float
+    rate: float
 
 
 class VideoFiles:
@@ -99,6 +100,23 @@ class VideoFiles:
             raise FileNotFoundError(f"{folder} has no video {name!r}. {hint}")
         return found
 
+    def has(self, name: str) -> bool:
+        """Whether there is a video of this name."""
+        try:
+            self.path_of(name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def rate(self, name: str) -> float:
+        """Returns the frames a second of a video.
+
+        Raises:
+            FileNotFoundError: there is no such video.
+            VideoError: it cannot be read.
+        """
+        return self.facts(name).rate
+
     def open(self, name: str) -> EncodedVideo:
         """Opens a video."""
         return EncodedVideo.from_path(self.path_of(name), **self._options)
@@ -117,7 +135,9 @@ class VideoFiles:
                 if frame is None:
                     raise VideoError(f"{video.name} has no frames.")
                 duration = video.video_duration or video.duration
-                self._facts[name] = Facts(*frame.shape[-2:], float(duration))
+                self._facts[name] = Facts(
+                    *frame.shape[-2:], float(duration), float(video.rate or 0)
+                )
         return self._facts[name]
 
 
@@ -164,7 +184,7 @@ class FrameFiles:
         """
         if name not in self._facts:
             video = self.open(name)
-            self._facts[name] = Facts(*video[0].shape[-2:], video.duration)
+            self._facts[name] = Facts(*video[0].shape[-2:], video.duration, self._fps)
         return self._facts[name]
 
 

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boxes of people over time, drawn in some frames, as key frames at equal distances."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pytorchvideo._checks import expected
+from pytorchvideo.data._annotations.actions import (
+    ActionAnnotations,
+    Classes,
+    FrameCollector,
+    LabelMap,
+    PersonBox,
+)
+from pytorchvideo.data._annotations.ava_rows import Corners
+
+_TOLERANCE = 1e-6
+
+
+class Drawn(NamedTuple):
+    """A box that somebody drew: its time, x1, y1, x2, y2 as shares, whether it is to be seen, and its classes."""
+
+    time_sec: float
+    box: Corners
+    is_seen: bool
+    labels: tuple[str, ...]
+    place: str
+
+
+@dataclass(frozen=True)
+class Track:
+    """A person in a video: their number, and the boxes that were drawn, by time.
+
+    Attributes:
+        video: its name.
+        person: a number.
+        drawn: boxes; those between two of them move evenly from one to the other.
+        end_sec: until when the last one is to be seen; None is for its own frame.
+    """
+
+    video: str
+    person: int
+    drawn: list[Drawn]
+    end_sec: float | None = None
+
+    def at(self, time_sec: float) -> Drawn | None:
+        """Returns the box of a time, None where the person is not to be seen.
+
+        >>> before = Drawn(0.0, (0.0, 0.0, 0.5, 0.5), True, ("walk",), "")
+        >>> after = Drawn(2.0, (0.5, 0.5, 1.0, 1.0), False, (), "")
+        >>> track = Track("a", 1, [before, after])
+        >>> track.at(1.0).box, track.at(2.0)
+        ((0.25, 0.25, 0.75, 0.75), None)
+        """
+        times = [drawn.time_sec for drawn in self.drawn]
+        place = bisect_right(times, time_sec + _TOLERANCE) - 1
+        if place < 0 or not self.drawn[place].is_seen:
+            return None
+        before = self.drawn[place]
+        if place + 1 == len(self.drawn):
+            end = before.time_sec + _TOLERANCE if self.end_sec is None else self.end_sec
+            return before if time_sec <= end else None
+        after = self.drawn[place + 1]
+        share = min(max((time_sec - times[place]) / (times[place + 1] - times[place]), 0.0), 1.0)
+        x1, y1, x2, y2 = (a + share * (b - a) for a, b in zip(before.box, after.box, strict=True))
+        return before._replace(box=(x1, y1, x2, y2))
+
+    def span(self) -> tuple[float, float]:
+        """Returns from when to when something may be seen."""
+        return self.drawn[0].time_sec, max(self.drawn[-1].time_sec, self.end_sec or 0.0)
+
+
+def annotations_of(
+    tracks: Iterable[Track], source: str, label_map: LabelMap | None, every_sec: float
+) -> ActionAnnotations:
+    """Returns the people of tracks at 0, ``every_sec``, 2 ``every_sec`` … seconds.
+
+    Raises:
+        ValueError: nobody is seen then, or a class is none of the label map.
+    """
+    if not (every_sec > 0 and math.isfinite(every_sec)):
+        raise ValueError(expected("every_sec", "> 0 seconds", every_sec))
+    classes = Classes(label_map)
+    found: list[tuple[str, float, int, Drawn]] = []
+    for track in tracks:
+        first, last = track.span()
+        low, high = (
+            math.ceil(first / every_sec - _TOLERANCE),
+            math.floor(last / every_sec + _TOLERANCE),
+        )
+        for number in range(low, high + 1):
+            drawn = track.at(number * every_sec)
+            if drawn is not None:
+                found.append((track.video, number * every_sec, track.person, drawn))
+    if not found:
+        raise ValueError(f"{source} has no person at a multiple of {every_sec:g} s.")
+    classes.numbered(label for *_, drawn in found for label in drawn.labels)
+    collector = FrameCollector()
+    for video, time, person, drawn in found:
+        labels = tuple(sorted({classes.id_of(label, drawn.place) for label in drawn.labels}))
+        box = PersonBox(drawn.box, labels, person, 1.0, drawn.place)
+        collector.add(video, time, box)
+    if not classes.label_map:
+        raise ValueError(f"{source} has no class of an action.")
+    return ActionAnnotations(source, classes.label_map, collector.frames())
