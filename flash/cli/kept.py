@@ -39,7 +39,7 @@ def by_timeline(out: Path) -> str:
 
 def by_reproduce(out: Path) -> str:
     """Returns how to go on with the test in a folder."""
-    if not (out / "scores.jsonl").is_file():
+    if not any(out.glob("scores*.jsonl")):  # of the whole, or of a shard
         return NOTHING
     return f"the same command with --resume goes on with what is in {out}."
 

@@ -36,6 +36,19 @@ _Protocol = Annotated[
         show_default="the published one",
     ),
 ]
+_Shard = Annotated[
+    str | None,
+    option(
+        "--shard",
+        metavar="K/N",
+        help="The K-th of N parts of the videos; the last part to be done writes the figures of all.",
+        show_default="all videos, or those of a rank of torchrun",
+    ),
+]
+_Fps = Annotated[
+    float,
+    option("--fps", min=0.001, help="Frames a second of folders of frames.", panel=panels.CLIPS),
+]
 _BatchSize = Annotated[int, option("--batch-size", min=1, help="Clips in the model at once.")]
 _Out = Annotated[
     Path,
@@ -60,6 +73,8 @@ def reproduce(
     protocol: _Protocol = None,
     batch_size: _BatchSize = 4,
     workers: opt.Readers = None,
+    shard: _Shard = None,
+    fps: _Fps = 30.0,
     out: _Out = Path("reproduced"),
     resume: _Resume = False,
     as_json: opt.AsJson = False,
@@ -69,23 +84,28 @@ def reproduce(
     from flash.runs.progress import showing
     from pytorchvideo.evaluation.labelled import labelled_videos
     from pytorchvideo.evaluation.official import official_test
-    from pytorchvideo.evaluation.reproduce import RESULT
-    from pytorchvideo.evaluation.reproduce import reproduce as run_test
+    from pytorchvideo.evaluation.reproduce import RESULT, Shard, reproduce_shard
 
+    part = Shard.of_ranks() if shard is None else Shard.parse(shard)
     test = official_test(model, weights=weights, labels=labels, protocol=protocol, device=device)
     videos = labelled_videos(data, test.labels, multi_label=test.multi_label)
     of = test.views.protocol
     readers = opt.workers_of(workers, len(videos.paths), test.views.recipe, of.crops)
     with showing(progress_screen(), "videos") as bar:
-        found = run_test(
+        found = reproduce_shard(
             test,
             videos,
             out,
+            part,
             workers=readers,
             batch_size=batch_size,
             resume=resume,
+            fps=fps,
             progress=bar,
         )
+    if found is None:
+        say(f"shard {part} is done; the last of the others to be done writes the figures of all.")
+        return
     for path, reason in found.skipped:
         say(f"skipped {path}: {reason}")
     if found.table.endswith(".csv"):

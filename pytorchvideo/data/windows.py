@@ -17,6 +17,7 @@ from pytorchvideo._checks import expected
 from pytorchvideo._positions import FrameTimes, even_start
 from pytorchvideo.data._decode import VideoError, ceil_ticks, check_window
 from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.frame_video import FrameVideo
 
 #: The windows of a video, from its number among others and the open file.
 WindowRule: TypeAlias = Callable[[int, EncodedVideo], Sequence[tuple[float, float]]]
@@ -94,17 +95,19 @@ class FrameRule:
 
     rule: Callable[[FrameTimes], Sequence[Sequence[int]]]
 
-    def __call__(self, number: int, video: EncodedVideo) -> Sequence[Sequence[int]]:
+    def __call__(self, number: int, video: EncodedVideo | FrameVideo) -> Sequence[Sequence[int]]:
         """Returns the frames of each clip of a video."""
         return self.rule(frame_times(video))
 
 
-def frame_times(video: EncodedVideo) -> FrameTimes:
+def frame_times(video: EncodedVideo | FrameVideo) -> FrameTimes:
     """Returns the times of the frames of a video.
 
     Raises:
         VideoError: it has no frames.
     """
+    if isinstance(video, FrameVideo):
+        return FrameTimes.regular(len(video), float(video.rate))
     index = video.frame_index
     if index is None or not len(index):
         raise VideoError(f"{video.name} has no frames.")

@@ -110,7 +110,8 @@ def official_test(
     official = PROTOCOLS.get(model) if is_zoo else None
     if official is not None and official.starts == "keyframe":
         raise ValueError(
-            f"The figures of {model} are of boxes on annotated frames, not of whole videos. Expected a model of videos."
+            f"The figures of {model} (AVA v2.2) are of boxes on annotated frames, not of whole videos: expected a "
+            "model of videos. pytorchvideo.evaluation.detection has the frame-mAP of AVA."
         )
     entry = model_entry(model, "video classification") if is_zoo else None
     if official is None and asked is None:

@@ -20,7 +20,13 @@ from torch.utils.data import default_collate
 
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo.data.windows import FrameRule
-from pytorchvideo.inference.clips import CropViews, VideoRows, read_clips, rows_of_videos
+from pytorchvideo.inference.clips import (
+    FRAMES_FPS,
+    CropViews,
+    VideoRows,
+    read_clips,
+    rows_of_videos,
+)
 from pytorchvideo.models._parts.head_parts import ReplaceableClassifier
 from pytorchvideo.models._weights.protocols import (
     OTHER_VIEWS,
@@ -202,15 +208,17 @@ def score_videos(
     *,
     batch_size: int = 4,
     workers: int = 0,
+    fps: float = FRAMES_FPS,
 ) -> Iterator[Tensor | Exception]:
     """Yields the scores (classes,) of each video by a protocol, in their order, or why it cannot be read.
 
     Args:
         model: of the classes; is put into eval mode.
-        paths: video files.
+        paths: video files, or folders of frames.
         views: ``get_weights(name).views("official")``.
         batch_size: clips in memory, and views in the model, at a time.
         workers: processes that read; 0 reads in this one.
+        fps: frames a second of folders of frames.
 
     Raises:
         ValueError: the clips are those around given frames, which a video file does not name.
@@ -224,7 +232,7 @@ def score_videos(
     crops = CropViews(views.recipe, positions=positions)
     rule = FrameRule(views.frames)
     items = read_clips(
-        paths, rule, views.recipe, views=crops, workers=workers, batch_size=batch_size
+        paths, rule, views.recipe, views=crops, workers=workers, batch_size=batch_size, fps=fps
     )
     for rows in rows_of_videos(items, _clip_scorer(model, protocol, batch_size), batch_size):
         yield _video_scores(os.fspath(paths[rows.video]), rows, protocol)

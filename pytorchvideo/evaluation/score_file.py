@@ -6,18 +6,21 @@ are on the disk before the next video is computed; after a kill the last may be 
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pytorchvideo._files import append, write_whole
 from pytorchvideo._text import MAX_LINE, parse_json
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.frame_video import FrameVideo
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class ScoredVideo:
 
 def _short_side(path: str) -> int | None:
     try:
+        if os.path.isdir(path):
+            return min(FrameVideo.from_directory(path, dtype=torch.uint8)[0].shape[1:])
         with EncodedVideo.from_path(path, decode_audio=False) as video:
             stream = video._container.streams.video[0]
             return min(int(stream.width), int(stream.height))
@@ -111,8 +116,19 @@ class ScoreFile:
 
     def go_on(self, videos: Sequence[str]) -> list[ScoredVideo]:
         """Cuts off what is not whole, or of other videos; returns those that are there."""
-        found: list[ScoredVideo] = []
+        found, end = self._rows(videos)
         with self.path.open("rb+") as file:
+            file.truncate(end)
+        return found
+
+    def read(self, videos: Sequence[str]) -> list[ScoredVideo]:
+        """Returns the videos that are there, as :meth:`go_on` does, and leaves the file as it is."""
+        return self._rows(videos)[0]
+
+    def _rows(self, videos: Sequence[str]) -> tuple[list[ScoredVideo], int]:
+        """The videos that are there, and where they end."""
+        found: list[ScoredVideo] = []
+        with self.path.open("rb") as file:
             file.readline()
             end = file.tell()
             for video in videos:
@@ -121,8 +137,7 @@ class ScoreFile:
                     break
                 found.append(row)
                 end = file.tell()
-            file.truncate(end)
-        return found
+        return found, end
 
     def _row(self, line: bytes) -> ScoredVideo | None:
         if not line.endswith(b"\n"):

@@ -29,6 +29,7 @@ from pytorchvideo.data._reading.empty_windows import EmptyWindowError, frame_on_
 from pytorchvideo.data._reading.in_order import clips_in_order
 from pytorchvideo.data._reading.picked import picked_clips
 from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.frame_video import FrameVideo
 from pytorchvideo.data.windows import FrameRule, WindowRule
 from pytorchvideo.transforms._pipeline import run
 from pytorchvideo.transforms._pushdown import clip_reading
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 #: (3, T, H, W) in 0..255.
 Views: TypeAlias = Callable[[int, int, Tensor], list[Any]]
 
+#: Frames a second of folders of frames, unless it is said.
+FRAMES_FPS = 30.0
 _AHEAD = 2  # clips of each worker that are read before they are asked for
 _FEW_CORES = 4
 
@@ -159,13 +162,14 @@ def read_clips(
     workers: int = 0,
     batch_size: int = 4,
     every_window: bool = False,
+    fps: float = FRAMES_FPS,
 ) -> Iterator[Clip | End]:
     """Yields the clips of videos, those of each in the order of its windows, then its end.
 
     With several workers the clips of several videos come by turns, the same way each time.
 
     Args:
-        videos: files.
+        videos: files; with a rule of frames also folders of frames.
         windows: of each; or a rule that gives the frames of each clip by their numbers.
         recipe: what a clip must be.
         views: 1 looks at the centre of the picture, 3 also at both sides; or a function.
@@ -174,6 +178,7 @@ def read_clips(
         every_window: a clip for each window. One in which no frame begins has the frame on show, and one that is
             damaged an error. Otherwise, windows without a frame are left out, except the middle one where all are so,
             and a video ends with what is damaged.
+        fps: frames a second of folders of frames.
 
     Raises:
         RuntimeError: a worker was killed.
@@ -182,7 +187,7 @@ def read_clips(
     """
     maker = CropViews(recipe, views) if isinstance(views, int) else views
     names = [os.fspath(video) for video in videos]
-    source = _Videos(names, windows, recipe, maker, every_window)
+    source = _Videos(names, windows, recipe, maker, every_window, fps)
     workers = min(workers, len(names))
     if workers < 1:
         yield from source
@@ -340,9 +345,10 @@ class _Videos(IterableDataset[Clip | End]):
         recipe: ClipRecipe,
         views: Views,
         every_window: bool,
+        fps: float,
     ) -> None:
         self.videos, self.windows, self.recipe, self.views = videos, windows, recipe, views
-        self.every_window = every_window
+        self.every_window, self.fps = every_window, fps
 
     def __iter__(self) -> Iterator[Clip | End]:
         worker = get_worker_info()
@@ -358,8 +364,12 @@ class _Videos(IterableDataset[Clip | End]):
         path = self.videos[number]
         error: Exception | None = None
         try:
-            with EncodedVideo.from_path(path, decode_audio=False, dtype=torch.uint8) as video:
-                yield from self._clips(number, video)
+            if isinstance(self.windows, FrameRule) and os.path.isdir(path):
+                frames = FrameVideo.from_directory(path, self.fps, dtype=torch.uint8)
+                yield from self._picked(number, frames, self.windows(number, frames))
+            else:
+                with EncodedVideo.from_path(path, decode_audio=False, dtype=torch.uint8) as video:
+                    yield from self._clips(number, video)
         except (VideoError, OSError, ValueError) as caught:
             error = caught
         yield End(number, error)
@@ -377,7 +387,7 @@ class _Videos(IterableDataset[Clip | End]):
         )
 
     def _picked(
-        self, number: int, video: EncodedVideo, clips: Sequence[Sequence[int]]
+        self, number: int, video: EncodedVideo | FrameVideo, clips: Sequence[Sequence[int]]
     ) -> Iterator[Clip]:
         scale = clip_reading(self.recipe.transforms(key="video"))["frame_transform"]
         for place, (window, frames) in enumerate(picked_clips(video, clips, scale)):

@@ -12,13 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from pytorchvideo._progress import Step
 from pytorchvideo.evaluation.labelled import LabelledVideos, labelled_videos
 from pytorchvideo.evaluation.official import OfficialTest, official_test
 from pytorchvideo.evaluation.protocols import PROTOCOLS, Protocol, ProtocolViews, VideoScores
-from pytorchvideo.evaluation.reproduce import PROGRESS, RESULT, reproduce
+from pytorchvideo.evaluation.reproduce import (
+    PROGRESS,
+    RESULT,
+    Shard,
+    reproduce,
+    reproduce_shard,
+)
 from pytorchvideo.evaluation.reproduction import ranks
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
@@ -245,7 +252,7 @@ def test_no_video_can_be_read(tmp_path: Path) -> None:
 
 
 def test_models_with_and_without_published_views(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="slow_r50_detection are of boxes on annotated frames"):
+    with pytest.raises(ValueError, match=r"slow_r50_detection \(AVA v2\.2\) are of boxes on"):
         official_test("slow_r50_detection")
     with pytest.raises(
         ValueError, match=r"i3d_inception has figures of unknown views .*--protocol 10x3"
@@ -324,3 +331,60 @@ def test_real_weights_on_real_clips(
     # the file is the published one, by its hash
     kinds = [cause.partition(":")[0] for cause in found.causes]
     assert kinds == ["Chance", "Other views", "Videos", "Classes", "Short side", "Crops"]
+
+
+def test_shards_of_a_test_are_the_whole(videos: LabelledVideos, tmp_path: Path) -> None:
+    """The figures of three shards, done in any order, are those of the whole, to the bit."""
+    test = made_test(SMALL)
+    whole = reproduce(test, videos, tmp_path / "whole")
+    out = tmp_path / "shards"
+    assert reproduce_shard(test, videos, out, Shard(3, 3)) is None
+    assert reproduce_shard(test, videos, out, Shard(1, 3)) is None
+    assert not (out / RESULT).exists()
+    with pytest.raises(FileExistsError, match="Give --resume"):
+        reproduce_shard(test, videos, out, Shard(1, 3))
+    assert reproduce_shard(test, videos, out, Shard(1, 3), resume=True) is None
+    with pytest.raises(ValueError, match="was started with model=mean, but got other"):
+        reproduce_shard(replace(test, model="other"), videos, out, Shard(1, 3), resume=True)
+    # of a shard that is not whole there are no figures
+    file = out / "scores-1-of-3.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:-1]))
+    assert reproduce_shard(test, videos, out, Shard(2, 3)) is None
+    done = reproduce_shard(test, videos, out, Shard(1, 3), resume=True)
+    assert done is not None and done.figures == whole.figures
+    assert [row.video for row in done.rows] == list(videos.paths)
+    assert (out / RESULT).read_text() == (tmp_path / "whole" / RESULT).read_text()
+
+
+def test_shards_are_named() -> None:
+    assert Shard.parse("2/4") == Shard.of_ranks({"RANK": "1", "WORLD_SIZE": "4"}) == Shard(2, 4)
+    assert Shard.of_ranks({}) == Shard(1, 1)
+    for text in ("0/4", "5/4", "4", "1/0"):
+        with pytest.raises(ValueError, match="`shard` to be K/N"):
+            Shard.parse(text)
+
+
+def test_folders_of_frames(tmp_path: Path) -> None:
+    """A list of folders, and PySlowFast's list of frames: the same scores, by a rule that no rate changes."""
+    lines = ["original_vido_id video_id frame_id path labels"]
+    for number, (name, colour) in enumerate(COLOURS.items()):
+        (tmp_path / name).mkdir()
+        for frame in range(5):
+            path = f"{name}/{name}-{frame:06d}.png"
+            Image.new("RGB", (32, 24), colour).save(tmp_path / path)
+            lines.append(f'{name} {number} {frame} {path} "{LABELS.index(name)}"')
+    (tmp_path / "frames.csv").write_text("\n".join(lines))
+    (tmp_path / "folders.txt").write_text("".join(f"{n} {LABELS.index(n)}\n" for n in COLOURS))
+    test = made_test(replace(SMALL, starts="rounded"))
+    found = []
+    for name in ("frames.csv", "folders.txt"):
+        made = reproduce(
+            test, labelled_videos(tmp_path / name, LABELS), tmp_path / name[:3], fps=12.0
+        )
+        found.append(made)
+        assert made.figures["top1"].value == 100 and [r.short_side for r in made.rows] == [24] * 3
+        for row, colour in zip(made.rows, COLOURS.values(), strict=True):
+            assert row.scores == pytest.approx(probabilities(colour), abs=1e-6)
+    settings = json.loads((tmp_path / "fra" / PROGRESS).read_text().splitlines()[0])
+    assert settings["fps"] == 12.0

@@ -8,13 +8,14 @@ import torch
 
 from pytorchvideo.data._decode import FrameTransform, VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.frame_video import FrameVideo
 
 #: By its number, the time of a frame in seconds, and the frame.
 _Kept: TypeAlias = dict[int, tuple[float, torch.Tensor]]
 
 
 def picked_clips(
-    video: EncodedVideo,
+    video: EncodedVideo | FrameVideo,
     clips: Sequence[Sequence[int]],
     frame_transform: FrameTransform | None,
 ) -> Iterator[tuple[tuple[float, float], torch.Tensor]]:
@@ -24,7 +25,7 @@ def picked_clips(
     of their starts not more than lies in one clip.
 
     Args:
-        video: an open video.
+        video: an open video, or a folder of frames.
         clips: the numbers of the frames of each, which may repeat.
         frame_transform: what is kept of a frame, see :meth:`EncodedVideo.get_frames`.
 
@@ -51,7 +52,7 @@ def picked_clips(
 
 
 def _decoded(
-    video: EncodedVideo,
+    video: EncodedVideo | FrameVideo,
     coming: list[int],
     wanted: list[int],
     frame_transform: FrameTransform | None,
