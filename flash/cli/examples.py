@@ -45,6 +45,13 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "pytorchvideo predict new.mp4 --zero-shot 'archery, playing chess'",
         ),
     ),
+    "explain": (
+        ("The run in ./run", "pytorchvideo explain new.mp4 --out why"),
+        (
+            "All of it, for one class, beside a box",
+            "pytorchvideo explain new.mp4 -m x3d_s --label archery --clips uniform --box 40,20,200,220 -o why",
+        ),
+    ),
     "embed": (
         ("All videos below a folder", "pytorchvideo embed videos -m x3d_s -o clips.safetensors"),
         (

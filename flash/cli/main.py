@@ -27,6 +27,7 @@ from flash.cli.doctor import doctor
 from flash.cli.embeddings import embed, probe, search
 from flash.cli.evaluate import evaluate
 from flash.cli.examples import epilog
+from flash.cli.explain import explain
 from flash.cli.export import export
 from flash.cli.interrupts import Interrupted, going_on, received, run, speak
 from flash.cli.models import models
@@ -54,6 +55,7 @@ COMMANDS = (
     compare,
     review,
     predict,
+    explain,
     embed,
     search,
     probe,

@@ -27,6 +27,8 @@ from pytorchvideo.transforms.clip_recipe import ClipRecipe
 if TYPE_CHECKING:
     from torchvision.transforms import Compose
 
+    from pytorchvideo.inference.explain.explanation import Explanation, Method
+
 
 @dataclass(frozen=True)
 class ClipScores:
@@ -75,6 +77,7 @@ class VideoPredictor:
         batch_size: clips in memory, and views of them in the model, at a time.
         multi_label: whether a clip may have several labels: sigmoid instead of softmax.
         threshold: probability from which a label counts, with ``multi_label``.
+        name: of the network in the zoo, by which :meth:`explain` knows its layers; empty for another one.
 
     Raises:
         ValueError: the model scores boxes instead of clips, or ``batch_size`` is not positive.
@@ -95,6 +98,7 @@ class VideoPredictor:
         batch_size: int = 4,
         multi_label: bool = False,
         threshold: float = 0.5,
+        name: str = "",
     ) -> None:
         if batch_size < 1:
             raise ValueError(expected("batch_size", ">= 1", batch_size))
@@ -107,6 +111,7 @@ class VideoPredictor:
         self.batch_size = batch_size
         self.multi_label = multi_label
         self.threshold = threshold
+        self.name = name
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], *, batch_size: int = 4) -> "VideoPredictor":
@@ -132,6 +137,7 @@ class VideoPredictor:
             batch_size=batch_size,
             multi_label=source.multi_label,
             threshold=source.threshold,
+            name=source.name,
         )
 
     def predict(
@@ -216,6 +222,46 @@ class VideoPredictor:
         options: dict[str, Any] = {"clips": clips, "views": views}
         options |= {"start_sec": start_sec, "end_sec": end_sec}
         return _of_one(self.embed_videos([path], **options))
+
+    def explain(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        label: str | None = None,
+        method: "Method | None" = None,
+        clips: int | str = 1,
+        start_sec: float = 0.0,
+        end_sec: float | None = None,
+        layers: Sequence[str] | None = None,
+        box: Sequence[float] | None = None,
+    ) -> "Explanation":
+        """Returns maps of what a label of a video rests on: frames, values for each pixel, and numbers.
+
+        Args:
+            path: a video file.
+            label: what to explain; the likeliest of these clips by default.
+            method: ``"gradcam"``, ``"rollout"``, ``"occlusion"`` or ``"integrated-gradients"``; by default gradcam for
+                networks of the zoo that have layers for it, rollout for transformers, otherwise occlusion. A roll-out
+                is of the attention, whatever the label.
+            clips: see :meth:`predict`, like the following two; a single one is the middle.
+            start_sec: the same.
+            end_sec: the same.
+            layers: for gradcam, a layer for each pathway; by default those of the registry.
+            box: x1, y1, x2, y2 in pixels of the video, of which the share of the map within is told.
+
+        Raises:
+            ValueError: no such label, method or layer, a method that the model does not suit, or more than 200 clips;
+                else as :meth:`predict`.
+
+        Example::
+
+            predictor.explain("archery.mp4", label="archery").save("why")
+        """
+        from pytorchvideo.inference.explain.videos import explain_video
+
+        options: dict[str, Any] = {"label": label, "method": method, "clips": clips}
+        options |= {"start_sec": start_sec, "end_sec": end_sec, "layers": layers, "box": box}
+        return explain_video(self, path, **options)
 
     def predict_videos(
         self,
@@ -325,7 +371,7 @@ class VideoPredictor:
 
     @torch.inference_mode()
     def _scores(self, clips: list[Any]) -> Tensor:
-        logits = self.model(self._batch(clips))
+        logits = self.model(self.batch(clips))
         if logits.ndim != 2 or logits.shape[1] != len(self.labels):
             wanted = f"(B, {len(self.labels)}), one logit a label"
             raise ValueError(
@@ -337,10 +383,11 @@ class VideoPredictor:
     @torch.inference_mode()
     def _features(self, clips: list[Any]) -> Tensor:
         model: Any = self.model
-        features: Tensor = model.forward_features(self._batch(clips))
+        features: Tensor = model.forward_features(self.batch(clips))
         return features.float().cpu()
 
-    def _batch(self, clips: list[Any]) -> Any:
+    def batch(self, clips: list[Any]) -> Any:
+        """Returns inputs of single clips as one batch on the model's device; a list of several pathways."""
         like = next(self.model.parameters(), torch.zeros(()))
         batch = default_collate(clips)
         # several tensors are the pathways of one batch

@@ -33,6 +33,8 @@ class ModelEntry:
         size_arguments: the builder's arguments for clips of ``(num_frames, crop_size)``.
         classes_argument: the builder's argument for the number of classes.
         task: what it is for.
+        map_layers: the layers of its class-activation maps, one a pathway, in the order of the inputs: its last
+            feature maps. Empty for a transformer, whose attention says it.
     """
 
     name: str
@@ -43,6 +45,7 @@ class ModelEntry:
     size_arguments: Callable[[int, int], dict[str, Any]]
     classes_argument: str = "model_num_class"
     task: Task = "video classification"
+    map_layers: tuple[str, ...] = ()
 
     @property
     def weights(self) -> Weights:
@@ -78,20 +81,49 @@ class ModelEntry:
         return self.builder(**(arguments | builder_kwargs))
 
 
+_STAGE = ("blocks.4",)  # the last one before the head
+_STAGES = ("blocks.4.multipathway_blocks.0", "blocks.4.multipathway_blocks.1")
+
+
 def _resnet(name: str, num_frames: int = 8, temporal_stride: int = 1) -> ModelEntry:
     sizes = partial(resnet.head_pool_sizes, temporal_stride=temporal_stride)
-    return ModelEntry(name, resnet.create_resnet, resnet.VARIANTS[name], num_frames, 224, sizes)
+    return ModelEntry(
+        name=name,
+        builder=resnet.create_resnet,
+        config=resnet.VARIANTS[name],
+        num_frames=num_frames,
+        crop_size=224,
+        size_arguments=sizes,
+        # where the frames are pooled, that is a block of its own
+        map_layers=_STAGE if temporal_stride == 1 else ("blocks.5",),
+    )
 
 
 def _slowfast(name: str, num_frames: int = 32, alpha: int = 4) -> ModelEntry:
     sizes = partial(slowfast.head_pool_sizes, alpha=alpha)
     config = slowfast.VARIANTS[name]
-    return ModelEntry(name, slowfast.create_slowfast, config, num_frames, 224, sizes)
+    return ModelEntry(
+        name=name,
+        builder=slowfast.create_slowfast,
+        config=config,
+        num_frames=num_frames,
+        crop_size=224,
+        size_arguments=sizes,
+        map_layers=_STAGES,
+    )
 
 
 def _x3d(name: str, num_frames: int, crop_size: int) -> ModelEntry:
     config = x3d.VARIANTS[name]
-    return ModelEntry(name, x3d.create_x3d, config, num_frames, crop_size, x3d.clip_sizes)
+    return ModelEntry(
+        name=name,
+        builder=x3d.create_x3d,
+        config=config,
+        num_frames=num_frames,
+        crop_size=crop_size,
+        size_arguments=x3d.clip_sizes,
+        map_layers=_STAGE,
+    )
 
 
 def _mvit(name: str, num_frames: int, task: Task = "video classification") -> ModelEntry:
@@ -117,6 +149,7 @@ def _efficient_x3d(name: str, num_frames: int) -> ModelEntry:
         crop_size=160,
         size_arguments=efficient_x3d.any_size,
         classes_argument="num_classes",
+        map_layers=("s5",),
     )
 
 
@@ -134,7 +167,15 @@ _ENTRIES = (
     _slowfast("slowfast_r50_ssv2"),
     _slowfast("slowfast_r101"),
     _slowfast("slowfast_16x8_r101_50_50", num_frames=64),
-    ModelEntry("csn_r101", csn.create_csn, csn.VARIANTS["csn_r101"], 32, 224, csn.head_pool_sizes),
+    ModelEntry(
+        name="csn_r101",
+        builder=csn.create_csn,
+        config=csn.VARIANTS["csn_r101"],
+        num_frames=32,
+        crop_size=224,
+        size_arguments=csn.head_pool_sizes,
+        map_layers=_STAGE,
+    ),
     ModelEntry(
         name="r2plus1d_r50",
         builder=r2plus1d.create_r2plus1d,
@@ -142,6 +183,7 @@ _ENTRIES = (
         num_frames=16,
         crop_size=224,
         size_arguments=r2plus1d.head_pool_sizes,
+        map_layers=_STAGE,
     ),
     _x3d("x3d_xs", 4, 160),
     _x3d("x3d_s", 13, 160),
@@ -160,6 +202,7 @@ _ENTRIES = (
         crop_size=224,
         size_arguments=resnet.roi_pool_sizes,
         task="detection",
+        map_layers=("model.blocks.4",),
     ),
     ModelEntry(
         name="slowfast_r50_detection",
@@ -169,6 +212,7 @@ _ENTRIES = (
         crop_size=224,
         size_arguments=slowfast.roi_pool_sizes,
         task="detection",
+        map_layers=tuple(f"model.{stage}" for stage in _STAGES),
     ),
     ModelEntry(
         name="i3d_inception",
@@ -177,6 +221,7 @@ _ENTRIES = (
         num_frames=64,
         crop_size=224,
         size_arguments=i3d.head_pool_sizes,
+        map_layers=("Mixed_5c",),
     ),
 )
 _MODELS = {entry.name: entry for entry in _ENTRIES}

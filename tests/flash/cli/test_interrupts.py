@@ -31,6 +31,7 @@ COMMANDS = {
     "evaluate": "evaluate {data} -w {model} --clips 99",
     "reproduce": "reproduce {tested} {data} --protocol 99x1 -o {new}",
     "predict": "predict {long} -w {model} --clips uniform",
+    "explain": "explain {long} -w {model} -o {new} --clips 150",
     "embed": "embed {data} -w {model} -o {new}.safetensors --workers 2",
     "compare": "compare {new} {new}",
     "review": "review {new}",
