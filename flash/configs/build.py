@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arguments of the network, optimiser, learning rates and mixed batches of a training recipe."""
 
+import math
 from dataclasses import replace
 from inspect import signature
 from typing import Any
@@ -12,6 +13,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from flash.configs.recipe import Recipe
 from flash.core.layer_decay import parameter_layers
+from flash.core.multigrid import multigrid_schedule
+from flash.core.multigrid_training import MultigridPlan
 from flash.core.published_rates import batch_scale
 from flash.core.schedules import published_cosine_schedule, published_steps_schedule
 from flash.core.weight_decay import weight_decay_groups
@@ -19,7 +22,10 @@ from pytorchvideo._checks import expected
 from pytorchvideo.models._registry import model_entry
 from pytorchvideo.models._weights.rebuild import HUGGING_FACE
 from pytorchvideo.transforms import MixVideo
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
+# of 239 epochs, SlowFast with multigrid (facebookresearch/SlowFast, configs/Kinetics)
+_PUBLISHED_STEPS = (0, 94 / 239, 154 / 239, 196 / 239)
 _DROPOUTS = ("dropout_rate", "head_dropout_rate")
 _DROP_PATH = "droppath_rate_block"
 
@@ -192,4 +198,47 @@ def stretched(recipe: Recipe, epochs: int) -> Recipe:
             warmup_epochs=schedule.warmup_epochs * share,
             steps=tuple(step * share for step in schedule.steps),
         ),
+    )
+
+
+def multigrid_plan(recipe: Recipe, clip: ClipRecipe, epochs: int) -> MultigridPlan | None:
+    """Returns the multigrid training of a recipe; None of one without.
+
+    The steps of the learning rate are those of its schedule. With a cosine they are ``multigrid.steps``, or
+    those that were published with multigrid: at 94, 154 and 196 of 239 epochs.
+
+    Args:
+        recipe: the training.
+        clip: whole clips.
+        epochs: of the run; the recipe's are ``schedule.epochs`` times ``multigrid.epoch_factor``.
+
+    Raises:
+        ValueError: steps that multigrid does not know.
+    """
+    grid, schedule = recipe.multigrid, recipe.schedule
+    if grid is None:
+        return None
+    steps = [round(step) for step in schedule.steps] or list(grid.steps)
+    steps = steps or [round(share * schedule.epochs) for share in _PUBLISHED_STEPS]
+    steps = [step for step in steps if step < schedule.epochs]
+    for number, factor in enumerate(schedule.factors[: len(steps)]):
+        if not math.isclose(factor, grid.gamma**number):
+            wanted = f"powers of multigrid.gamma ({grid.gamma:g})"
+            raise ValueError(expected("schedule.factors", wanted, schedule.factors))
+    plan = multigrid_schedule(
+        steps,
+        schedule.epochs,
+        num_frames=clip.num_frames,
+        crop_size=clip.crop_size or clip.side_size,
+        epoch_factor=epochs / schedule.epochs,
+        gamma=grid.gamma,
+        long_cycle=grid.long_cycle,
+    )
+    usual = schedule.epochs * grid.epoch_factor
+    return MultigridPlan(
+        plan,
+        short_cycle=grid.short_cycle,
+        base_clips=grid.base_clips,
+        warmup_epochs=schedule.warmup_epochs * epochs / usual,
+        warmup_start=schedule.warmup_start_lr / recipe.optimizer.lr,
     )

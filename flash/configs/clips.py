@@ -26,7 +26,12 @@ from pytorchvideo.transforms.transforms_factory import LevelsToUint8
 
 
 def training_transform(
-    recipe: Recipe, clip: ClipRecipe, *, crop: int | None = None, flip: bool = True
+    recipe: Recipe,
+    clip: ClipRecipe,
+    *,
+    crop: int | None = None,
+    flip: bool = True,
+    whole: int | None = None,
 ) -> Compose:
     """Returns the transform of samples whose ``video`` is a decoded clip (C, T, H, W) in 0..255.
 
@@ -37,6 +42,7 @@ def training_transform(
         clip: what the network takes: frames, crop, colours, pathways.
         crop: side in pixels; None is that of ``clip``.
         flip: False mirrors no clip, whatever the recipe says.
+        whole: crop of whole clips, where these are smaller ones of multigrid, whose short sides reach as far.
 
     >>> from flash.configs.files import load_recipe
     >>> from pytorchvideo.models import get_weights
@@ -45,7 +51,10 @@ def training_transform(
     torch.Size([3, 4, 160, 160])
     """
     subsample = UniformTemporalSubsample(clip.num_frames)
-    steps = [*augmentation_steps(recipe, clip, crop=crop, flip=flip), *clip.pathway_steps()]
+    steps = [
+        *augmentation_steps(recipe, clip, crop=crop, flip=flip, whole=whole),
+        *clip.pathway_steps(),
+    ]
     if recipe.augment.repeats == 1:
         return Compose([ApplyTransformToKey(key="video", transform=Compose([subsample, *steps]))])
     # frames are picked first, so that only these are decoded
@@ -59,7 +68,12 @@ def training_transform(
 
 
 def augmentation_steps(
-    recipe: Recipe, clip: ClipRecipe, *, crop: int | None = None, flip: bool = True
+    recipe: Recipe,
+    clip: ClipRecipe,
+    *,
+    crop: int | None = None,
+    flip: bool = True,
+    whole: int | None = None,
 ) -> list[Any]:
     """Returns the steps between the choice of frames and the split into pathways; see :func:`training_transform`.
 
@@ -68,7 +82,9 @@ def augmentation_steps(
     """
     data, augment = recipe.data, recipe.augment
     side = crop or clip.crop_size or clip.side_size
-    low, high = (max(side, round(short * side / data.crop)) for short in data.short_side)
+    low, high = data.short_side
+    low = max(side, round(low * side / data.crop))
+    high = max(low, round(high * (whole or side) / data.crop))
     scale = RandomShortSideScale(low, high, inverse_uniform=data.inverse_uniform)
     cut: Any = RandomCropVideo(side)
     if data.area is not None:

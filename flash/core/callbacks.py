@@ -96,8 +96,8 @@ class PreciseBN(pl.Callback):
         num_batches: training batches to keep, at most.
         share: of the batches of an epoch to look at before a validation, one at least.
         memory_limit_bytes: of the batches that are kept, one at least.
-        inputs: what of a batch ``model(...)`` takes; None takes ``video`` or ``input`` of a dict, and the first of
-            a list or tuple.
+        inputs: what of a batch ``model(...)`` takes, None of a batch to leave out; by default ``video`` or ``input`` of
+            a dict, and the first of a list or tuple.
 
     In several processes the statistics are those of all. What is kept is not in checkpoints: a run that is resumed in
     the middle of an epoch ends with statistics of other clips than one that never stopped, and with the same weights.
@@ -147,7 +147,10 @@ class PreciseBN(pl.Callback):
         is_early = total - batch_idx > self.num_batches and trainer.val_check_batch == total
         if not self._norms or (is_early and math.isfinite(total)):
             return
-        self._kept.append(self._inputs(batch))
+        inputs = self._inputs(batch)
+        if inputs is None:
+            return
+        self._kept.append(inputs)
         while len(self._kept) > 1 and sum(map(_bytes_of, self._kept)) > self.memory_limit_bytes:
             self._kept.popleft()
 

@@ -76,10 +76,10 @@ class Schedule:
         return next(found, self.stretches[-1])
 
 
-def long_cycle(num_frames: int, crop_size: int) -> list[Shape]:
+def long_cycle_shapes(num_frames: int, crop_size: int) -> list[Shape]:
     """Returns the four shapes of the long cycle for whole clips of a size.
 
-    >>> [tuple(shape) for shape in long_cycle(32, 224)]
+    >>> [tuple(shape) for shape in long_cycle_shapes(32, 224)]
     [(8, 8, 158), (4, 16, 158), (2, 16, 224), (1, 32, 224)]
     """
     if num_frames < 4 or crop_size < 2:
@@ -116,6 +116,7 @@ def multigrid_schedule(
     crop_size: int,
     epoch_factor: float = 1.5,
     gamma: float = 0.1,
+    long_cycle: bool = True,
 ) -> Schedule:
     """Returns the stretches of a training that is given as steps of the learning rate.
 
@@ -131,6 +132,7 @@ def multigrid_schedule(
         crop_size: of whole clips.
         epoch_factor: how many times as many epochs as it there are.
         gamma: by which each step multiplies the rate.
+        long_cycle: False leaves all clips whole, for the short cycle alone: each step is a stretch.
 
     Raises:
         ValueError: steps do not rise from 0 to before ``max_epoch``, or are fewer than two.
@@ -139,7 +141,12 @@ def multigrid_schedule(
     if len(steps) < 2 or steps[0] != 0 or any(a >= b for a, b in itertools.pairwise(edges)):
         wanted = f"two epochs or more that rise from 0 to before {max_epoch}"
         raise ValueError(expected("steps", wanted, list(steps)))
-    shapes = long_cycle(num_frames, crop_size)
+    if not long_cycle:
+        ends = [round(edge * epoch_factor) for edge in edges]
+        whole = Shape(1, num_frames, crop_size)
+        parts = tuple(Stretch(stage, whole, end) for stage, end in enumerate(ends[1:]))
+        return Schedule(parts, tuple(ends[:-1]), tuple(gamma**p.stage for p in parts), ends[-1])
+    shapes = long_cycle_shapes(num_frames, crop_size)
     weights = [_mean_batch(shape, crop_size) for shape in shapes]
     saving = sum(weights) / len(weights)  # iterations of the ordinary training over those here
     lengths = [float(b - a) for a, b in itertools.pairwise(edges)]

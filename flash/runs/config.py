@@ -231,6 +231,7 @@ class RunConfig:
             raise ValueError(expected("layer-decay", "in 0..1, and not 0", self.layer_decay))
         if self.ema is not None and not 0 <= self.ema < 1:
             raise ValueError(expected("ema", "in [0, 1)", self.ema))
+        self._check_training()
         names = self.of_trunks()
         if self.strategy == "probe" and names:
             raise ValueError(
@@ -240,6 +241,20 @@ class RunConfig:
             raise ValueError(expected("val-split", "between 0 and 1", self.val_split))
         if self.weights is not None and not Path(self.weights).is_file():
             raise FileNotFoundError(f"There is no file of weights {self.weights}.")
+
+    def _check_training(self) -> None:
+        """Raises a ValueError for options that leave out something of the recipe."""
+        if self.training_recipe is None:
+            return
+        if self.strategy == "probe":
+            raise ValueError(
+                "Expected --config with a strategy that trains the network, but got 'probe', which trains on features."
+            )
+        if self.training_recipe.multigrid is None:
+            return
+        for name, given in (("--lr find", self.lr_find), ("--ema", self.ema is not None)):
+            if given:
+                raise ValueError(f"Expected {name} without a recipe of multigrid, but got both.")
 
     def of_trunks(self) -> str:
         """Returns the options that were given and are of no use to the strategy "probe", as they are typed."""

@@ -21,7 +21,7 @@ class EpochProgress(pl.Callback):
 
     Args:
         console: where to draw.
-        batches: batches in an epoch, as far as that is known.
+        batches: of an epoch by its number from 0, as far as that is known.
         describe: the figures of an epoch from its row of the history.
 
     Attributes:
@@ -30,7 +30,10 @@ class EpochProgress(pl.Callback):
     """
 
     def __init__(
-        self, console: Console, batches: int, describe: Callable[[Mapping[str, float]], str]
+        self,
+        console: Console,
+        batches: Callable[[int], int],
+        describe: Callable[[Mapping[str, float]], str],
     ) -> None:
         self._console, self._batches, self._describe = console, batches, describe
         self.history: list[dict[str, float]] = []
@@ -47,7 +50,7 @@ class EpochProgress(pl.Callback):
         self._bar.start()
         self._task = self._bar.add_task(
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
-            total=self._batches,
+            total=self._batches(trainer.current_epoch),
             meter=self.meter,
             note="",
         )
@@ -74,12 +77,13 @@ class EpochProgress(pl.Callback):
     def _say_time(self, trainer: pl.Trainer, done: int) -> None:
         """Prints how long all epochs will take, by the batches after the first."""
         now, (before, began) = time.monotonic(), self._since or (0, 0.0)
-        if done < min(_TIMED, self._batches):
+        if done < min(_TIMED, self._batches(trainer.current_epoch)):
             if done == 1:
                 self._since = 1, now
             return
         self._said_time = True
-        left = self._batches * ((trainer.max_epochs or 1) - trainer.current_epoch) - done
+        epochs = range(trainer.current_epoch, trainer.max_epochs or 1)
+        left = sum(map(self._batches, epochs)) - done
         if left <= 0:
             return
         seconds = (now - began) / (done - before) * left

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,9 +18,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import WeightedRandomSampler
 
-from flash.configs.build import build_schedule, stretched
+from flash.configs.build import build_schedule, multigrid_plan, stretched
 from flash.configs.clips import training_transform
+from flash.configs.recipe import Recipe
 from flash.core.callbacks import PreciseBN
+from flash.core.multigrid_training import Multigrid, MultigridPlan
 from flash.core.schedules import count_batches
 from flash.core.trainer import Trainer
 from flash.runs.config import RunConfig
@@ -29,7 +32,9 @@ from flash.runs.loggers import Done, make_logger
 from flash.runs.sources import Sources
 from flash.video.classification.data import VideoClassificationData
 from flash.video.classification.model import VideoClassifier
+from flash.video.sources.multigrid import MultigridFiles
 from pytorchvideo.evaluation.videos import Skipped
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 _WARMUP = 0.15  # share of the steps
 _METRICS = {
@@ -163,8 +168,9 @@ def fit(
     """
     epochs = config.epochs or 1
     data = training_data(config, sources)
-    batches = count_batches(len(sources.train), config.batch_size, config.workers or 0)
-    _follow(classifier, schedule_of(config, math.ceil(batches / config.accumulate)))
+    batches = _batches(config, sources, data)
+    if _multigrid(config) is None:
+        _follow(classifier, schedule_of(config, math.ceil(batches(0) / config.accumulate)))
     progress = EpochProgress(console, batches, describe_epoch)
     recorder = RunRecorder(folder, config.seed, progress, config.keep == "best", on_kept)
     done = Done()
@@ -176,16 +182,14 @@ def fit(
     if recorder.ended_early >= epochs:  # there is nothing to do but to load it
         epochs = done.epochs
     seed_epoch(config.seed, done.epochs)
-    callbacks: list[pl.Callback] = [recorder, progress]
-    if config.precise_bn:
-        callbacks.insert(0, PreciseBN(config.precise_bn))
+    callbacks = [*_of_batch_norm(config), recorder, progress]
     with quiet_lightning():
         trainer = run_trainer(
             config,
             folder,
             max_epochs=epochs,
             logger=make_logger(config, folder, done) or False,
-            log_every_n_steps=min(50, max(1, batches)),
+            log_every_n_steps=min(50, max(1, batches(0))),
             ema=config.ema,
             gradient_clip_val=_clip_norm(config),
             early_stopping=_stopping(config),
@@ -202,6 +206,31 @@ def fit(
         classifier.load_state_dict(state["state_dict"])
     skipped = [(clip.path, clip.reason) for clip in data.skipped]
     return recorder.history, skipped
+
+
+def _multigrid(config: RunConfig) -> MultigridPlan | None:
+    """The plan of a run whose recipe is one of multigrid."""
+    recipe = config.training_recipe
+    return None if recipe is None else multigrid_plan(recipe, config.recipe(), config.epochs or 1)
+
+
+def _of_batch_norm(config: RunConfig) -> list[pl.Callback]:
+    """The callbacks of multigrid, and of precise BN, which looks at whole clips alone."""
+    grid = None if _multigrid(config) is None else Multigrid()
+    inputs = None if grid is None else grid.whole_clips
+    found: list[pl.Callback] = [] if grid is None else [grid]
+    return [PreciseBN(config.precise_bn, inputs=inputs), *found] if config.precise_bn else found
+
+
+def _batches(
+    config: RunConfig, sources: Sources, data: VideoClassificationData
+) -> Callable[[int], int]:
+    """How many batches each epoch has."""
+    workers, plan, videos = config.workers or 0, _multigrid(config), data.train_dataset
+    count = count_batches(len(sources.train), config.batch_size, workers)
+    if plan is None or not isinstance(videos, MultigridFiles):
+        return lambda epoch: count
+    return lambda epoch: videos.count_batches(workers, epoch)
 
 
 def schedule_of(config: RunConfig, steps_per_epoch: int) -> Callable[[Optimizer], LambdaLR]:
@@ -252,12 +281,17 @@ def _stopping(config: RunConfig) -> dict[str, Any] | None:
 
 def training_data(config: RunConfig, sources: Sources) -> VideoClassificationData:
     """Returns the datamodule of a run: random clips to train on, the middle of each held-out video."""
-    recipe = config.recipe()
-    if config.training_recipe is None:
+    recipe, plan, training = config.recipe(), _multigrid(config), config.training_recipe
+    transform: dict[str, Any] = {}
+    if training is None:
         flip = 0.5 if config.flip else 0.0
-        transform = recipe.transforms(train=True, key="video", horizontal_flip_prob=flip)
+        of_recipe = recipe.transforms(train=True, key="video", horizontal_flip_prob=flip)
+        transform["train_transform"] = of_recipe
+    elif plan is None:
+        transform["train_transform"] = training_transform(training, recipe, flip=config.flip)
     else:
-        transform = training_transform(config.training_recipe, recipe, flip=config.flip)
+        of_shape = partial(_shape_transform, training, recipe, config.flip)
+        transform |= {"multigrid": plan, "multigrid_transform": of_shape}
     return VideoClassificationData.from_files(
         train_files=[path for path, _ in sources.train],
         train_targets=sources.targets(sources.train),
@@ -265,11 +299,19 @@ def training_data(config: RunConfig, sources: Sources) -> VideoClassificationDat
         val_targets=sources.targets(sources.val),
         multi_label=sources.multi_label or None,
         recipe=recipe,
-        train_transform=transform,
+        **transform,
         batch_size=config.batch_size,
         num_workers=config.workers or 0,
         video_sampler=_balanced(sources) if config.balanced else None,
     )
+
+
+def _shape_transform(
+    training: Recipe, recipe: ClipRecipe, flip: bool, frames: int, crop: int
+) -> Any:
+    """The transform of samples of a shape of multigrid."""
+    clip, whole = replace(recipe, num_frames=frames), recipe.crop_size
+    return training_transform(training, clip, crop=crop, flip=flip, whole=whole)
 
 
 def class_weights(sources: Sources) -> torch.Tensor:

@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from inspect import signature
 from typing import Any
 
 from flash.configs.recipe import Recipe
@@ -10,6 +11,8 @@ from flash.core.published_rates import batch_scale
 from flash.runs.config import RunConfig, published_recipe
 from flash.runs.start import why_not_had
 from pytorchvideo.models._registry import model_entry
+from pytorchvideo.models._weights.rebuild import HUGGING_FACE
+from pytorchvideo.transforms.clip_recipe import ClipRecipe, sized
 
 _OPTIMIZERS = {"sgd": "SGD", "adamw": "AdamW"}
 
@@ -49,6 +52,7 @@ def run_options(
     # what cannot be carried out is said before the data is looked at
     network_arguments(recipe)
     training_transform(recipe, clip)
+    _check_multigrid(recipe, clip)
     scale = batch_scale(batch_size * accumulate, 1, optimizer.reference_batch)
     return {
         "model": recipe.model,
@@ -57,7 +61,7 @@ def run_options(
         "clip_duration": data.num_frames * data.sampling_rate / clip.frames_per_second,
         "crop": data.crop,
         "flip": data.horizontal_flip > 0,
-        "epochs": recipe.schedule.epochs,
+        "epochs": _epochs(recipe),
         "optimizer": _OPTIMIZERS[optimizer.name],
         "lr": optimizer.lr * scale,
         "weight_decay": optimizer.weight_decay,
@@ -69,6 +73,34 @@ def run_options(
         "precise_bn": regularize.precise_bn_batches,
         "training": asdict(recipe),
     }
+
+
+def _epochs(recipe: Recipe) -> int:
+    factor = 1.0 if recipe.multigrid is None else recipe.multigrid.epoch_factor
+    return round(recipe.schedule.epochs * factor)
+
+
+def _check_multigrid(recipe: Recipe, clip: ClipRecipe) -> None:
+    """Raises a ValueError for a multigrid training that cannot be."""
+    from flash.configs.build import multigrid_plan
+
+    if recipe.multigrid is None:
+        return
+    multigrid_plan(recipe, sized(clip, recipe.data.num_frames, recipe.data.crop), _epochs(recipe))
+    is_of_convolutions = not recipe.model.startswith(HUGGING_FACE)
+    if is_of_convolutions:
+        is_of_convolutions = (
+            "temporal_size" not in signature(model_entry(recipe.model).builder).parameters
+        )
+    for name, cannot in (
+        ("regularize.ema", recipe.regularize.ema is not None),
+        ("data.whole_video", recipe.data.whole_video),
+        (f"model ({recipe.model})", not is_of_convolutions),
+    ):
+        if cannot:
+            raise ValueError(
+                f"Expected a recipe without `multigrid`, which does not go together with its {name}."
+            )
 
 
 def start_options(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:

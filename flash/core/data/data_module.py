@@ -166,16 +166,20 @@ class DataModule(pl.LightningDataModule):
         return self._loader(stage, dataset)
 
     def _loader(self, stage: str, dataset: Dataset[Any]) -> Any:
+        epoch = 0 if self.trainer is None else self.trainer.current_epoch
+        makes_batches = getattr(dataset, "count_batches", None) is not None
+        if makes_batches:
+            cast(Any, dataset).set_epoch(epoch)
         loader = DataLoader(
             dataset,
-            batch_size=self.batch_size,
+            batch_size=None if makes_batches else self.batch_size,
             sampler=self._order(dataset) if stage == "train" else None,
             num_workers=self.num_workers,
             collate_fn=self.transforms[stage].collate,
             pin_memory=self.pin_memory,
-            persistent_workers=self.persistent_workers,
+            # copies in workers that stay would not learn the epoch
+            persistent_workers=self.persistent_workers and not makes_batches,
         )
-        epoch = 0 if self.trainer is None else self.trainer.current_epoch
         return share_among_ranks(loader, train=stage == "train", epoch=epoch)
 
     def _order(self, dataset: Dataset[Any]) -> Any:

@@ -64,6 +64,10 @@ class VideoClassificationData(FromTables, FromAnnotations):
             ``partial(WeightedRandomSampler, weights, num_samples)``; by default they are shuffled. The other stages
             keep the order of the files.
         decode_audio: also load the sound, as ``audio``.
+        multigrid: a :class:`~flash.core.multigrid_training.MultigridPlan` for the recipe's clips: training batches have
+            the shapes of each epoch, with :class:`~flash.core.multigrid_training.Multigrid` among the callbacks.
+        multigrid_transform: of frames and crop, makes the transform of samples of each shape; None scales, crops and
+            mirrors.
         decoder, time_limit_sec, memory_limit_bytes: see :class:`pytorchvideo.data.encoded_video.EncodedVideo`.
         train_transform, val_transform, test_transform, predict_transform: a callable on the sample dict, a dict
             of hooks (see :mod:`flash.core.data.io.hooks`), or an

@@ -11,6 +11,7 @@ from flash.core.data.io.hooks import TransformHooks
 from flash.core.data.utilities.classification import TargetFormatter
 from flash.video.sources.datasets import EachClip, VideoFiles
 from flash.video.sources.files import StageFiles, format_targets
+from flash.video.sources.multigrid import MultigridFiles
 from flash.video.sources.options import (
     ClipOptions,
     Loading,
@@ -19,6 +20,7 @@ from flash.video.sources.options import (
     Transforms,
     sort_options,
 )
+from pytorchvideo._checks import expected
 from pytorchvideo.data.clip_sampling import RandomMultiClipSampler
 from pytorchvideo.data.labeled_video_dataset import SkippedClip
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
@@ -55,8 +57,11 @@ class VideoData(DataModule):
         samplers, order = clips.samplers(), loading.sampler
         loading.sampler = None
         formatter = cls._prepare(stages, targets, split)
-        datasets = {}
+        datasets: dict[str, VideoFiles] = {}
         for stage, files in stages.items():
+            if stage == "train" and clips.multigrid is not None:
+                datasets[stage] = cls._multigrid(files, clips, loading, transforms, order)
+                continue
             transform = hooks[stage].sample_transform
             if isinstance(samplers[stage], RandomMultiClipSampler):
                 transform = EachClip(transform)
@@ -74,6 +79,29 @@ class VideoData(DataModule):
         data = cls._assemble(datasets, hooks, loading, formatter)
         data.recipe = None if transforms.trains_on_own else clips.recipe
         return data
+
+    @staticmethod
+    def _multigrid(
+        files: StageFiles, clips: ClipOptions, loading: Loading, transforms: Transforms, order: Any
+    ) -> MultigridFiles:
+        """The training videos of a multigrid plan, in batches."""
+        plan, recipe = clips.multigrid, clips.recipe
+        own = clips.clip_sampler != "random" or transforms.trains_on_own
+        if plan is None or recipe is None or own or recipe.whole_video:
+            wanted = "None with a sampler of clips, a training transform, or clips of whole videos"
+            raise TypeError(expected("multigrid", wanted, plan))
+        return MultigridFiles(
+            files.items,
+            plan,
+            recipe,
+            transform_of=clips.multigrid_transform,
+            batch_size=loading.batch_size,
+            video_sampler=clips.order("train", order),
+            decode_audio=clips.decode_audio,
+            decoder=clips.decoder,
+            time_limit_sec=clips.time_limit_sec,
+            memory_limit_bytes=clips.memory_limit_bytes,
+        )
 
     @staticmethod
     def _prepare(

@@ -17,6 +17,7 @@ from flash.core.data.data_module import STAGES
 from flash.core.data.io.hooks import TransformHooks
 from flash.core.data.io.input_transform import resolve_transform
 from flash.core.data.utilities.classification import TargetFormatter
+from flash.core.multigrid_training import MultigridPlan
 from flash.video.sources.datasets import (
     FrameOfEachPart,
     MiddleClipSampler,
@@ -179,6 +180,8 @@ class ClipOptions(Recipe):
     video_sampler: Any = None
     decode_audio: bool = False
     decoder: str = "pyav"
+    multigrid: MultigridPlan | None = None
+    multigrid_transform: Callable[[int, int], Any] | None = None
     time_limit_sec: float = TIME_LIMIT_SEC
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES
 
