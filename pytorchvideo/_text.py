@@ -283,9 +283,11 @@ def counted(number: int, noun: str, form: str = "") -> str:
 
     >>> counted(1, "held-out video"), counted(0, "class"), counted(3, "copy"), counted(1200, "byte", ",")
     ('1 held-out video', '0 classes', '3 copies', '1,200 bytes')
+    >>> counted(2, "epoch"), counted(2, "batch")
+    ('2 epochs', '2 batches')
     """
     if number != 1:
-        if re.search("(s|x|z|ch|sh)$", noun):
+        if re.search("(s|x|z|[^o]ch|sh)$", noun):
             noun += "es"
         else:
             noun = f"{noun[:-1]}ies" if re.search("[^aeiou]y$", noun) else f"{noun}s"

@@ -119,6 +119,8 @@ def _say_plan(
     batches = math.ceil(len(sources.train) / config.batch_size)
     steps = counted(math.ceil(batches / config.accumulate), "step")
     steps = f"{steps} x {counted(epochs, 'epoch')}"
+    if config.training_recipe is not None and config.training_recipe.multigrid is not None:
+        steps = f"multigrid in {counted(epochs, 'epoch')}"
     if config.strategy == "probe":
         steps = f"{counted(config.views, 'view')} of each, then {counted(epochs, 'step')}"
     doubtful = None if config.multi_label else doubtful_name(sources.labels)

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,11 @@ def tiny(name: str, *changes: str) -> RunConfig:
     return RunConfig("clips", pretrained=False, batch_size=2, **options)
 
 
-def some(folder: Path, *, multi_label: bool = False) -> Sources:
-    """Four videos to train on and two held out, of two classes."""
+def some(folder: Path, *, count: int = 2, multi_label: bool = False) -> Sources:
+    """So many videos of two classes each to train on, and two held out."""
     found = sorted(folder.glob("*/*.mp4"))
     by_label = {p.parent.name: [q for q in found if q.parent == p.parent] for p in found}
-    train = [(str(p), label) for label, paths in by_label.items() for p in paths[:2]]
+    train = [(str(p), label) for label, paths in by_label.items() for p in paths[:count]]
     val = [(str(paths[5]), label) for label, paths in by_label.items()]
     return Sources(sorted(by_label), train, val, multi_label=multi_label)
 
@@ -267,6 +268,80 @@ def test_what_a_run_cannot_do_is_refused() -> None:
         run_options(load_recipe("x3d_s", ["regularize.drop_path=0.1"]))
     with pytest.raises(ValueError, match="`spec` to be rand and parts"):
         run_options(load_recipe("x3d_s", ["augment.rand_augment=augmix"]))
+
+
+def grid_config(*changes: str) -> RunConfig:
+    """Six epochs of multigrid: shapes of 1, 2, 2 and 4 frames, then whole clips."""
+    changes = ("schedule.epochs=4", "multigrid.steps=[0, 3]", "multigrid.base_clips=2", *changes)
+    config = tiny("x3d_s", *changes, "schedule.warmup_epochs=1", "regularize.precise_bn_batches=2")
+    return replace(config, batch_size=1).completed()
+
+
+def test_a_multigrid_run_goes_on_to_the_bit(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shallow: Callable[[], AbstractContextManager[None]],
+) -> None:
+    config, sources = grid_config(), some(folder, count=6)
+    assert config.epochs == 6
+
+    def run(out: Path) -> dict[str, torch.Tensor]:
+        with shallow():
+            classifier = build_classifier(config, sources)
+            fit.fit(classifier, config, sources, RunFolder(out), Console(file=StringIO()))
+        return classifier.network.state_dict()
+
+    whole = run(tmp_path / "whole")
+    record = fit.RunRecorder.on_train_epoch_end
+
+    def ends(self: fit.RunRecorder, trainer: Any, pl_module: Any) -> None:
+        record(self, trainer, pl_module)
+        if len(self.history) == 3:
+            raise OSError("the machine is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit.RunRecorder, "on_train_epoch_end", ends)
+        with pytest.raises(OSError, match="the machine is gone"):
+            run(tmp_path / "cut")
+    again = run(tmp_path / "cut")
+    assert whole.keys() == again.keys()
+    for name, value in whole.items():
+        assert torch.equal(value, again[name]), name
+
+
+def test_clips_of_multigrid_follow_the_recipe(folder: Path) -> None:
+    data = fit.training_data(grid_config("data.inverse_uniform=true"), some(folder, count=6))
+    train: Any = data.train_dataset
+    train.set_epoch(5)
+    scales = {}
+    for crop, transform in train._transforms.items():
+        steps = transform.transforms[0].transform.transforms
+        scale = next(step for step in steps if hasattr(step, "inverse_uniform"))
+        scales[crop] = (scale.min_size, scale.max_size, scale.inverse_uniform)
+    # 32 to 40 for crops of 32; the lower end goes with the crop
+    assert scales == {16: (16, 40, True), 23: (23, 40, True), 32: (32, 40, True)}
+
+
+def test_what_multigrid_does_not_go_with_is_refused() -> None:
+    on = "multigrid.epoch_factor=1.5"
+    for name, change, said in (
+        ("mvit_b_16x4", on, r"model \(mvit_base_16x4\)"),
+        ("x3d_s", "regularize.ema=0.9", "regularize.ema"),
+        ("ssv2_slow_8x8_r50", on, "data.whole_video"),
+    ):
+        with pytest.raises(ValueError, match=f"without `multigrid`, which does not .* its {said}"):
+            run_options(load_recipe(name, [on, change]))
+    steps = ["schedule.policy=steps", "schedule.steps=[0, 9]", "schedule.factors=[1.0, 0.5]"]
+    with pytest.raises(
+        ValueError, match=r"`schedule.factors` to be powers of multigrid.gamma \(0\.1"
+    ):
+        run_options(load_recipe("x3d_s", [on, *steps]))
+    for option, value in (("ema", 0.9), ("lr_find", True)):
+        with pytest.raises(ValueError, match="without a recipe of multigrid, but got both"):
+            replace(grid_config(), **{option: value}).completed()
+    with pytest.raises(ValueError, match="a strategy that trains the network, but got 'probe'"):
+        replace(tiny("x3d_s"), strategy="probe", weights=__file__).completed()
 
 
 def test_the_command_of_a_run_names_its_recipe() -> None:
