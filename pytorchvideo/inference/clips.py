@@ -389,7 +389,8 @@ class _Videos(IterableDataset[Clip | End]):
     def _picked(
         self, number: int, video: EncodedVideo | FrameVideo, clips: Sequence[Sequence[int]]
     ) -> Iterator[Clip]:
-        scale = clip_reading(self.recipe.transforms(key="video"))["frame_transform"]
+        steps = nn.Sequential(*self.recipe.evaluation_steps())
+        scale = clip_reading(ApplyTransformToKey("video", steps))["frame_transform"]
         for place, (window, frames) in enumerate(picked_clips(video, clips, scale)):
             yield Clip(number, window, self.views(number, place, frames))
 
