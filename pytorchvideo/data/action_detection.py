@@ -229,7 +229,9 @@ class ActionDetectionDataset(Dataset[Sample]):
         source: Source
         if frame_lists is not None:
             first = AVA_START_SEC if start_sec is None else start_sec
-            source = FrameFiles(read_frame_lists(frame_lists, path_prefix), AVA_FPS, first)
+            source = FrameFiles(
+                read_frame_lists(os.fspath(frame_lists), path_prefix), AVA_FPS, first
+            )
         else:
             source = VideoFiles(videos or {}, start_sec or 0.0, **options)
         return cls(annotations, source, recipe, transform, grid=grid)

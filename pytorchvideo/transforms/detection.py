@@ -26,7 +26,7 @@ _SMALL_PIXELS = 500_000
 _CROPS = ("random", "center", "none")
 
 
-class DetectionTransform(RandomTransform):
+class DetectionTransform:
     """Makes the input of a detector out of a sample with ``video`` and ``boxes``.
 
     In this order, with the same parameters for all frames and boxes of a clip: boxes are clipped to the picture; its
@@ -62,7 +62,7 @@ class DetectionTransform(RandomTransform):
         std: Sequence[float] = (0.225, 0.225, 0.225),
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__(generator)
+        self._random = RandomTransform(generator)
         check_choice("crop", crop, _CROPS)
         low, high = (side_size, side_size) if isinstance(side_size, int) else side_size
         if not 1 <= low <= high:
@@ -124,6 +124,11 @@ class DetectionTransform(RandomTransform):
             std=recipe.std,
         )
 
+    @property
+    def generator(self) -> torch.Generator | None:
+        """The generator to draw from in this process."""
+        return self._random.generator
+
     def draw_side(self) -> int:
         """Returns the next size of the short side, in pixels."""
         low, high = self.side_range
@@ -147,7 +152,7 @@ class DetectionTransform(RandomTransform):
             return None
         return short_side_scale(frame.float(), self.peek_side())
 
-    def forward(self, sample: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         """Returns the sample with another clip and other boxes.
 
         Args:
@@ -177,9 +182,8 @@ class DetectionTransform(RandomTransform):
         clip = self.normalize(div_255(video))
         return {**sample, "video": clip.contiguous(), "boxes": boxes}
 
-    def extra_repr(self) -> str:
-        """The arguments."""
+    def __repr__(self) -> str:
         return (
-            f"side_size={self.side_range}, crop={self.crop!r}, crop_size={self.crop_size}, "
-            f"flip_prob={self.flip_prob}"
+            f"DetectionTransform(side_size={self.side_range}, crop={self.crop!r}, crop_size={self.crop_size}, "
+            f"flip_prob={self.flip_prob})"
         )

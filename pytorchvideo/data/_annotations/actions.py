@@ -149,7 +149,7 @@ class FrameCollector:
 @cache
 def ava_classes() -> dict[int, str]:
     """Returns the 80 classes of AVA v2.2."""
-    file = resources.files("pytorchvideo").joinpath("models", "_weights", "labels", "ava.txt")
+    file = resources.files("pytorchvideo") / "models" / "_weights" / "labels" / "ava.txt"
     return dict(enumerate(file.read_text(encoding="utf-8").splitlines(), 1))
 
 

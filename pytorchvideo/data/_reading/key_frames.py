@@ -135,9 +135,8 @@ class VideoFiles:
                 if frame is None:
                     raise VideoError(f"{video.name} has no frames.")
                 duration = video.video_duration or video.duration
-                self._facts[name] = Facts(
-                    *frame.shape[-2:], float(duration), float(video.rate or 0)
-                )
+                height, width = frame.shape[-2:]
+                self._facts[name] = Facts(height, width, float(duration), float(video.rate or 0))
         return self._facts[name]
 
 
@@ -184,7 +183,8 @@ class FrameFiles:
         """
         if name not in self._facts:
             video = self.open(name)
-            self._facts[name] = Facts(*video[0].shape[-2:], video.duration, self._fps)
+            height, width = video[0].shape[-2:]
+            self._facts[name] = Facts(height, width, video.duration, self._fps)
         return self._facts[name]
 
 

@@ -44,9 +44,14 @@ class Columns:
     def joined(cls, parts: Sequence["Columns"]) -> "Columns":
         """Returns the rows of all parts, one after the other."""
         if not parts:
-            return cls(*(np.zeros(0, np.int64) for _ in range(2)), np.zeros((0, 4)), np.zeros(0))
-        fields = ("frame", "label", "box", "score")
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
+            none = np.zeros(0, np.int64)
+            return cls(none, none, np.zeros((0, 4)), np.zeros(0))
+        return cls(
+            np.concatenate([part.frame for part in parts]),
+            np.concatenate([part.label for part in parts]),
+            np.concatenate([part.box for part in parts]),
+            np.concatenate([part.score for part in parts]),
+        )
 
 
 def frame_of(video: Any, second: Any) -> Frame:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a detector finds: people at key times, and what they do there."""
+"""People at key times of a video, and what they do there."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

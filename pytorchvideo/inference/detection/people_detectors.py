@@ -18,6 +18,7 @@ from pytorchvideo._checks import expected, near_names
 from pytorchvideo._files import sha256_of
 from pytorchvideo.data._reading.key_frames import nearest_frames
 from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.frame_video import FrameVideo
 from pytorchvideo.data.windows import FrameRule
 from pytorchvideo.inference.clips import Clip, read_clips
 from pytorchvideo.inference.detection.found import FoundPeople
@@ -90,7 +91,7 @@ class DetectedPeople:
             ValueError: the detector returns something else than boxes and scores.
         """
         if times is None:
-            with EncodedVideo.from_path(path, decode_audio=False) as video:
+            with EncodedVideo.from_path(os.fspath(path), decode_audio=False) as video:
                 times = [n + 0.5 for n in range(max(1, int(video.duration)))]
         looks = _looks(times, self._look)
         found = self._look_at(os.fspath(path), looks)
@@ -233,7 +234,7 @@ class _Frames(FrameRule):
 
     times: Sequence[float] = ()
 
-    def __call__(self, number: int, video: EncodedVideo) -> Sequence[Sequence[int]]:
+    def __call__(self, number: int, video: EncodedVideo | FrameVideo) -> Sequence[Sequence[int]]:
         """Returns the numbers of the frames."""
         exact = [Fraction(time).limit_denominator(10**6) for time in self.times]
         return [[place] for place in nearest_frames(video, exact)]
