@@ -155,7 +155,7 @@ class ActionDetectionDataset(Dataset[Sample]):
             unit: of the boxes; ``"auto"`` takes them as pixels where a corner is beyond 2.
             transform: of a sample.
             grid: see the class.
-            options: of :class:`~pytorchvideo.data.EncodedVideo`.
+            options: of :class:`~pytorchvideo.data.EncodedVideo`. With ``index_cache`` long videos are opened faster.
 
         Raises:
             FileNotFoundError: there is no such file.
