@@ -2,6 +2,7 @@
 """Errors about arguments as one sentence: what was expected, what came, what to do."""
 
 import difflib
+import os
 from collections.abc import Iterable
 
 
@@ -26,6 +27,8 @@ def expected(name: str, wanted: str, got: object, advice: str = "") -> str:
     >>> expected("clip_duration", "> 0 seconds", -1.0, "Use the length of one clip.")
     'Expected `clip_duration` to be > 0 seconds, but got -1.0. Use the length of one clip.'
     """
+    if isinstance(got, os.PathLike):
+        got = os.fspath(got)
     # a file may have named the choices
     wanted = shortened(wanted, 1500)
     sentence = f"Expected `{name}` to be {wanted}, but got {shortened(repr(got), 400)}."

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The class of every command: a first line before slow imports, its most important options first, examples last."""
 
+import re
 import shlex
 import sys
 from typing import Any
@@ -13,6 +14,14 @@ from flash.cli.printing import say
 OTHER = "Other"
 #: What a command says before it imports PyTorch.
 IMPORTING = "importing PyTorch, which takes some seconds"
+# arguments of Python whose options have another name, by that of the option's parameter
+_OTHER_NAMES = {
+    "num_frames": "frames",
+    "crop_size": "crop",
+    "top_k": "top",
+    "max_bytes": "max_size",
+    "file": "out",
+}
 _TYPED = f"{__name__}.typed"  # of a context
 # the first says more, and sooner; the other needs no PyTorch
 _SPEAKS_ITSELF = ("train", "configs")
@@ -57,6 +66,28 @@ def as_typed(ctx: Any) -> str | None:
     """Returns the command as it was typed."""
     typed: str | None = ctx.meta.get(_TYPED)
     return typed
+
+
+def in_words_of(command: Any, sentence: str) -> str:
+    """Returns a sentence in which arguments of Python are the options of a command.
+
+    They stand between backticks, and are called as the option is, or with the unit behind it, or by a name in
+    ``_OTHER_NAMES``. What the command has no option for stays as it is.
+    """
+    options = {
+        one.name: max(one.opts, key=len)
+        for one in command.params
+        if one.param_type_name == "option"
+    }
+
+    def option(found: re.Match[str]) -> str:
+        name = found[1].replace("-", "_")
+        known = (
+            options.get(one) for one in (name, name.removesuffix("_sec"), _OTHER_NAMES.get(name))
+        )
+        return next((f"`{one}`" for one in known if one is not None), found[0])
+
+    return re.sub("`([a-z][a-z_-]*)`", option, sentence)
 
 
 def _into_last_panel(parameter: Any) -> None:

@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from flash._errors import BAD_INPUT, UserError, user_errors
 from flash.cli.check import check
-from flash.cli.command import Command
+from flash.cli.command import Command, in_words_of
 from flash.cli.compare import compare
 from flash.cli.configs import configs
 from flash.cli.demo import demo
@@ -87,7 +87,7 @@ class Commands(TyperGroup):
         except UserError as error:
             number = received()
             if number is None:
-                say(str(error))
+                say(in_words_of(self.commands.get(ctx.invoked_subcommand, self), str(error)))
                 raise typer.Exit(BAD_INPUT) from error
         except (Interrupted, KeyboardInterrupt) as stop:
             number = stop.number if isinstance(stop, Interrupted) else signal.SIGINT

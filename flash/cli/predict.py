@@ -11,6 +11,7 @@ import typer
 from flash._errors import BAD_INPUT, sentence_of
 from flash.cli import options as opt
 from flash.cli.printing import answer_screen, print_answer, progress_screen, say
+from pytorchvideo._checks import expected
 from pytorchvideo._text import counted
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def predict(
     from pytorchvideo._tables import check_table, write_table
     from pytorchvideo.data.preparing.check import videos_in
 
+    if end is not None and end < start:  # said once, not of each video
+        raise ValueError(expected("--end", f"at or after --start, {start:g} s", end))
     if out is not None:
         check_table(out)
     files = videos_in(videos)

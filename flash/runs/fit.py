@@ -27,6 +27,7 @@ from flash.core.schedules import count_batches
 from flash.core.trainer import Trainer
 from flash.runs.config import RunConfig
 from flash.runs.epoch_progress import EpochProgress
+from flash.runs.expected_time import Work
 from flash.runs.folder import RunFolder
 from flash.runs.loggers import Done, make_logger
 from flash.runs.sources import Sources
@@ -171,7 +172,7 @@ def fit(
     batches = _batches(config, sources, data)
     if _multigrid(config) is None:
         _follow(classifier, schedule_of(config, math.ceil(batches(0) / config.accumulate)))
-    progress = EpochProgress(console, batches, describe_epoch)
+    progress = EpochProgress(console, _work(config, sources, batches), describe_epoch)
     recorder = RunRecorder(folder, config.seed, progress, config.keep == "best", on_kept)
     done = Done()
     if folder.checkpoint.is_file():
@@ -231,6 +232,17 @@ def _batches(
     if plan is None or not isinstance(videos, MultigridFiles):
         return lambda epoch: count
     return lambda epoch: videos.count_batches(workers, epoch)
+
+
+def _work(config: RunConfig, sources: Sources, batches: Callable[[int], int]) -> Work:
+    held_out = len(sources.val) / config.batch_size
+    return Work(
+        train=[batches(epoch) for epoch in range(config.epochs or 1)],
+        validation=held_out,
+        statistics=config.precise_bn,
+        predicted=held_out * config.clips,
+        looked_at=held_out + len(sources.train) / config.batch_size,
+    )
 
 
 def schedule_of(config: RunConfig, steps_per_epoch: int) -> Callable[[Optimizer], LambdaLR]:

@@ -9,6 +9,7 @@ the cost is that of a few passes over the data, however many epochs the classifi
 import hashlib
 import json
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from flash.runs.config import RunConfig
+from flash.runs.expected_time import TIMED, say_time
 from flash.runs.fit import best_epoch, class_weights
 from flash.runs.moved import names_below
 from flash.runs.progress import progress_bar
@@ -110,6 +112,7 @@ def cached_features(
     title: str,
     workers: int,
     on_kept: Callable[[], None] = lambda: None,
+    on_timed: Callable[[float, int], None] = lambda seconds, left: None,
 ) -> tuple[Tensor, list[tuple[str, str]]]:
     """Computes the features of every video, or reads those of an earlier, interrupted call.
 
@@ -121,6 +124,7 @@ def cached_features(
         title: in front of the bar.
         workers: processes that decode; 0 decodes in this one.
         on_kept: is called when features have been written.
+        on_timed: is called once after some videos with the seconds of a view, and the views that are left.
 
     Returns:
         Features float32 (videos, views, F), NaN for videos that cannot be read, and ``(path, reason)`` of those.
@@ -134,13 +138,24 @@ def cached_features(
     meter = Meter()
     with progress_bar(console) as bar:
         task = bar.add_task(title, total=len(dataset), meter=meter, note="")
+        stops: list[float] = []
+        known_before = 0
+
+        def video_done() -> None:
+            bar.advance(task)
+            stops.append(time.monotonic())
+            if len(stops) == TIMED:
+                each = (stops[-1] - stops[0]) / (TIMED - 1) / dataset.views
+                on_timed(each, dataset.views * (len(dataset) - known_before - TIMED))
+
         for number, shard in enumerate(shards):
             file = folder / f"{mark}-{number:05d}.pt"
             if file.is_file():
                 known = torch.load(file, weights_only=True)
                 bar.advance(task, len(shard))
+                known_before += len(shard)
             else:
-                known = _compute(model, dataset, shard, workers, meter, lambda: bar.advance(task))
+                known = _compute(model, dataset, shard, workers, meter, video_done)
                 with whole_file(file) as part:
                     torch.save(known, part)
                 on_kept()
@@ -295,6 +310,13 @@ def train_probe(
         The history of :func:`fit_linear`, and ``(path, reason)`` of the videos that could not be read.
     """
     parts, skipped = [], []
+    # one view of each held-out video, and those by which it is judged
+    held_out = (1 + config.clips) * len(sources.val)
+
+    def say(each: float, left: int) -> None:
+        if not parts:
+            say_time(console, each * (left + held_out))
+
     names = names_below([path for path, _ in (*sources.train, *sources.val)])
     stages = ((sources.train, config.views, "features"), (sources.val, 1, "features, held out"))
     for videos, count, title in stages:
@@ -314,6 +336,7 @@ def train_probe(
             title=title,
             workers=config.workers or 0,
             on_kept=on_kept,
+            on_timed=say,
         )
         skipped += unread
         classes = torch.tensor(sources.targets(videos))

@@ -317,7 +317,7 @@ def labeled_video_dataset(
         ValueError: a bad line, an empty list, or a class folder without videos.
     """
     videos = LabeledVideoPaths.from_path(data_path, split=split)
-    videos.path_prefix = video_path_prefix
+    videos.path_prefix, videos.prefix_argument = video_path_prefix, "video_path_prefix"
     videos.check_any_exists()
     return LabeledVideoDataset(
         videos,

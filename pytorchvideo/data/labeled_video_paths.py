@@ -54,6 +54,7 @@ class LabeledVideoPaths:
     Attributes:
         splits: the splits of the list file, none where it has no such column.
         num_classes: one more than the largest id.
+        prefix_argument: by which the caller was given ``path_prefix``, for errors; empty where it has none.
 
     >>> videos = LabeledVideoPaths([("a.mp4", 3), ("b.mp4", None)], path_prefix="clips")
     >>> len(videos), videos[1]
@@ -70,6 +71,7 @@ class LabeledVideoPaths:
         self._path_prefix = path_prefix
         self.class_names = class_names
         self.splits: tuple[str, ...] = ()
+        self.prefix_argument = ""
         targets = [label for _, label in self._paths_and_labels]
         self.multi_label = any(isinstance(label, list) for label in targets)
         self.num_classes = 1 + max((max(_ids(label), default=-1) for label in targets), default=-1)
@@ -208,9 +210,9 @@ class LabeledVideoPaths:
             if "://" in path or os.path.exists(path):
                 return
         source = "the list" if self._list is None else str(self._list.file)
+        other = f"; `{self.prefix_argument}` names another folder" if self.prefix_argument else ""
         advice = (
-            "Check the paths: a relative one starts where the program runs, or at the list; `video_path_prefix` names "
-            "another folder."
+            f"Check the paths: a relative one starts where the program runs, or at the list{other}."
         )
         if self._list is not None and all(
             re.search(r"\s\d+$", row.path) for row in self._list.rows
@@ -228,7 +230,12 @@ class LabeledVideoPaths:
             return self._paths_and_labels
         if self._clips is None:
             folder = self.path_prefix or self._list.file.parent
-            self._clips = _Clips.find(self._list.file, folder, self._paths_and_labels, self._lines)
+            where = "Put the list into the folder of the videos"
+            if self.prefix_argument:
+                where += f", or name that as `{self.prefix_argument}`"
+            self._clips = _Clips.find(
+                self._list.file, folder, self._paths_and_labels, self._lines, f"{where}."
+            )
         return self._clips.items
 
     def _located(self, path: str) -> str:
@@ -271,6 +278,7 @@ class _Clips:
         folder: str | Path,
         named: Sequence[tuple[str, Target]],
         lines: Sequence[int],
+        advice: str,
     ) -> "_Clips":
         files = {Path(path).stem: path for path in videos_below(folder)}
         items, kept = [], []
@@ -284,7 +292,7 @@ class _Clips:
         if not items:
             raise FileNotFoundError(
                 f"{none_of(len(named), 'clip')} of {file} is in the folder {folder}; the first would be "
-                f"{named[0][0]}.mp4. Give the folder of the videos as `video_path_prefix`."
+                f"{named[0][0]}.mp4. {advice}"
             )
         if left_out:
             warnings.warn(

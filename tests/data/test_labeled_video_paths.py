@@ -233,7 +233,12 @@ def test_official_lists_of_kinetics(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="1 of the 3 clips"):
         assert len(read(tmp_path, KINETICS)) == 2
     videos.path_prefix = tmp_path / "elsewhere"
-    with pytest.raises(FileNotFoundError, match=r"None of the 3 clips .*-abc_DEF123_000012_000022"):
+    with pytest.raises(
+        FileNotFoundError, match=r"None of the 3 clips .*-abc_DEF123_000012_000022.* videos\.$"
+    ):
+        len(videos)
+    videos.prefix_argument = "video_path_prefix"
+    with pytest.raises(FileNotFoundError, match=r"or name that as `video_path_prefix`\.$"):
         len(videos)
 
 
@@ -307,7 +312,12 @@ def test_paths_beside_the_list_are_found(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_list_of_missing_videos(tmp_path: Path) -> None:
     videos = read(tmp_path, "a.mp4 0\nb.mp4 1\n")
-    with pytest.raises(FileNotFoundError, match=r"None of the 2 videos of .*list\.csv .*'a\.mp4'"):
+    with pytest.raises(
+        FileNotFoundError, match=r"None of the 2 videos of .*list\.csv .*'a\.mp4'.* at the list\.$"
+    ):
+        videos.check_any_exists()
+    videos.prefix_argument = "video_path_prefix"
+    with pytest.raises(FileNotFoundError, match="`video_path_prefix` names another folder"):
         videos.check_any_exists()
     (tmp_path / "b.mp4").write_bytes(b"x")
     videos.check_any_exists()

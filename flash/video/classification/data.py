@@ -161,7 +161,13 @@ class VideoClassificationData(FromTables, FromAnnotations):
         stages = {
             stage: _files.to_predict(path)
             if stage == "predict"
-            else _files.from_path(path, video_path_prefix, f"{stage}_folder", split=stage)
+            else _files.from_path(
+                path,
+                video_path_prefix,
+                f"{stage}_folder",
+                split=stage,
+                prefix_argument="video_path_prefix",
+            )
             for stage, path in given.items()
             if path is not None
         }

@@ -60,6 +60,7 @@ def from_path(
     *,
     multi_label: bool = False,
     known: Sequence[str] = (),
+    prefix_argument: str = "",
 ) -> StageFiles:
     """A folder with one subfolder a class, or a list file, see :meth:`LabeledVideoPaths.from_csv`.
 
@@ -71,6 +72,7 @@ def from_path(
         multi_label: whether a video may have any number of labels. Names are then split at the first of
             :data:`SEPARATORS` that occurs in the list, those of folders are not; without a label it has none of them.
         known: names that are never split.
+        prefix_argument: by which the caller was given ``prefix``, for errors; empty where it has none.
 
     Raises:
         FileNotFoundError: there is no such path, or none of the videos.
@@ -81,6 +83,7 @@ def from_path(
     paths = LabeledVideoPaths.from_path(os.fspath(path), split=split if splits_of(path) else None)
     if prefix:
         paths.path_prefix = prefix
+    paths.prefix_argument = prefix_argument
     paths.check_any_exists()
     names = paths.class_names
     cells = [] if names is None or os.path.isdir(path) else [n for n in names if n not in known]

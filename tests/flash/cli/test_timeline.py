@@ -137,9 +137,9 @@ def test_gaps_are_counted(video: Path, model_file: Path, tmp_path: Path) -> None
     ("arguments", "words"),
     [
         (("missing.mp4",), "There is no video file missing.mp4."),
-        (("VIDEO", "--every", -1), "Expected `every_sec` to be > 0 seconds, but got -1.0."),
+        (("VIDEO", "--every", -1), "Expected `--every` to be > 0 seconds, but got -1.0."),
         (("VIDEO", "--start", 99), "lies beyond the end"),
-        (("VIDEO", "--views", 2), "Expected `views` to be 1"),
+        (("VIDEO", "--views", 2), "Expected `--views` to be 1"),
         (("VIDEO", "--min-score", 2), "--min-score"),
     ],
 )
