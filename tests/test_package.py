@@ -47,9 +47,13 @@ MAY_IMPORT |= {
     "flash.video": (*LIBRARY, "flash", "flash.core"),
     "flash.video.sources": (*LIBRARY, "flash", "flash.core"),
     "flash.video.classification": (*LIBRARY, "flash", "flash.core", "flash.video.sources"),
-    "flash.runs": (
+    "flash.video.detection": (
         *(*LIBRARY, "flash", "flash.core"),
-        *("flash.video", "flash.video.sources", "flash.video.classification", "flash.configs"),
+        *("flash.video.sources", "flash.video.classification"),
+    ),
+    "flash.runs": (
+        *(*LIBRARY, "flash", "flash.core", "flash.video", "flash.video.sources"),
+        *("flash.video.classification", "flash.video.detection", "flash.configs"),
     ),
 }
 BELOW_COMMANDS = tuple(MAY_IMPORT)

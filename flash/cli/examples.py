@@ -59,6 +59,13 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "pytorchvideo embed videos --run run --frames 8 --crop 128 -o clips.parquet",
         ),
     ),
+    "detect": (
+        ("The run in ./run, boxes of a file", "pytorchvideo detect new.mp4 --people people.csv"),
+        (
+            "AVA's classes, a detector of people, all videos of a folder",
+            "pytorchvideo detect videos --model slowfast_r50_detection --out detected",
+        ),
+    ),
     "compare": (("Two runs on one page", "pytorchvideo compare runs/a runs/b --out compare.html"),),
     "review": (("Labels that look wrong", "pytorchvideo review run"),),
     "search": (("Like this video", "pytorchvideo search clips.safetensors new.mp4 --top 10"),),

@@ -23,6 +23,7 @@ from flash.cli.command import Command, in_words_of
 from flash.cli.compare import compare
 from flash.cli.configs import configs
 from flash.cli.demo import demo
+from flash.cli.detect import detect
 from flash.cli.doctor import doctor
 from flash.cli.embeddings import embed, probe, search
 from flash.cli.evaluate import evaluate
@@ -61,6 +62,7 @@ COMMANDS = (
     probe,
     export,
     timeline,
+    detect,
     stream,
     serve,
     models,

@@ -13,6 +13,8 @@ from flash.cli.panels import option
 from flash.cli.printing import say
 
 if TYPE_CHECKING:
+    from pytorchvideo.inference.detection.detector import ActionDetector
+    from pytorchvideo.inference.loading import Kind
     from pytorchvideo.inference.predictor import VideoPredictor
 
 #: The folder that `train` writes to unless told otherwise.
@@ -129,6 +131,51 @@ class ModelOptions:
         """
         from pytorchvideo.inference.loading import load_predictor
 
+        source, kind = self._source()
+        weights = None if source is self.weights else self.weights
+        return load_predictor(
+            source,
+            weights=weights,
+            labels=self.labels,
+            zero_shot=classes_of(self.zero_shot),
+            trust=self.trust,
+            kind=kind,
+            device=self.device,
+            **size,
+        )
+
+    def load_detector(self, **size: int | None) -> "ActionDetector":
+        """Returns the model for boxes on its device; for the errors see
+        :func:`~pytorchvideo.inference.detection.loading.load_detector`.
+
+        Args:
+            size: as of :meth:`load`.
+        """
+        from pytorchvideo.inference.detection.loading import load_detector
+
+        source, kind = self._source()
+        if source is None:
+            raise ValueError(
+                "Expected a model for boxes: --run DIR, or --model slowfast_r50_detection --weights FILE."
+            )
+        return load_detector(
+            source,
+            weights=None if source is self.weights else self.weights,
+            labels=self.labels,
+            kind=kind,
+            device=self.device,
+            **size,
+        )
+
+    def is_for_boxes(self) -> bool:
+        """Whether it scores boxes; False where no model is named."""
+        from pytorchvideo.inference.detection.loading import is_for_boxes
+
+        source, kind = self._source()
+        return source is not None and is_for_boxes(source, kind)
+
+    def _source(self) -> "tuple[str | Path | None, Kind | None]":
+        """What names the model, and what that is where it is known."""
         sources: dict[str, str | Path | None] = {
             "run": self.run,
             "artefact": self.artefact,
@@ -142,19 +189,10 @@ class ModelOptions:
         if len(given) > 1:
             named = " and ".join(f"--{name}" for name in given)
             raise ValueError(f"Expected one of --model, --run and --artefact, but got {named}.")
-        source, weights = (sources[given[0]] if given else None), self.weights
+        source = sources[given[0]] if given else None
         if not given and self.zero_shot is None:  # a model file has its network
-            source, weights = weights, None
-        return load_predictor(
-            source,
-            weights=weights,
-            labels=self.labels,
-            zero_shot=classes_of(self.zero_shot),
-            trust=self.trust,
-            kind="run" if self.run else "artefact" if self.artefact else None,
-            device=self.device,
-            **size,
-        )
+            source = self.weights
+        return source, "run" if self.run else "artefact" if self.artefact else None
 
 
 def takes_model(*, zero_shot: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -61,7 +61,7 @@ class EpochProgress(pl.Callback):
         batch: Mapping[str, Any],
         batch_idx: int,
     ) -> None:
-        self.meter.stop_model(len(batch["label"]))
+        self.meter.stop_model(len(batch["video_name"]))
         if self._bar is not None:
             self._bar.advance(self._task)
         self._time.stop_batch(trainer.current_epoch, batch_idx + 1, self.meter)

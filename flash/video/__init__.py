@@ -5,6 +5,8 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "VideoActionDetectionData": "flash.video.detection.data",
+    "VideoActionDetector": "flash.video.detection.model",
     "VideoClassificationData": "flash.video.classification.data",
     "VideoClassificationInputTransform": "flash.video.classification.input_transform",
     "VideoClassifier": "flash.video.classification.model",
@@ -12,6 +14,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "VideoActionDetectionData",
+    "VideoActionDetector",
     "VideoClassificationData",
     "VideoClassificationInputTransform",
     "VideoClassifier",

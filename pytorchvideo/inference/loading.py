@@ -27,7 +27,7 @@ from pytorchvideo._checks import expected, shortened
 from pytorchvideo._text import SMALL, counted, read_json, read_lines, read_object
 from pytorchvideo.inference.devices import device_named
 from pytorchvideo.inference.predictor import VideoPredictor
-from pytorchvideo.models._registry import create_model, list_models, model_entry
+from pytorchvideo.models._registry import Task, create_model, is_model, model_entry
 from pytorchvideo.models._weights.rebuild import HUGGING_FACE
 from pytorchvideo.models._weights.weights import load_checkpoint
 from pytorchvideo.models.pretrained import CONFIG, FORMAT, WEIGHTS, PretrainedModel
@@ -137,6 +137,7 @@ def load_trained(
     crop_size: int | None = None,
     untrained: bool = False,
     kind: Kind | None = None,
+    task: Task = "video classification",
 ) -> PretrainedModel:
     """Returns any model but an artefact, which is no network any more; for what else see :func:`load_predictor`.
 
@@ -145,6 +146,7 @@ def load_trained(
         num_frames: of the clips, in the place of the model's own.
         crop_size: side of the clips in pixels, likewise.
         untrained: leave initial weights, where ``weights`` is None, for a name of the zoo.
+        task: what a name of the zoo must be for.
 
     Raises:
         ValueError: it is an artefact, or its network takes clips of one size only.
@@ -154,7 +156,7 @@ def load_trained(
     if kind == "artefact":
         raise ValueError(f"{name} is an artefact already: give the model that it was made from.")
     if kind == "zoo":
-        return _of_zoo(name, weights, labels, untrained=untrained, **size)
+        return _of_zoo(name, weights, labels, untrained=untrained, task=task, **size)
     _check_options(kind, name, weights=weights, labels=labels, untrained=untrained)
     if kind == "hf":
         if size != {"num_frames": None, "crop_size": None}:
@@ -188,7 +190,7 @@ def find_model(source: str | os.PathLike[str], kind: Kind | None = None) -> tupl
         return kind, name
     if not is_path and name.startswith(HUGGING_FACE):
         return "hf", name
-    is_zoo = not is_path and name in list_models()
+    is_zoo = not is_path and is_model(name)
     if os.path.isdir(name):
         if not is_zoo:
             return _kind_of_folder(Path(name)), name
@@ -304,17 +306,22 @@ def _of_zoo(
     labels: str | os.PathLike[str] | None,
     *,
     untrained: bool,
+    task: Task,
     num_frames: int | None,
     crop_size: int | None,
 ) -> PretrainedModel:
     """A model of the zoo with the weights that its classes are of."""
-    entry = model_entry(name, "video classification")
+    entry = model_entry(name, task)
     names, recipe = list(entry.weights.labels), entry.weights.recipe
     pretrained = weights is None and not untrained
     if labels is not None:
         names = _names_for(Path(labels), len(names)) if pretrained else read_names(Path(labels))
     if weights is not None and not os.path.isfile(weights):
         raise FileNotFoundError(f"There is no file of weights {os.fspath(weights)}.")
+    if task == "detection" and (not names or (pretrained and entry.weights.url is None)):
+        raise ValueError(
+            f"{name} has no published weights: give --weights FILE and --labels FILE, the names of its classes."
+        )
     kwargs = entry.logits_arguments
     if num_frames is not None or crop_size is not None:
         recipe = sized(recipe, num_frames, crop_size)
@@ -322,7 +329,9 @@ def _of_zoo(
     network = create_model(name, pretrained=pretrained, num_classes=len(names), **kwargs)
     if weights is not None:
         load_checkpoint(network, weights, same_classes=True)
-    return PretrainedModel(network, name, recipe, kwargs, tuple(names))
+    # a person may do several things at once
+    several = task == "detection"
+    return PretrainedModel(network, name, recipe, kwargs, tuple(names), multi_label=several)
 
 
 def _of_hub(name: str, **size: Any) -> PretrainedModel:

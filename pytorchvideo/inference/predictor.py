@@ -61,8 +61,8 @@ class ClipFeatures:
 
 
 _BOXES = (
-    "It scores boxes, which a detector of people has to find first: call model(clips, boxes) with boxes (N, 5), the "
-    "index of the clip and x1, y1, x2, y2 in its pixels, of a clip that recipe.transforms() made."
+    "It scores boxes: `pytorchvideo detect` and pytorchvideo.inference.detection.detector.ActionDetector use it, with "
+    "boxes from a file or a detector of people."
 )
 _Row = TypeVar("_Row", ClipScores, ClipFeatures)
 

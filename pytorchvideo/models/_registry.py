@@ -3,7 +3,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from typing import Any, Literal, get_args
@@ -16,8 +16,13 @@ from pytorchvideo.models._parts.head_parts import check_num_classes
 from pytorchvideo.models._weights.records import WEIGHTS
 from pytorchvideo.models._weights.weights import Weights, load_checkpoint
 from pytorchvideo.models.accelerator.mobile_cpu import efficient_x3d
+from pytorchvideo.models.detector import with_roi_head
+from pytorchvideo.models.net import DetectionBBoxNetwork
 
 Task = Literal["detection", "image classification", "video classification"]
+
+#: Behind the name of a model for whole clips: the same trunk with a head that scores boxes.
+DETECTION = "_detection"
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,23 @@ class ModelEntry:
 
     @property
     def weights(self) -> Weights:
-        """Its published weights."""
-        return WEIGHTS[self.name]
+        """Its published weights; of a trunk with a head for boxes that has none, a record without address."""
+        if self.name in WEIGHTS:
+            return WEIGHTS[self.name]
+        trunk = self.trunk or self.name
+        known = WEIGHTS[trunk]
+        # whole frames, so that people at the border are not cut off; but tokens are of one size
+        is_sized = trunk.startswith("mvit")
+        recipe = known.recipe if is_sized else replace(known.recipe, crop_size=None)
+        none: dict[str, Any] = {"url": None, "sha256": None, "labels": (), "metrics": {}}
+        return replace(known, name=self.name, recipe=recipe, protocol="", **none)
+
+    @property
+    def trunk(self) -> str | None:
+        """Of a model for boxes the model for whole clips that has its trunk, None of others."""
+        if self.task != "detection":
+            return None
+        return _TRUNKS.get(self.name) or self.name.removesuffix(DETECTION)
 
     @property
     def logits_arguments(self) -> dict[str, Any]:
@@ -225,6 +245,61 @@ _ENTRIES = (
     ),
 )
 _MODELS = {entry.name: entry for entry in _ENTRIES}
+# of the models for boxes with published weights, which began from those of these
+_TRUNKS = {"slow_r50_detection": "slow_r50_4x16", "slowfast_r50_detection": "slowfast_r50"}
+
+
+def _create_detector(
+    trunk: str,
+    *,
+    model_num_class: int = 80,
+    num_frames: int | None = None,
+    crop_size: int | None = None,
+    dropout_rate: float = 0.5,
+    head_activation: Callable[..., nn.Module] | None = nn.Sigmoid,
+    head_aligned: bool = True,
+    head_spatial_resolution: int | tuple[int, int] = (7, 7),
+    head_sampling_ratio: int = 0,
+    dilated: bool = True,
+) -> DetectionBBoxNetwork:
+    """A model for whole clips with a head for boxes; see :func:`~pytorchvideo.models.detector.with_roi_head`."""
+    resolution = head_spatial_resolution
+    return with_roi_head(
+        create_model(trunk, num_frames=num_frames, crop_size=crop_size),
+        model_num_class,
+        activation=head_activation,
+        aligned=head_aligned,
+        # a file holds a list
+        resolution=resolution if isinstance(resolution, int) else (resolution[0], resolution[1]),
+        sampling_ratio=head_sampling_ratio,
+        dropout_rate=dropout_rate,
+        dilated=dilated,
+    )
+
+
+def _with_boxes(name: str) -> ModelEntry | None:
+    """The entry of ``TRUNK_detection``, None where that is no name of one."""
+    trunk = _MODELS.get(name.removesuffix(DETECTION)) if name.endswith(DETECTION) else None
+    if trunk is None or trunk.task != "video classification":
+        return None
+    return ModelEntry(
+        name=name,
+        builder=partial(_create_detector, trunk.name),
+        config={},
+        num_frames=trunk.num_frames,
+        crop_size=trunk.crop_size,
+        size_arguments=lambda frames, side: {"num_frames": frames, "crop_size": side},
+        task="detection",
+    )
+
+
+def is_model(name: str) -> bool:
+    """Whether :func:`create_model` builds a model of this name.
+
+    >>> is_model("x3d_s"), is_model("x3d_s_detection"), is_model("x3d")
+    (True, True, False)
+    """
+    return name in _MODELS or _with_boxes(name) is not None
 
 
 def list_models(task: Task | None = None) -> list[str]:
@@ -242,7 +317,8 @@ def model_entry(name: str, task: Task | None = None) -> ModelEntry:
     """Returns the entry of a model.
 
     Args:
-        name: one of :func:`list_models`.
+        name: one of :func:`list_models`, or one for whole clips with ``_detection`` behind it: its trunk with a head
+            for boxes, which has no published weights.
         task: what it must be for; None takes any.
 
     Raises:
@@ -252,9 +328,9 @@ def model_entry(name: str, task: Task | None = None) -> ModelEntry:
     Traceback (most recent call last):
     ValueError: There is no model named 'x3d_sx'. Did you mean x3d_s, x3d_xs, x3d_m?
     """
-    if name not in _MODELS:
+    entry = _MODELS.get(name) or _with_boxes(name)
+    if entry is None:
         raise ValueError(f"There is no model named {name!r}. {near_names(name, _MODELS)}")
-    entry = _MODELS[name]
     if task not in (None, entry.task):
         near = near_names(name, list_models(task))
         raise ValueError(f"{name} is a model for {entry.task}, not for {task}. {near}")
@@ -287,7 +363,7 @@ def create_model(
     detection also takes boxes, (N, 5), and returns scores (N, num_classes).
 
     Args:
-        name: one of :func:`list_models`.
+        name: one of :func:`list_models`, or ``"x3d_s_detection"`` and the like, see :func:`model_entry`.
         pretrained: load its published weights, downloaded at first into ``$TORCH_HOME/hub/checkpoints``.
         weights: load this file instead; see :func:`load_checkpoint` for what it may hold.
         num_classes: classes of the classifier; where they are not those of the weights, all but the
@@ -304,6 +380,8 @@ def create_model(
 
     >>> create_model("x3d_xs", num_classes=5).num_features
     2048
+    >>> create_model("x3d_xs_detection", num_classes=5).num_features
+    432
     """
     entry = model_entry(name)
     if num_classes is not None:

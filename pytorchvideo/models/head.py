@@ -166,6 +166,7 @@ def create_res_roi_pooling_head(
     dropout_rate: float = 0.5,
     activation: ModuleFactory | None = None,
     output_with_global_average: bool = True,
+    aligned: bool = False,
 ) -> ResNetRoIHead:
     """Builds the head for boxes (SlowFast, arXiv 1812.03982, section 5), (N, 5) of them -> (N, out_features).
 
@@ -175,7 +176,7 @@ def create_res_roi_pooling_head(
         resolution: (height, width) of the part of the feature map that a box becomes.
         spatial_scale: side of the feature map over that of the clip.
         sampling_ratio: points a cell and axis that RoIAlign averages; 0 for as many as the cell has positions.
-        roi: called with the three above.
+        roi: called with the three above, and with ``aligned`` where that is asked for.
         pool: pool class over time; see :func:`create_res_basic_head` for this and the next four.
         output_size: (T, H, W) after an adaptive pool.
         pool_kernel_size: (T, H, W) of any other pool; T is all frames of the feature map.
@@ -186,8 +187,11 @@ def create_res_roi_pooling_head(
         activation: e.g. ``nn.Sigmoid``; None returns logits.
         output_with_global_average: average the scores over the positions left; otherwise they are returned
             as (N, out_features, 1, H', W').
+        aligned: whether a box is shifted by half a position, so that its cells are where its pixels are. The weights of
+            AVA were trained so, and published in models without it.
     """
     check_num_classes("out_features", out_features)
+    shift = {"aligned": True} if aligned else {}
     return ResNetRoIHead(
         pool=make_pool(
             pool,
@@ -198,7 +202,10 @@ def create_res_roi_pooling_head(
         ),
         pool_spatial=None if pool_spatial is None else pool_spatial(resolution),
         roi_layer=roi(
-            output_size=resolution, spatial_scale=spatial_scale, sampling_ratio=sampling_ratio
+            output_size=resolution,
+            spatial_scale=spatial_scale,
+            sampling_ratio=sampling_ratio,
+            **shift,
         ),
         dropout=nn.Dropout(dropout_rate) if dropout_rate > 0 else None,
         proj=nn.Linear(in_features, out_features),

@@ -281,6 +281,7 @@ def create_resnet_with_roi_head(
     head_spatial_resolution: int | tuple[int, int] = (7, 7),
     head_spatial_scale: float = 1 / 16,
     head_sampling_ratio: int = 0,
+    head_aligned: bool = False,
 ) -> DetectionBBoxNetwork:
     """Builds a ResNet that says what the people in boxes do, clips and (N, 5) boxes -> (N, model_num_class).
 
@@ -345,6 +346,7 @@ def create_resnet_with_roi_head(
         resolution=head_spatial_resolution,
         spatial_scale=head_spatial_scale,
         sampling_ratio=head_sampling_ratio,
+        **({"aligned": True} if head_aligned else {}),
     )
     init_net_weights(detection_head)
     return DetectionBBoxNetwork(trunk, detection_head)

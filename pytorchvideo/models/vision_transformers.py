@@ -295,6 +295,10 @@ class MultiscaleVisionTransformers(ClassificationModel):
 
     def forward_trunk(self, x: torch.Tensor) -> torch.Tensor:
         """Returns the tokens that the head takes, (B, N, C)."""
+        return self.forward_tokens(x)[0]
+
+    def forward_tokens(self, x: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
+        """Returns the tokens that the head takes, (B, N, C), and their grid, (T, H, W); a class token comes first."""
         if self.input_size is not None:
             x = _of_size(x, self.input_size)
         x = x if self.patch_embed is None else self.patch_embed(x)
@@ -312,7 +316,8 @@ class MultiscaleVisionTransformers(ClassificationModel):
             grid = list(shape() if callable(shape) else shape)
         for block in self.blocks:
             x, grid = block(x, grid)
-        return x if self.norm_embed is None else self.norm_embed(x)
+        x = x if self.norm_embed is None else self.norm_embed(x)
+        return x, grid
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """Returns one vector an input, (B, num_features): the classifier's input."""

@@ -79,7 +79,7 @@ def load_checked(
     stored = content.get("hyper_parameters", {})
     if hparams_file is not None:
         stored, source = _read_hyperparameters(Path(hparams_file)), os.fspath(hparams_file)
-    arguments = {**_checked(stored, source, content["state_dict"], given), **given}
+    arguments = {**_checked(stored, source, content["state_dict"], given, cls.__name__), **given}
     known = inspect.signature(cls.__init__).parameters.values()
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known):
         names = {parameter.name for parameter in known}
@@ -128,14 +128,14 @@ def _present(storage: Any, location: str) -> Any:
 
 
 def _checked(
-    stored: Any, source: str, state: Mapping[str, Tensor], given: Mapping[str, Any]
+    stored: Any, source: str, state: Mapping[str, Tensor], given: Mapping[str, Any], kind: str
 ) -> dict[str, Any]:
     """The hyperparameters of a file, of which each is one that it may set."""
     if not isinstance(stored, Mapping):
         raise ValueError(f"Refused to load {source}: it has no mapping of hyperparameters.")
     if unknown := sorted(set(map(str, stored)) - set(_KINDS)):
         raise ValueError(
-            f"Refused to load {source}: it sets {', '.join(unknown)}, which no checkpoint of a VideoClassifier holds."
+            f"Refused to load {source}: it sets {', '.join(unknown)}, which no checkpoint of a {kind} holds."
         )
     for name, value in stored.items():
         if not isinstance(value, _KINDS[name]) or not (

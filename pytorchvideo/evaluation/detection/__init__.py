@@ -27,6 +27,7 @@ _HOMES = {
     "read_detections": "pytorchvideo.evaluation.detection._files",
     "read_excluded": "pytorchvideo.evaluation.detection._files",
     "read_groundtruth": "pytorchvideo.evaluation.detection._files",
+    "score_boxes": "pytorchvideo.evaluation.detection._boxes",
     "write_detections": "pytorchvideo.evaluation.detection._files",
 }
 
@@ -38,6 +39,7 @@ __all__ = [
     "read_detections",
     "read_excluded",
     "read_groundtruth",
+    "score_boxes",
     "write_detections",
 ]
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Action detection in videos: who does what, when."""
+"""Action detection in videos: people, boxes and their actions over time."""

@@ -107,7 +107,7 @@ def write_csv(file: IO[str], timeline: Timeline) -> None:
 def write_srt(file: IO[str], segments: Iterable[Segment]) -> None:
     """Writes subtitles in the format of SubRip, which has no way to write the signs of its tags."""
     for number, segment in enumerate(segments, 1):
-        times = f"{_stamp(segment.start_sec, ',')} --> {_stamp(segment.end_sec, ',')}"
+        times = f"{stamp(segment.start_sec, ',')} --> {stamp(segment.end_sec, ',')}"
         file.write(f"{number}\n{times}\n{_caption(segment).translate(_NO_TAGS)}\n\n")
 
 
@@ -115,7 +115,7 @@ def write_vtt(file: IO[str], segments: Iterable[Segment]) -> None:
     """Writes subtitles for web pages (https://www.w3.org/TR/webvtt1/), in which ``&``, ``<`` and ``>`` have names."""
     file.write("WEBVTT\n\n")
     for segment in segments:
-        times = f"{_stamp(segment.start_sec, '.')} --> {_stamp(segment.end_sec, '.')}"
+        times = f"{stamp(segment.start_sec, '.')} --> {stamp(segment.end_sec, '.')}"
         file.write(f"{times}\n{html.escape(_caption(segment), quote=False)}\n\n")
 
 
@@ -124,10 +124,10 @@ def _caption(segment: Segment) -> str:
     return f"{' '.join(segment.label.split())} {segment.score:.0%}"
 
 
-def _stamp(seconds: float, mark: str) -> str:
+def stamp(seconds: float, mark: str) -> str:
     """``HH:MM:SS`` and thousandths after a mark.
 
-    >>> _stamp(3661.0004, ","), _stamp(59.9996, ".")
+    >>> stamp(3661.0004, ","), stamp(59.9996, ".")
     ('01:01:01,000', '00:01:00.000')
     """
     total, thousandths = divmod(round(seconds * 1000), 1000)

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from pytorchvideo._checks import expected
-from pytorchvideo.models._registry import create_model, list_models, model_entry
+from pytorchvideo.models._registry import create_model, is_model, model_entry
 from pytorchvideo.models._weights.hugging_face_files import ATTENTIONS, transformers_module
 from pytorchvideo.models._weights.shapes import shapes_only
 
@@ -88,7 +88,7 @@ def checked_arguments(name: str, kwargs: Mapping[str, Any], *, source: str) -> d
         raise ValueError(f"{source} does not say what network it holds.")
     if name.startswith(HUGGING_FACE):
         return _checked_hugging_face(kwargs, source)
-    if name not in list_models():
+    if not is_model(name):
         raise ValueError(f"{source} names the network {name!r}, which is none of the zoo.")
     builder = signature(model_entry(name).builder).parameters.values()
     known = {p.name for p in builder if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
