@@ -348,16 +348,15 @@ class ActionDetectionDataset(Dataset[Sample]):
     def groundtruth(self) -> list[list[Any]]:
         """``[video, second, x1, y1, x2, y2, class]`` of every action, for :func:`~pytorchvideo.evaluation.frame_map`.
 
-        Frames that the file names without a person are ``[video, second]``. Those of videos that were left out are not
-        among them, nor excluded ones.
+        Frames that the file names, but in which nobody does anything, are ``[video, second]``. Those of videos that
+        were left out are not among them, nor excluded ones.
         """
         truth = self.annotations.truth
-        rows = [
-            [frame.video, frame.time_sec, *person.box, label]
-            for frame in (self.key_frames if truth is None else truth)
-            for person in frame.people
-            for label in person.labels
-        ]
+        rows: list[list[Any]] = []
+        for frame in self.key_frames if truth is None else truth:
+            name = [frame.video, frame.time_sec]
+            done = [[*name, *p.box, label] for p in frame.people for label in p.labels]
+            rows += done or [name]
         return [*rows, *([video, time] for video, time, _ in self.annotations.bare)]
 
     def check(self, *, expected_frames: int | None = None) -> list[str]:

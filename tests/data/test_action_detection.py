@@ -198,6 +198,8 @@ def test_videos_and_classes_without_people_are_named(videos: Path, tmp_path: Pat
     assert [frame.video for frame in found.key_frames] == ["a.mp4"]
     # the frame without anybody counts in evaluations
     assert found.groundtruth[1:] == [["a.mp4", 2.0]]
+    idle = dataset(tmp_path, "a.mp4,1,1,1,9,9,walk,\nb,1,1,1,9,9,,\n", videos=videos)
+    assert idle.groundtruth[1:] == [["b", 1.0]]
     said = re.escape("boxes.csv: no line has the class 'run' (id 3), 'talk' (id 9).")
     with pytest.warns(UserWarning, match=said):
         dataset(tmp_path, rows[:22], videos=videos, label_map={1: "walk", 3: "run", 9: "talk"})
@@ -270,7 +272,8 @@ def test_the_60_classes_leave_out_the_others(ava: Path) -> None:
     found = from_ava(ava, label_map="ava60")
     assert len(found.classes) == 60
     assert found[0]["labels"].shape == (1, 60)
-    assert [row[-1] for row in found.groundtruth] == [12, 80, 80]
+    # the second of the class that is left out is declared, as the official evaluation has it
+    assert [row[-1] for row in found.groundtruth] == [12, 80, 80, 902.0]
     with pytest.raises(
         ValueError, match=r"train.csv, line 1: expected a class of label_map, but got '12'"
     ):

@@ -127,9 +127,9 @@ def read_ava(
     if groundtruth is not None:
         for row in filter(is_used, read_ava_rows(groundtruth)):
             labels = _labels(row, classes, label_ids, groundtruth)
-            if row.box is None:
+            if row.box is None or labels is None:  # which counts as a frame that was looked at
                 bare.append((row.video, row.second, place_of(groundtruth, row.line)))
-            elif labels is not None:
+            else:
                 number = -1 if row.extra is None else int(row.extra)
                 person = PersonBox(row.box, labels, number, 1.0, place_of(groundtruth, row.line))
                 for collector in collectors:

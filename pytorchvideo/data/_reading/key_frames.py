@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The frames around a time of a video, by the grids of action detection, and the videos that they are of."""
 
+import difflib
 import math
 import os
 from collections import OrderedDict
@@ -12,6 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import torch
 
 from pytorchvideo._checks import check_choice, expected, near_names
+from pytorchvideo._text import counted
 from pytorchvideo.data._annotations.frame_lists import FrameList
 from pytorchvideo.data._annotations.video_files import videos_below
 from pytorchvideo.data._decode import FrameTransform, VideoError
@@ -96,8 +98,9 @@ class VideoFiles:
                 self._by_stem.setdefault(Path(path).name, path)
         found = self._by_stem.get(name) or self._by_stem.get(Path(name).stem)
         if found is None:
-            hint = near_names(name, self._by_stem) if self._by_stem else "It has no video at all."
-            raise FileNotFoundError(f"{folder} has no video {name!r}. {hint}")
+            raise FileNotFoundError(
+                f"{folder} has no video {name!r}. {_others(name, self._by_stem)}"
+            )
         return found
 
     def has(self, name: str) -> bool:
@@ -138,6 +141,15 @@ class VideoFiles:
                 height, width = frame.shape[-2:]
                 self._facts[name] = Facts(height, width, float(duration), float(video.rate or 0))
         return self._facts[name]
+
+
+def _others(name: str, by_stem: Mapping[str, str]) -> str:
+    """The sentence for a video that a folder does not have: those with names like it, or how many there are."""
+    names = sorted({Path(path).name for path in by_stem.values()})
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if close:
+        return f"Did you mean {', '.join(close)}?"
+    return f"It has {counted(len(names), 'video')}" + (f", such as {names[0]}." if names else ".")
 
 
 class FrameFiles:

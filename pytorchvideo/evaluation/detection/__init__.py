@@ -8,7 +8,7 @@ They differ in how detections of a frame claim its ground truth, of which each c
 =========================  =========================  ====================  =============================
 first claim in a frame     the highest score          the first row         the highest score
 detections of a frame      the 50 best of all classes all                   all
-frames without boxes of    left out, unless declared  false positives       left out, unless declared
+frames without a row in    left out                   false positives       left out
 the ground truth
 =========================  =========================  ====================  =============================
 

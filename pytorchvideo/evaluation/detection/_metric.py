@@ -82,10 +82,11 @@ def frame_map(
     """Returns the frame-mAP at an IoU of 0.5.
 
     Args:
-        groundtruth: rows ``[video, second, x1, y1, x2, y2, class]``; ``[video, second]`` declares a frame without any.
+        groundtruth: rows ``[video, second, x1, y1, x2, y2, class]``; ``[video, second]`` declares a frame without
+            boxes, as any row does, also one of a class that is not evaluated.
         detections: rows ``[video, second, x1, y1, x2, y2, class, score]``. Those whose x2 <= x1 or y2 <= y1 do
             not count.
-        classes: ids of the classes to evaluate, or a label map. Rows of others count nowhere.
+        classes: ids of the classes to evaluate, or a label map. Boxes of others do not count.
         excluded: ``[video, second]`` of frames that do not count.
         convention: see :mod:`pytorchvideo.evaluation.detection`.
 
@@ -128,6 +129,8 @@ def map_of_columns(
     """
     check_choice("convention", convention, _CONVENTIONS)
     left_out = np.array(sorted(excluded), np.int64)
+    # also by rows of classes that are not evaluated
+    listed = np.union1d(truth.frame, np.array(sorted(declared), np.int64))
     truth, found = (
         rows.take(np.isin(rows.label, classes) & ~np.isin(rows.frame, left_out))
         for rows in (truth, found)
@@ -139,7 +142,6 @@ def map_of_columns(
         order = sorted_in_frames if convention == "plain" else grouped_by_frame
         found = order(found)
     if convention != "pyslowfast":
-        listed = np.union1d(truth.frame, np.array(sorted(declared), np.int64))
         found = found.take(np.isin(found.frame, listed))
     x1, y1, x2, y2 = found.box.T
     found = found.take((x1 < x2) & (y1 < y2))

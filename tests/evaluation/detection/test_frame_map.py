@@ -122,9 +122,10 @@ def test_frames_without_ground_truth_count_where_they_are_declared() -> None:
         assert frame_map(truth, found, [1], convention=convention).mean == 1.0
         declared = [*truth, ["a", "0903"]]
         assert frame_map(declared, found, [1], convention=convention).mean == 0.5
-        # a row of a class that is not evaluated declares nothing
+        # so does a row of a class that is not evaluated
         other = [*truth, ["a", 903, *BOX, 7]]
-        assert frame_map(other, found, [1], convention=convention).mean == 1.0
+        assert frame_map(other, found, [1], convention=convention).mean == 0.5
+        assert frame_map(other, found, [1], excluded=[["a", 903]], convention=convention).mean == 1
     assert frame_map(truth, found, [1], convention="pyslowfast").mean == 0.5
 
 
