@@ -2,6 +2,7 @@
 """The command ``reproduce``: a published test, and its figures beside the published ones."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,12 +82,16 @@ def reproduce(
 ) -> None:
     """Run the published test of a model on labelled videos, and compare with its published figures."""
     going_on(lambda: kept.by_reproduce(out))
+    import torch
+
     from flash.runs.progress import showing
     from pytorchvideo.evaluation.labelled import labelled_videos
     from pytorchvideo.evaluation.official import official_test
     from pytorchvideo.evaluation.reproduce import RESULT, Shard, reproduce_shard
 
     part = Shard.of_ranks() if shard is None else Shard.parse(shard)
+    if device == "auto" and "LOCAL_RANK" in os.environ and torch.cuda.is_available():
+        device = f"cuda:{os.environ['LOCAL_RANK']}"  # of torchrun, which starts one for each
     test = official_test(model, weights=weights, labels=labels, protocol=protocol, device=device)
     videos = labelled_videos(data, test.labels, multi_label=test.multi_label)
     of = test.views.protocol

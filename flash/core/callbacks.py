@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 
 from flash.core.data.io.input import INPUT_KEYS, first_of
 from flash.core.published_rates import batch_scale
+from flash.core.sub_batch_norm import SubBatchNorm as SubBatchNorm
 from pytorchvideo._checks import expected
 from pytorchvideo._files import whole_file
 from pytorchvideo.layers.precise_bn import update_bn_stats
