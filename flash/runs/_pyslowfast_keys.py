@@ -137,7 +137,10 @@ FIXED: dict[str, tuple[tuple[object, ...], str]] = {
     "AUG.RE_COUNT": ((1,), "one box is erased"),
     "AUG.RE_SPLIT": ((False,), "all copies of a clip may be erased"),
     "SOLVER.DAMPENING": ((0, 0.0), "SGD is not dampened"),
-    "SOLVER.LARS_ON": ((False,), "flash.core has no such optimiser"),
+    "SOLVER.LARS_ON": (
+        (False,),
+        "a recipe has sgd or adamw; flash.core.optimizers.LARS is for other programs",
+    ),
     "SOLVER.CLIP_GRAD_VAL": ((None,), "gradients are clipped by their norm alone"),
     "BN.NORM_TYPE": (("batchnorm",), "statistics are of the batch of a process"),
     "MODEL.DETACH_FINAL_FC": ((False,), "give --strategy probe for a frozen network"),
