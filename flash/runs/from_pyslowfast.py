@@ -131,6 +131,8 @@ def read_pyslowfast_config(
         "regularize": _regularize(values, model),
         "loss": _loss(values),
     }
+    if multigrid := _multigrid(values):
+        recipe["multigrid"] = multigrid
     if dataset == "ava":
         recipe["detection"] = {
             "score_threshold": values.number("AVA.DETECTION_SCORE_THRESH", 0.9),
@@ -317,6 +319,20 @@ def _regularize(values: Values, model: str) -> dict[str, Any]:
         "clip_norm": bound,
         "precise_bn_batches": batches if is_precise else 0,
     }
+
+
+def _multigrid(values: Values) -> dict[str, Any] | None:
+    """The cycles; values without effect are left out where there is none."""
+    cycles = {
+        "long_cycle": values.truth("MULTIGRID.LONG_CYCLE", False),
+        "short_cycle": values.truth("MULTIGRID.SHORT_CYCLE", False),
+    }
+    others = {
+        "epoch_factor": values.number("MULTIGRID.EPOCH_FACTOR", 1.5),
+        "base_clips": values.whole("MULTIGRID.BN_BASE_SIZE", 8),
+        "gamma": values.number("SOLVER.GAMMA", 0.1),
+    }
+    return cycles | others if any(cycles.values()) else None
 
 
 def _loss(values: Values) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from flash.configs.files import compare_recipes, load_recipe
+from flash.configs.recipe import Multigrid
 from flash.runs._pyslowfast_keys import FIXED, KNOWN, LEFT, NETWORKS
 from flash.runs.config import RunConfig
 from flash.runs.from_pyslowfast import Lists, prepared_lists, read_pyslowfast_config
@@ -219,6 +220,15 @@ def test_rates_of_several_nodes(write: Any) -> None:
         pairs = ["NUM_SHARDS", "8", "SOLVER.BASE_LR_SCALE_NUM_SHARDS", by_node]
         recipe = read_pyslowfast_config(write(RESNET), pairs).recipe
         assert recipe.optimizer.reference_batch == reference
+
+
+def test_multigrid(write: Any) -> None:
+    assert read_pyslowfast_config(write(RESNET)).recipe.multigrid is None
+    pairs = "MULTIGRID.LONG_CYCLE True MULTIGRID.EPOCH_FACTOR 2 MULTIGRID.DEFAULT_B 64"
+    asked = read_pyslowfast_config(write(RESNET), pairs.split())
+    wanted = Multigrid(long_cycle=True, short_cycle=False, epoch_factor=2.0)
+    assert asked.recipe.multigrid == wanted
+    assert "MULTIGRID.DEFAULT_B 64: the cycles are those of the paper." in asked.left
 
 
 def test_a_file_may_have_a_base(write: Any) -> None:
