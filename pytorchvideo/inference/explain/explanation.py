@@ -20,6 +20,7 @@ class ClipExplanation:
     Attributes:
         start_sec: of the clip in its video.
         end_sec: of the clip in its video.
+        times: of its frames in the video, in seconds.
         logit: of the class that is explained.
         score: its probability.
         frames: of the clip as the network saw it, with their own colours, uint8 (3, T, H, W).
@@ -30,6 +31,7 @@ class ClipExplanation:
 
     start_sec: float
     end_sec: float
+    times: list[float]
     logit: float
     score: float
     frames: Tensor
@@ -41,11 +43,6 @@ class ClipExplanation:
     def frames_per_second(self) -> float:
         """Of what the network saw."""
         return self.frames.shape[1] / (self.end_sec - self.start_sec)
-
-    @property
-    def times(self) -> list[float]:
-        """Seconds of each frame in the video."""
-        return [self.start_sec + t / self.frames_per_second for t in range(self.frames.shape[1])]
 
     @property
     def curve(self) -> list[float]:

@@ -46,11 +46,12 @@ class Maps:
     classes: Tensor
 
     def merged(self) -> Tensor:
-        """Returns the mean of the pathways with the frames of the longest, (B, T, H, W)."""
+        """Returns one map in 0..1, of several pathways their mean, with the frames of the longest, (B, T, H, W)."""
         longest = max(self.maps, key=lambda one: one.shape[1])
         if len(self.maps) == 1:
             return longest
-        return torch.stack([resized(one, longest.shape[1:]) for one in self.maps]).mean(dim=0)
+        mean = torch.stack([resized(one, longest.shape[1:]) for one in self.maps]).mean(dim=0)
+        return mean / mean.amax(dim=(1, 2, 3), keepdim=True).clamp(min=_EPS)
 
 
 def grad_cam(

@@ -69,17 +69,34 @@ def checked_logits(logits: Any) -> Tensor:
     Raises:
         ValueError: it is of another shape, or holds probabilities, whose gradients vanish where a network is sure.
     """
-    shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-    if not isinstance(logits, Tensor) or logits.ndim != 2:
-        raise ValueError(expected("model", "one that returns logits (B, num_classes)", shape))
-    scores = logits.float()
-    is_one = torch.allclose(scores.detach().sum(dim=1), scores.new_ones(()), atol=1e-4)
-    if scores.shape[1] > 1 and is_one and bool((scores >= 0).all()):
+    scores = _checked_scores(logits)
+    if _are_probabilities(scores):
         advice = "Build it without its activation (`head_activation=None`), or give what comes before the softmax."
-        raise ValueError(
-            expected("model", "one that returns logits", "probabilities, whose sum is 1", advice)
-        )
+        got = "probabilities, whose sum is 1"
+        raise ValueError(expected("model", "one that returns logits", got, advice))
     return scores
+
+
+def scores_of(scores: Any) -> Tensor:
+    """Returns the logits that any callable gave, float32 (B, N); of probabilities their logarithms.
+
+    Raises:
+        ValueError: they are of another shape.
+    """
+    found = _checked_scores(scores)
+    return found.clamp(min=1e-12).log() if _are_probabilities(found) else found
+
+
+def _checked_scores(scores: Any) -> Tensor:
+    if not isinstance(scores, Tensor) or scores.ndim != 2:
+        got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ValueError(expected("model", "one that returns logits (B, num_classes)", got))
+    return scores.float()
+
+
+def _are_probabilities(scores: Tensor) -> bool:
+    is_one = torch.allclose(scores.detach().sum(dim=1), scores.new_ones(()), atol=1e-4)
+    return scores.shape[1] > 1 and is_one and bool((scores >= 0).all())
 
 
 def chosen_classes(logits: Tensor, labels: Sequence[int] | int | None) -> Tensor:

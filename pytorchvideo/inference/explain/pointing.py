@@ -79,8 +79,8 @@ def box_in_clip(
     height, width = frame
     scale = recipe.side_size / min(height, width)
     down, right = (scale * height - clip[0]) / 2, (scale * width - clip[1]) / 2
-    left_x, right_x = (min(max(scale * x - right, 0.0), clip[1]) for x in (x1, x2))
-    top_y, bottom_y = (min(max(scale * y - down, 0.0), clip[0]) for y in (y1, y2))
+    left_x, right_x = (min(max(scale * x - right, 0.0), float(clip[1])) for x in (x1, x2))
+    top_y, bottom_y = (min(max(scale * y - down, 0.0), float(clip[0])) for y in (y1, y2))
     if left_x >= right_x or top_y >= bottom_y:
         return None
     return left_x, top_y, right_x, bottom_y

@@ -19,10 +19,11 @@ from pytorchvideo.inference.explain.explanation import (
     Explanation,
     Method,
 )
-from pytorchvideo.inference.explain.gradcam import Maps, grad_cam, normalised
+from pytorchvideo.inference.explain.gradcam import Maps, grad_cam
 from pytorchvideo.inference.explain.pointing import box_in_clip
 from pytorchvideo.models._registry import list_models, model_entry
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
+from pytorchvideo.transforms.functional import temporal_subsample_indices
 
 #: x1, y1, x2, y2 in pixels of the video.
 Box = Sequence[float]
@@ -100,7 +101,9 @@ def explain_video(
     maps = _mapper(predictor, chosen, layers)
     found: list[ClipExplanation] = []
     windows = ClipWindows(predictor.recipe.clip_duration_sec, count, start_sec, end_sec)
-    size = None if box is None else frame_size(path)
+    with EncodedVideo.from_path(os.fspath(path), decode_audio=False, dtype=torch.uint8) as video:
+        rate = None if video.rate is None else float(video.rate)
+        size = None if box is None else frame_size(video)
     for window, inputs in _inputs(path, windows, predictor):
         if len(found) == _MOST_CLIPS:
             raise ValueError(
@@ -109,7 +112,7 @@ def explain_video(
             )
         made = maps(inputs, index)
         index = int(made.classes[0])
-        found.append(_explained(predictor, window, inputs, made, box, size))
+        found.append(_explained(predictor, window, inputs, made, rate, box, size))
     return Explanation(os.fspath(path), predictor.labels[index or 0], chosen, found)
 
 
@@ -159,6 +162,7 @@ def _explained(
     window: tuple[float, float],
     inputs: Any,
     made: Maps,
+    rate: float | None,
     box: Box | None,
     size: tuple[int, int] | None,
 ) -> ClipExplanation:
@@ -176,17 +180,34 @@ def _explained(
     return ClipExplanation(
         start_sec=window[0],
         end_sec=window[1],
+        times=frame_seconds(window, seen.shape[1], rate),
         logit=float(logits[index]),
         score=float(scores[index]),
         frames=unnormalize(seen, recipe.mean, recipe.std),
-        heat=normalised(made.merged())[0].cpu(),
+        heat=made.merged()[0].cpu(),
         pathways=[one[0].cpu() for one in made.maps],
         box=placed,
     )
 
 
-def frame_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+def frame_seconds(window: tuple[float, float], count: int, rate: float | None) -> list[float]:
+    """Returns when the frames of a clip are on show: those that a recipe takes of the frames in its window.
+
+    Args:
+        window: start and end in seconds.
+        count: frames that the recipe takes.
+        rate: frames a second of the video; None, where it says none, takes them at equal distances.
+
+    >>> frame_seconds((1.0, 2.0), 3, 10.0)
+    [1.0, 1.4, 1.9]
+    """
+    start, end = window
+    frames = count if rate is None else max(1, round((end - start) * rate))
+    step = (end - start) / frames
+    return [start + int(place) * step for place in temporal_subsample_indices(frames, count)]
+
+
+def frame_size(video: EncodedVideo) -> tuple[int, int]:
     """Returns (height, width) of the frames of a video, upright."""
-    with EncodedVideo.from_path(os.fspath(path), decode_audio=False, dtype=torch.uint8) as video:
-        height, width = video[0].shape[-2:]
-        return height, width
+    height, width = video[0].shape[-2:]
+    return height, width

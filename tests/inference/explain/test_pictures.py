@@ -17,7 +17,10 @@ LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722])
 def explanation(side: int = 17, label: str = "walk") -> Explanation:
     frames = torch.full((3, 5, side, side), 90, dtype=torch.uint8)
     heat = torch.linspace(0, 1, 5)[:, None, None].expand(5, side, side)
-    clips = [ClipExplanation(at, at + 1, 2.0, 0.5, frames, heat, [heat]) for at in (0.0, 1.0)]
+    clips = [
+        ClipExplanation(at, at + 1, [at + t / 5 for t in range(5)], 2.0, 0.5, frames, heat, [heat])
+        for at in (0.0, 1.0)
+    ]
     return Explanation("a.mp4", label, "gradcam", clips)
 
 

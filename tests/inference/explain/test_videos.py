@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from pytorchvideo.inference import VideoPredictor
 from pytorchvideo.inference.explain.files import FILES
+from pytorchvideo.inference.explain.videos import method_for
+from pytorchvideo.models import create_model
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 RECIPE = ClipRecipe(num_frames=4, sampling_rate=1, frames_per_second=4, side_size=32, crop_size=32)
@@ -53,7 +55,8 @@ def test_the_likeliest_label_is_explained(predictor: VideoPredictor, video: Path
     assert clip.heat.shape == (4, 32, 32)
     assert 0 <= float(clip.heat.min()) <= float(clip.heat.max()) <= 1
     assert clip.curve == pytest.approx(clip.heat.mean(dim=(1, 2)).tolist())
-    assert clip.times == pytest.approx([clip.start_sec + 0.25 * t for t in range(4)])
+    # of 10 frames those at 0, 3, 6 and 9
+    assert clip.times == pytest.approx([clip.start_sec + 0.3 * t for t in range(4)])
 
 
 def test_one_label_is_explained_in_all_clips(predictor: VideoPredictor, video: Path) -> None:
@@ -112,3 +115,19 @@ def test_what_cannot_be_explained_is_said(predictor: VideoPredictor, video: Path
         own.explain(video, method="gradcam")
     with pytest.raises(FileNotFoundError, match="missing"):
         predictor.explain("missing.mp4")
+
+
+def test_every_method_explains_and_one_suits_each_network(video: Path) -> None:
+    torch.manual_seed(0)
+    network = create_model("x3d_xs", num_classes=2, num_frames=4, crop_size=32)
+    named = VideoPredictor(network, RECIPE, ["run", "walk"], name="x3d_xs", batch_size=16)
+    unnamed = VideoPredictor(network, RECIPE, ["run", "walk"])
+    assert [method_for(named), method_for(unnamed)] == ["gradcam", "occlusion"]
+    for method in ("occlusion", "integrated-gradients"):
+        (clip,) = named.explain(video, method=method, label="walk").clips
+        assert clip.heat.shape == (4, 32, 32)
+        assert 0 <= float(clip.heat.min()) <= float(clip.heat.max()) <= 1
+    with pytest.raises(ValueError, match="which only gradcam takes"):
+        named.explain(video, method="occlusion", layers=["blocks.4"])
+    with pytest.raises(ValueError, match="for a roll-out"):
+        named.explain(video, method="rollout")
