@@ -266,15 +266,16 @@ class ActionDetectionDataset(Dataset[Sample]):
         *,
         recipe: ClipRecipe,
         label_map: LabelMap | None = None,
-        every_sec: float = 1.0,
+        every_sec: float | None = 1.0,
         transform: Callable[[Sample], Any] | None = None,
         grid: Grid = "pyslowfast",
         **options: Any,
     ) -> "ActionDetectionDataset":
         """Reads CVAT's export "CVAT for video 1.1", one key frame every ``every_sec`` from 0 on.
 
-        A track is a person. The value of an attribute is an action, and so is the name of a checkbox that is on; a
-        track without attributes does what its label says. The other arguments and errors are those of :meth:`from_csv`.
+        None takes the frames in which somebody drew a box. A track is a person. The value of an attribute is an
+        action, and so is the name of a checkbox that is on; a track without attributes does what its label says. The
+        other arguments and errors are those of :meth:`from_csv`.
         """
         source = VideoFiles(Path(file).parent if videos is None else videos, **options)
         annotations = read_cvat(file, source.rate, label_map, every_sec)
@@ -288,14 +289,15 @@ class ActionDetectionDataset(Dataset[Sample]):
         *,
         recipe: ClipRecipe,
         label_map: LabelMap | None = None,
-        every_sec: float = 1.0,
+        every_sec: float | None = 1.0,
         transform: Callable[[Sample], Any] | None = None,
         grid: Grid = "pyslowfast",
         **options: Any,
     ) -> "ActionDetectionDataset":
         """Reads Label Studio's json export of video object tracking, one key frame every ``every_sec`` from 0 on.
 
-        A region is a person, its labels are actions. The other arguments and errors are those of :meth:`from_csv`.
+        None takes the frames in which somebody drew a box. A region is a person, its labels are actions. The other
+        arguments and errors are those of :meth:`from_csv`.
         """
         source = VideoFiles(Path(file).parent if videos is None else videos, **options)
         annotations = read_label_studio(file, source.rate, source.has, label_map, every_sec)

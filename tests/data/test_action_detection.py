@@ -2,6 +2,7 @@
 """Clips around annotated frames: which frames, boxes on the right pixels, batches, files that cannot be used."""
 
 import json
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,13 @@ def test_a_sample_has_the_clip_and_the_people(videos: Path, tmp_path: Path) -> N
     ]
     with pytest.raises(IndexError, match=r"from -2 to 1, but got 2"):
         found[2]
+
+
+def test_another_process_can_have_it(videos: Path, tmp_path: Path) -> None:
+    found = dataset(tmp_path, videos=videos, transform=DetectionTransform.evaluation(RECIPE))
+    wanted, copy = found[0], pickle.loads(pickle.dumps(found))
+    assert torch.equal(copy[0]["video"], wanted["video"])
+    assert torch.equal(copy[0]["boxes"], wanted["boxes"])
 
 
 def test_fractions_are_the_same_boxes(videos: Path, tmp_path: Path) -> None:

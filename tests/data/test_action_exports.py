@@ -139,6 +139,18 @@ def test_other_distances_and_label_maps(videos: Path, tmp_path: Path) -> None:
         read("coco", tmp_path, COCO, videos, label_map={1: "sit"})
     with pytest.raises(ValueError, match="`every_sec` to be > 0 seconds"):
         read("cvat", tmp_path, CVAT, videos, every_sec=0)
+    # the frames in which somebody drew, with those between for the other person
+    drawn = read("cvat", tmp_path, CVAT.replace('frame="20"', 'frame="9"'), videos, every_sec=None)
+    assert [(f.time_sec, len(f.people)) for f in drawn.key_frames] == [(0, 2), (0.9, 2)]
+    computed = CVAT.replace('frame="20" keyframe="1"', 'frame="9" keyframe="0"')
+    assert len(read("cvat", tmp_path, computed, videos, every_sec=None)) == 1
+    late = CVAT.replace(
+        'frame="0" keyframe="1" outside="0" xtl="48"', 'frame="3" outside="0" xtl="48"'
+    )
+    with pytest.warns(
+        UserWarning, match=r"1 of 2 people are not seen at a multiple of 2 s\. Choose"
+    ):
+        assert len(read("cvat", tmp_path, late, videos, every_sec=2.0)) == 2
     # a region that is never turned off goes on to the end
     on = [{**STUDIO[0], "annotations": [{"result": [region(["sit"], (1, True, 0, 0, 9, 9))]}]}]
     assert len(read("label_studio", tmp_path, on, videos)) == 3
@@ -170,7 +182,11 @@ RESULT = (0, "annotations", 0, "result", 0, "value", "sequence", 0)
         ("label_studio", [{"video": "a.mp4"}], r"json, \[0\]: expected a task with"),
         ("label_studio", changed(STUDIO, *RESULT, "x", to=None), r"\[0\], region 0: expected `seq"),
         ("label_studio", changed(STUDIO, *RESULT, "width", to=0), r"\[0\], region 0: .* x1 < x2"),
-        ("label_studio", changed(STUDIO, 0, "annotations", to=[]), "has no person at a multiple"),
+        (
+            "label_studio",
+            changed(STUDIO, 0, "annotations", to=[]),
+            "people are not seen at|no region of a person",
+        ),
         ("coco", {"images": []}, "json: expected lists `images`, `annotations` and"),
         (
             "coco",

@@ -113,7 +113,10 @@ def _coco_images(
 
 
 def read_cvat(
-    file: PathLike, rate_of: RateOf, label_map: LabelMap | None = None, every_sec: float = 1.0
+    file: PathLike,
+    rate_of: RateOf,
+    label_map: LabelMap | None = None,
+    every_sec: float | None = 1.0,
 ) -> ActionAnnotations:
     """Reads "CVAT for video 1.1": a track is a person, who has actions by attributes.
 
@@ -124,7 +127,7 @@ def read_cvat(
         file: its path.
         rate_of: gives the frames a second of a video.
         label_map: the classes; by default those of the file.
-        every_sec: distance of the frames that are used, from 0 on.
+        every_sec: distance of the frames that are used, from 0 on; None uses those in which somebody drew a box.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -138,7 +141,7 @@ def read_label_studio(
     rate_of: RateOf,
     has_video: Callable[[str], bool],
     label_map: LabelMap | None = None,
-    every_sec: float = 1.0,
+    every_sec: float | None = 1.0,
 ) -> ActionAnnotations:
     """Reads the json of Label Studio's video object tracking: a region is a person, its labels are actions.
 
@@ -147,7 +150,7 @@ def read_label_studio(
         rate_of: gives the frames a second of a video.
         has_video: whether there is a video of a name; that of an upload has a prefix otherwise.
         label_map: the classes; by default those of the file.
-        every_sec: distance of the frames that are used, from 0 on.
+        every_sec: distance of the frames that are used, from 0 on; None uses those in which somebody drew a box.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -176,6 +179,10 @@ def read_label_studio(
                 for drawn in track.drawn:
                     check_box(drawn.box, file, None, spot)
                 tracks.append(track)
+    if not tracks:
+        raise ValueError(
+            f"{file} has no region of a person: expected some of type `videorectangle`."
+        )
     return annotations_of(tracks, str(file), label_map, every_sec)
 
 

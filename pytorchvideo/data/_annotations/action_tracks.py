@@ -2,8 +2,9 @@
 """Boxes of people over time, drawn in some frames, as key frames at equal distances."""
 
 import math
+import warnings
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,13 +22,17 @@ _TOLERANCE = 1e-6
 
 
 class Drawn(NamedTuple):
-    """A box that somebody drew: its time, x1, y1, x2, y2 as shares, whether it is to be seen, and its classes."""
+    """A box that somebody drew: its time, x1, y1, x2, y2 as shares, whether it is to be seen, and its classes.
+
+    One that is no key was worked out by the tool, between two that somebody drew.
+    """
 
     time_sec: float
     box: Corners
     is_seen: bool
     labels: tuple[str, ...]
     place: str
+    is_key: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,41 +73,50 @@ class Track:
         x1, y1, x2, y2 = (a + share * (b - a) for a, b in zip(before.box, after.box, strict=True))
         return before._replace(box=(x1, y1, x2, y2))
 
-    def span(self) -> tuple[float, float]:
-        """Returns from when to when something may be seen."""
-        return self.drawn[0].time_sec, max(self.drawn[-1].time_sec, self.end_sec or 0.0)
+    def multiples(self, every_sec: float) -> list[float]:
+        """Returns the multiples of a time at which something may be seen."""
+        first, last = self.drawn[0].time_sec, max(self.drawn[-1].time_sec, self.end_sec or 0.0)
+        low = math.ceil(first / every_sec - _TOLERANCE)
+        high = math.floor(last / every_sec + _TOLERANCE)
+        return [number * every_sec for number in range(low, high + 1)]
 
 
 def annotations_of(
-    tracks: Iterable[Track], source: str, label_map: LabelMap | None, every_sec: float
+    tracks: Sequence[Track], source: str, label_map: LabelMap | None, every_sec: float | None
 ) -> ActionAnnotations:
-    """Returns the people of tracks at 0, ``every_sec``, 2 ``every_sec`` … seconds.
+    """Returns the people of tracks at 0, ``every_sec``, 2 ``every_sec`` … seconds; None is when somebody drew a box.
+
+    People who are not seen then are left out, with one warning.
 
     Raises:
         ValueError: nobody is seen then, or a class is none of the label map.
     """
-    if not (every_sec > 0 and math.isfinite(every_sec)):
-        raise ValueError(expected("every_sec", "> 0 seconds", every_sec))
+    if every_sec is not None and not (every_sec > 0 and math.isfinite(every_sec)):
+        raise ValueError(expected("every_sec", "> 0 seconds, or None", every_sec))
     classes = Classes(label_map)
-    found: list[tuple[str, float, int, Drawn]] = []
+    drawn_at: dict[str, set[float]] = {}
     for track in tracks:
-        first, last = track.span()
-        low, high = (
-            math.ceil(first / every_sec - _TOLERANCE),
-            math.floor(last / every_sec + _TOLERANCE),
-        )
-        for number in range(low, high + 1):
-            drawn = track.at(number * every_sec)
-            if drawn is not None:
-                found.append((track.video, number * every_sec, track.person, drawn))
-    if not found:
-        raise ValueError(f"{source} has no person at a multiple of {every_sec:g} s.")
+        keys = {drawn.time_sec for drawn in track.drawn if drawn.is_key and drawn.is_seen}
+        drawn_at.setdefault(track.video, set()).update(keys)
+    found: list[tuple[str, float, int, Drawn]] = []
+    unseen = 0
+    for track in tracks:
+        times = sorted(drawn_at[track.video]) if every_sec is None else track.multiples(every_sec)
+        seen = [(time, drawn) for time in times if (drawn := track.at(time)) is not None]
+        found += [(track.video, time, track.person, drawn) for time, drawn in seen]
+        unseen += not seen
+    if unseen:
+        advice = "Choose a lower `every_sec`, or None for the frames in which a box was drawn."
+        said = f"not seen at a multiple of {every_sec:g} s" if every_sec else "never seen"
+        sentence = f"{source}: {unseen} of {len(tracks)} people are {said}. {advice}"
+        if not found:
+            raise ValueError(sentence)
+        warnings.warn(sentence, stacklevel=4)
     classes.numbered(label for *_, drawn in found for label in drawn.labels)
     collector = FrameCollector()
     for video, time, person, drawn in found:
         labels = tuple(sorted({classes.id_of(label, drawn.place) for label in drawn.labels}))
-        box = PersonBox(drawn.box, labels, person, 1.0, drawn.place)
-        collector.add(video, time, box)
+        collector.add(video, time, PersonBox(drawn.box, labels, person, 1.0, drawn.place))
     if not classes.label_map:
         raise ValueError(f"{source} has no class of an action.")
     return ActionAnnotations(source, classes.label_map, collector.frames())

@@ -10,6 +10,7 @@ from pytorchvideo.data._annotations.action_tracks import Drawn, Track
 from pytorchvideo.data._annotations.ava_rows import Corners, check_box, corners
 
 _WANTED = 'CVAT\'s export "CVAT for video 1.1"'
+_FLAGS = (("outside", "0"), ("keyframe", "1"))  # of a box, with what they are where it does not say
 _NO_ACTION = ("", "false", "none", "__undefined__")
 
 
@@ -18,6 +19,7 @@ class _Box:
     frame: int
     box: Corners
     is_outside: bool
+    is_key: bool
     line: int
     attributes: dict[str, str] = field(default_factory=dict)
 
@@ -86,7 +88,8 @@ class _Reader:
         except (KeyError, ValueError) as error:
             raise self._error("expected a box with frame, xtl, ytl, xbr and ybr") from error
         check_box(box, self.file, line)
-        return _Box(frame, box, attributes.get("outside", "0") == "1", line)
+        is_outside, is_key = (attributes.get(k, d) == "1" for k, d in _FLAGS)
+        return _Box(frame, box, is_outside, is_key, line)
 
     def _characters(self, text: str) -> None:
         self._text += text
@@ -146,7 +149,8 @@ def read_cvat_tracks(file: PathLike, rate_of: Callable[[str], float]) -> list[Tr
             shares = (x1 / width, y1 / height, x2 / width, y2 / height)
             place = f"{file}, line {box.line}"
             labels = _labels(person.label, box.attributes)
-            drawn.append(Drawn(box.frame / rate, shares, not box.is_outside, labels, place))
+            is_seen, time = not box.is_outside, box.frame / rate
+            drawn.append(Drawn(time, shares, is_seen, labels, place, box.is_key))
         if drawn:
             tracks.append(Track(video, number + 1, drawn))
     if not tracks:

@@ -115,6 +115,12 @@ def test_many_pairs_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> N
     assert frame_map(*given, convention="plain") == whole
 
 
+def test_half_of_the_area_is_enough() -> None:
+    truth = [["a", 902, 0.0, 0.0, 1.0, 1.0, 1]]
+    for side, mean in ((0.5, 1.0), (0.4999, 0.0)):
+        assert frame_map(truth, [["a", 902, 0.0, 0.0, 1.0, side, 1, 0.9]], [1]).mean == mean
+
+
 def test_frames_without_ground_truth_count_where_they_are_declared() -> None:
     truth = [["a", 902, *BOX, 1]]
     found = [["a", 903, *BOX, 1, 0.9], ["a", 902, *BOX, 1, 0.8]]
