@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pytorchvideo.evaluation.multi_label import MultiLabelEvaluation
     from pytorchvideo.evaluation.videos import Evaluation
+    from pytorchvideo.inference.predictor import VideoPredictor
 
 
 @opt.takes_model()
@@ -112,13 +113,19 @@ def evaluate_data(
             )
         if out is not None:
             asked = {"data": data, "model": chosen.title, "clips": clips, "views": views}
-            _write(found, out, asked)
+            _write(found, out, asked, predictor)
         return found
 
 
-def _write(found: "Evaluation | MultiLabelEvaluation", out: Path, asked: dict[str, Any]) -> None:
+def _write(
+    found: "Evaluation | MultiLabelEvaluation",
+    out: Path,
+    asked: dict[str, Any],
+    predictor: "VideoPredictor",
+) -> None:
     """Writes predictions and report."""
     from flash.runs.environment import environment
+    from flash.runs.reports.maps import explained_clips
     from flash.runs.reports.multi_label import MultiLabelReport
     from flash.runs.reports.report import Report
     from flash.runs.reports.run_page import RunPage, write_report
@@ -138,6 +145,7 @@ def _write(found: "Evaluation | MultiLabelEvaluation", out: Path, asked: dict[st
     report: RunPage[Any]
     if isinstance(found, Evaluation):
         write_predictions(out / "predictions.json", found.results)
+        said["explained"] = explained_clips(predictor, found.results)
         report = Report(labels=labels, results=found.results, **said)
     else:
         write_multi_label_predictions(out / "predictions.json", found.results)

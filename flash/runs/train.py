@@ -38,6 +38,7 @@ from flash.runs.moved import check_in_place, moved_to, with_absolute_paths
 from flash.runs.parts import Parts
 from flash.runs.progress import progress_bar, showing
 from flash.runs.rates import find_rate
+from flash.runs.reports.maps import explained_clips
 from flash.runs.reports.of_run import RunSummary as RunSummary
 from flash.runs.reports.of_run import report_of
 from flash.runs.reports.run_page import write_report
@@ -179,10 +180,13 @@ def _learn(
         said = f"{folder.model.name} is of epoch {kept} of {len(history)}, the best on the held-out videos"
         console.print(said, soft_wrap=True, highlight=False, markup=False)
     summary = RunSummary(folder, sources.labels, (), history, sources.skipped + unread, kept)
-    summary = _evaluate(summary, classifier.to(device).predictor(), config, sources, console)
+    predictor = classifier.to(device).predictor()
+    summary = _evaluate(summary, predictor, config, sources, console)
     write_json(folder.skipped, [{"video": path, "reason": why} for path, why in summary.skipped])
+    with showing(console, "maps") as bar:
+        explained = explained_clips(predictor, summary.results, progress=bar)
     with showing(console, "look for clips of one recording") as bar:
-        report = report_of(summary, config, sources, parts, progress=bar)
+        report = report_of(summary, config, sources, parts, explained=explained, progress=bar)
     write_report(report, folder.report)
     return summary
 

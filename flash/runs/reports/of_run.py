@@ -13,6 +13,7 @@ from flash.runs.folder import RunFolder
 from flash.runs.parts import Parts
 from flash.runs.reports.commands import plain_fields
 from flash.runs.reports.facts import run_evidence, run_facts
+from flash.runs.reports.maps import ExplainedClip
 from flash.runs.reports.multi_label import MultiLabelReport
 from flash.runs.reports.report import Report
 from flash.runs.reports.run_page import RunPage
@@ -57,6 +58,7 @@ def report_of(
     sources: Sources,
     parts: Parts,
     *,
+    explained: Sequence[ExplainedClip] = (),
     progress: Progress = silent,
 ) -> RunPage[Any]:
     """Returns the report of a run, for which it looks at videos for a while.
@@ -68,6 +70,7 @@ def report_of(
         config: of the run.
         sources: its videos.
         parts: of the run.
+        explained: held-out clips with their maps.
         progress: is called after each video that is looked at.
     """
     known = _known(summary, config, sources, parts, progress)
@@ -76,7 +79,7 @@ def report_of(
     if len(summary.labels) > 5:
         top5 = {"top-5 accuracy": f"{accuracy(summary.results, top=5):.1%}"}
         known["figures"] = {**top5, **known["figures"]}
-    return Report(results=summary.results, sources=sources, **known)
+    return Report(results=summary.results, sources=sources, explained=explained, **known)
 
 
 def _known(

@@ -13,6 +13,7 @@ from flash.runs.reports.clips import Corrections, clip_cards, players
 from flash.runs.reports.commands import corrected_command
 from flash.runs.reports.findings import Evidence, Finding, interval_words
 from flash.runs.reports.judgement import judge
+from flash.runs.reports.maps import ExplainedClip, maps_html
 from flash.runs.reports.page import section, table, text
 from flash.runs.reports.run_page import RunPage, curves
 from flash.runs.sources import Sources
@@ -30,9 +31,11 @@ class Report(RunPage[ClipResult]):
 
     Args:
         sources: all videos of the run, for a list with corrected labels; None offers none.
+        explained: clips with their maps.
     """
 
     sources: Sources | None = None
+    explained: Sequence[ExplainedClip] = ()
 
     def findings(self) -> list[Finding]:
         """Returns the judgement, the worst first; nothing without results."""
@@ -81,6 +84,7 @@ class Report(RunPage[ClipResult]):
                 section("Confusion", _confusion(self)),
                 section("Classes", _class_table(self)),
                 section("Clips", clips, "clips"),
+                section("Maps", maps_html(self.explained), "maps"),
             )
         )
 

@@ -428,6 +428,7 @@ class VideoClassifier(ListsBackbones, Task):
         trained.save(path)
 
     def _predictor_of(self, network: nn.Module, batch_size: int = 4) -> VideoPredictor:
+        is_of_zoo = isinstance(self.head, nn.Identity)
         return VideoPredictor(
             network,
             self._known_recipe(),
@@ -435,6 +436,7 @@ class VideoClassifier(ListsBackbones, Task):
             batch_size=batch_size,
             multi_label=self.multi_label,
             threshold=self.threshold,
+            name=(self.backbone_name or "") if is_of_zoo else "",
         )
 
     def _known_labels(self) -> list[str]:

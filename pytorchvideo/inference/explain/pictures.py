@@ -15,6 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional as F
 
+from pytorchvideo.data.visualize import gif_bytes
+
 #: Values (...) in 0..1 -> colours (..., 3) in 0..1.
 Colours: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -158,6 +160,25 @@ def curve_png(explanation: Shown) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def map_gif(explanation: Shown, *, side: int = 112) -> bytes:
+    """Returns a small animated GIF: the frames beside the same with the map, without words.
+
+    Args:
+        explanation: of a video.
+        side: short side of a frame in pixels, at least.
+    """
+    pairs = [pair for clip in explanation.clips for pair in _pairs(clip.frames, clip.heat, side)]
+    frames = torch.from_numpy(np.stack(pairs)).permute(3, 0, 1, 2)
+    rate = explanation.clips[0].frames_per_second
+    return gif_bytes(frames, fps=rate, side=side, colors=64)
+
+
+def colour_stops(count: int = 9) -> list[str]:
+    """Returns colours from the least to the greatest value as a page writes them, ``"#00224e"`` first."""
+    rows = (map_colours(torch.linspace(0, 1, count)) * 255).round().int().tolist()
+    return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in rows]
 
 
 def _pairs(frames: Tensor, heat: Tensor, side: int) -> list[np.ndarray]:
