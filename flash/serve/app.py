@@ -171,12 +171,12 @@ def build_page(service: Service, title: str, examples: Sequence[Path] = ()) -> "
     """
     import gradio
 
-    def show(video: str | None) -> str:
+    def show(video: str | None, explain: bool = False) -> str:
         if video is None:
             return error_html("Upload or record a video first.")
         try:
             with user_errors():
-                answer = service.answer(video)
+                answer = service.answer(video, explain=explain)
         except UserError as error:
             return error_html(str(error).replace(video, Path(video).name))
         return answer_html(answer, service.predictor.labels)
@@ -196,6 +196,7 @@ def build_page(service: Service, title: str, examples: Sequence[Path] = ()) -> "
                     sources=["upload", "webcam"],
                     webcam_options=gradio.WebcamOptions(mirror=False, constraints=_CAMERA),
                 )
+                explain = gradio.Checkbox(label="Show what the answer rests on")
                 button = gradio.Button("What happens here?", variant="primary")
                 if examples:
                     gradio.Examples(
@@ -208,7 +209,7 @@ def build_page(service: Service, title: str, examples: Sequence[Path] = ()) -> "
                 answer = gradio.HTML(
                     '<p class="pv-note">The answer comes here.</p>', container=True, padding=True
                 )
-        button.click(show, video, answer, api_visibility="private")
+        button.click(show, [video, explain], answer, api_visibility="private")
         video.clear(lambda: "", None, answer, api_visibility="private", queue=False)
     return page
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from flash.serve.service import Answer
+from pytorchvideo.inference.explain.pictures import colour_stops
 from pytorchvideo.inference.predictor import ClipScores
 
 # of the labels in the order of their probabilities; seen on black and on white
@@ -29,6 +30,8 @@ CSS = """
 .pv-track { height: 7px; border-radius: 4px; background: var(--border-color-primary); }
 .pv-track div { height: 7px; border-radius: 4px; min-width: 2px; }
 .pv-seen img { width: 100%; max-width: 320px; border-radius: 6px; display: block; }
+.pv-scale-of-map { display: flex; gap: 6px; align-items: center; max-width: 320px; margin-top: 6px; font-size: 12px; }
+.pv-scale-of-map i { flex: 1; height: 10px; border-radius: 3px; }
 .pv-note { margin: 6px 0 0; font-size: 12px; opacity: 0.75; }
 .pv-time { grid-column: 1 / -1; }
 .pv-plot { display: grid; grid-template-columns: 38px minmax(0, 1fr); font-size: 12px; }
@@ -82,16 +85,33 @@ def answer_html(answer: Answer, labels: Sequence[str]) -> str:
     rows = "".join(
         _row(label, score, _colour(place)) for place, (label, score) in enumerate(answer.labels)
     )
+    title, alt, note = "What the model saw", "The clip that decided most", ""
+    if answer.method is not None:
+        first = html.escape(answer.labels[0][0])
+        title, alt, note = (
+            f"What “{first}” rests on",
+            f"A map of what {first} rests on",
+            _scale(answer.method),
+        )
     seen = (
-        '<section class="pv-seen"><h3>What the model saw</h3>'
-        f'<img alt="The clip that decided most" src="data:image/gif;base64,{data}">'
-        f'<p class="pv-note">{span}: the clip that decided most</p></section>'
+        f'<section class="pv-seen"><h3>{title}</h3>'
+        f'<img alt="{alt}" src="data:image/gif;base64,{data}">'
+        f'{note}<p class="pv-note">{span}: the clip that decided most</p></section>'
     )
     shown = [label for label, _ in answer.labels[: len(_COLOURS)]]
     time = _over_time(answer.clips, [labels.index(label) for label in shown])
     return (
         f'<div class="pv-answer"><section class="pv-labels"><h3>Answer</h3><ol>{rows}</ol></section>'
         f"{seen}{time}</div>"
+    )
+
+
+def _scale(method: str) -> str:
+    """The colours of a map from the least to the greatest value, and how it was made."""
+    stops = ", ".join(colour_stops())
+    return (
+        f'<div class="pv-scale-of-map"><span>low</span><i style="background: linear-gradient(to right, {stops})"></i>'
+        f'<span>high</span></div><p class="pv-note">{html.escape(method)}</p>'
     )
 
 

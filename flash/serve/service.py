@@ -12,7 +12,10 @@ from pytorchvideo._checks import expected
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.visualize import gif_bytes, unnormalize
 from pytorchvideo.inference.clips import CropViews, clips_of_video
+from pytorchvideo.inference.explain.pictures import map_gif
 from pytorchvideo.inference.predictor import ClipScores, VideoPredictor
+
+_MAP_SIDE = 224  # of an animation with a map, at least: maps are smooth where they are enlarged
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,16 @@ class Answer:
         labels: the likeliest classes with their probabilities, best first.
         clips: the scores of each clip in the order of time.
         decisive: the clip of these that decided most for the first label.
-        gif: an animation of it, as the model was given it.
+        gif: an animation of it, as the model was given it; with ``method``, in grey under a map of what the first label
+            rests on.
+        method: of the map; None of an answer without one.
     """
 
     labels: list[tuple[str, float]]
     clips: list[ClipScores]
     decisive: ClipScores
     gif: bytes
+    method: str | None = None
 
 
 class Service:
@@ -86,8 +92,12 @@ class Service:
         self.top_k = top_k
         self._one_at_a_time = threading.Lock()
 
-    def answer(self, path: str | os.PathLike[str]) -> Answer:
+    def answer(self, path: str | os.PathLike[str], *, explain: bool = False) -> Answer:
         """Looks at a video.
+
+        Args:
+            path: of the file.
+            explain: show what the first label rests on in the decisive clip.
 
         Raises:
             ValueError: it is larger or longer than the limits.
@@ -95,14 +105,14 @@ class Service:
         """
         self.limits.check_bytes(os.stat(path).st_size)
         with self._one_at_a_time:
-            return self._answer(path)
+            return self._answer(path, explain)
 
     def to_dict(self, answer: Answer) -> dict[str, Any]:
         """Returns plain types: the labels, and the likeliest label of each clip with its times in seconds."""
         labels = [{"label": label, "score": score} for label, score in answer.labels]
         return {"labels": labels, "timeline": self.predictor.timeline(answer.clips)}
 
-    def _answer(self, path: str | os.PathLike[str]) -> Answer:
+    def _answer(self, path: str | os.PathLike[str], explain: bool) -> Answer:
         recipe = self.predictor.recipe
         with EncodedVideo.from_path(os.fspath(path), decode_audio=False) as video:
             seconds = float(video.duration)
@@ -117,7 +127,13 @@ class Service:
         labels = self.predictor.named(clips, self.top_k)
         first = self.predictor.labels.index(labels[0][0])
         decisive = max(clips, key=lambda clip: float(clip.scores[first]))
-        return Answer(labels, clips, decisive, self._seen(path, decisive))
+        if not explain:
+            return Answer(labels, clips, decisive, self._seen(path, decisive))
+        explained = self.predictor.explain(
+            path, label=labels[0][0], start_sec=decisive.start_sec, end_sec=decisive.end_sec
+        )
+        gif = map_gif(explained, beside=False, side=_MAP_SIDE, colors=256)
+        return Answer(labels, clips, decisive, gif, explained.method)
 
     def _seen(self, path: str | os.PathLike[str], clip: ClipScores) -> bytes:
         """The model's input for a clip, with its own colours again, at about its own speed."""

@@ -162,17 +162,27 @@ def curve_png(explanation: Shown) -> bytes:
     return buffer.getvalue()
 
 
-def map_gif(explanation: Shown, *, side: int = 112) -> bytes:
-    """Returns a small animated GIF: the frames beside the same with the map, without words.
+def map_gif(explanation: Shown, *, beside: bool = True, side: int = 112, colors: int = 64) -> bytes:
+    """Returns a small animated GIF of the frames with the map, without words.
 
     Args:
         explanation: of a video.
+        beside: the frames as they are stand beside them.
         side: short side of a frame in pixels, at least.
+        colors: of each frame.
     """
-    pairs = [pair for clip in explanation.clips for pair in _pairs(clip.frames, clip.heat, side)]
-    frames = torch.from_numpy(np.stack(pairs)).permute(3, 0, 1, 2)
+    pictures: list[np.ndarray] = []
+    for clip in explanation.clips:
+        both = _pairs if beside else _covered
+        pictures += both(clip.frames, clip.heat, side)
+    frames = torch.from_numpy(np.stack(pictures)).permute(3, 0, 1, 2)
     rate = explanation.clips[0].frames_per_second
-    return gif_bytes(frames, fps=rate, side=side, colors=64)
+    return gif_bytes(frames, fps=rate, side=side if beside else None, colors=colors)
+
+
+def _covered(frames: Tensor, heat: Tensor, side: int) -> list[np.ndarray]:
+    """Each frame with the map."""
+    return _plain_and_covered(frames, heat, side)[1]
 
 
 def colour_stops(count: int = 9) -> list[str]:

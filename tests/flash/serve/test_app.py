@@ -83,6 +83,19 @@ def test_the_clip_that_is_shown_is_the_one_that_decided(video: Path) -> None:
         assert np.asarray(picture.convert("RGB")).max() < 16  # dark, as the label says
 
 
+def test_an_answer_is_explained_where_that_is_asked_for(video: Path) -> None:
+    asked = service()
+    plain, explained = asked.answer(video), asked.answer(video, explain=True)
+    assert plain.method is None
+    assert explained.method == "occlusion"  # what suits a network that is not of the zoo
+    assert (explained.labels, explained.decisive.start_sec) == (
+        plain.labels,
+        plain.decisive.start_sec,
+    )
+    with Image.open(io.BytesIO(explained.gif)) as picture:
+        assert picture.size == (224, 224)
+
+
 def test_long_videos_have_gaps_between_their_clips(video: Path) -> None:
     clips = service(max_clips=2).answer(video).clips
     assert [(clip.start_sec, clip.end_sec) for clip in clips] == [(0, 1), (3, 4)]

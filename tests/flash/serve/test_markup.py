@@ -4,6 +4,7 @@
 import base64
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import pytest
 import torch
@@ -71,3 +72,15 @@ def test_names_are_no_markup(bad: str) -> None:
     assert bad in "".join(found.itertext())
     assert len(list(found.iter("script"))) == 0
     assert head(bad).count("<script>") == head(bad).count("</script>") == 1
+
+
+def test_a_map_has_its_colours_and_its_method() -> None:
+    plain = answer((0.1, 0.9), (0.3, 0.7))
+    explained = replace(plain, method="occlusion")
+    assert "low" not in answer_html(plain, LABELS)
+    found = parsed(answer_html(explained, LABELS))
+    said = "".join(found.itertext())
+    assert "What “<b>” rests on" in said
+    assert "occlusion" in said
+    (scale,) = (one.get("style", "") for one in found.iter("i"))
+    assert scale.startswith("background: linear-gradient(to right, #00224e,")
