@@ -12,7 +12,7 @@ COPY flash flash
 RUN pip install --no-cache-dir ".[serve]"
 
 RUN useradd --create-home --uid 1000 app
-USER app
+USER 1000
 WORKDIR /home/app
 
 EXPOSE 7860

@@ -333,6 +333,10 @@ def test_the_dockerfile_fits_the_package() -> None:
     assert '".[serve]"' in runs[1] and "serve" in project["optional-dependencies"]
     copied = [rest.split()[:-1] for step, rest in steps if step == "COPY"]
     assert all((ROOT / path).exists() for paths in copied for path in paths)
+    sent = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert sorted(line[1:] for line in sent if line[0] == "!") == sorted(
+        path for paths in copied for path in paths
+    )
     # what the build of the package reads
     assert {"pyproject.toml", project["readme"], *project["license-files"], "flash"} <= {
         path for paths in copied for path in paths

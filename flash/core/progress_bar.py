@@ -124,60 +124,37 @@ class TrainingBar(ProgressBar):
         dataloader_idx: int = 0,
     ) -> None:
         if self.has_dataloader_changed(dataloader_idx):
-            is_check = trainer.sanity_checking
-            title = self.sanity_check_description if is_check else self.validation_description
-            self._open_evaluation(title, self.total_val_batches_current_dataloader)
+            self._close_evaluation()
+            title, total = self._evaluation(trainer)
+            self._task = self._open(title, total)
+            self._evaluated, self._evaluation_begun = 0, self._clock()
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
     ) -> None:
-        self._advance(self.total_val_batches_current_dataloader)
+        _, total = self._evaluation(trainer)
+        self._evaluated += 1
+        passed = self._clock() - self._evaluation_begun
+        left = passed / self._evaluated * (total - self._evaluated)
+        self._show(self._evaluated, total, self._evaluated / max(passed, 1e-9), left)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.reset_dataloader_idx_tracker()
         self._close_evaluation()
 
-    def on_test_batch_start(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if self.has_dataloader_changed(dataloader_idx):
-            total = self.total_test_batches_current_dataloader
-            self._open_evaluation(self.test_description, total)
+    on_test_batch_start = on_predict_batch_start = on_validation_batch_start
+    on_test_batch_end = on_predict_batch_end = on_validation_batch_end
+    on_test_end = on_predict_end = on_validation_end
 
-    def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
-    ) -> None:
-        self._advance(self.total_test_batches_current_dataloader)
-
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.reset_dataloader_idx_tracker()
-        self._close_evaluation()
-
-    def on_predict_batch_start(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if self.has_dataloader_changed(dataloader_idx):
-            total = self.total_predict_batches_current_dataloader
-            self._open_evaluation(self.predict_description, total)
-
-    def on_predict_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
-    ) -> None:
-        self._advance(self.total_predict_batches_current_dataloader)
-
-    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.reset_dataloader_idx_tracker()
-        self._close_evaluation()
+    def _evaluation(self, trainer: pl.Trainer) -> tuple[str, float]:
+        """What is going on besides training, and its batches."""
+        if trainer.testing:
+            return self.test_description, self.total_test_batches_current_dataloader
+        if trainer.predicting:
+            return self.predict_description, self.total_predict_batches_current_dataloader
+        is_check = trainer.sanity_checking
+        title = self.sanity_check_description if is_check else self.validation_description
+        return title, self.total_val_batches_current_dataloader
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._stop()
@@ -223,17 +200,6 @@ class TrainingBar(ProgressBar):
             figures = self.get_metrics(trainer, pl_module)
             latest = {k: v for k, v in figures.items() if _batch_of(k) not in figures}
             self._bars.figures = _sentence(latest)
-
-    def _open_evaluation(self, title: str, total: float) -> None:
-        self._close_evaluation()
-        self._task = self._open(title, total)
-        self._evaluated, self._evaluation_begun = 0, self._clock()
-
-    def _advance(self, total: float) -> None:
-        self._evaluated += 1
-        passed = self._clock() - self._evaluation_begun
-        left = passed / self._evaluated * (total - self._evaluated)
-        self._show(self._evaluated, total, self._evaluated / max(passed, 1e-9), left)
 
     def _close_evaluation(self) -> None:
         if self._bars is None or self._task is None or self._task == self._epoch:
