@@ -145,6 +145,9 @@ def train(
         print_results(answer, summary.results, summary.labels, top_k)
     for path, reason in summary.skipped:
         say(f"skipped {path}: {reason}")
+    for finding in summary.findings:
+        if finding.level == "problem":
+            answer.print(f"{finding.level}: {finding.text}", soft_wrap=True)
     answer.print(f"report: {summary.folder.report}", soft_wrap=True)
 
 

@@ -26,7 +26,7 @@ class Work:
         validation: batches of held-out videos after each epoch.
         statistics: training batches that precise BN looks at, at most; 0 without it.
         predicted: batches of the clips by which the held-out videos are judged at the end.
-        looked_at: batches that all videos would make, of which some frames are compared at the end.
+        looked_at: batches that the videos would make of which some frames are compared, or shown, at the end.
     """
 
     train: Sequence[int]
@@ -69,7 +69,8 @@ class Work:
 
 def say_time(console: Console, seconds: float) -> None:
     """Prints how long a run will go on."""
-    console.print(f"about {duration(seconds)} to go", soft_wrap=True, highlight=False)
+    said = duration(seconds) if seconds >= 60 else f"{seconds:.0f} s"
+    console.print(f"about {said} to go", soft_wrap=True, highlight=False)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from pytorchvideo.evaluation.videos import Skipped
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 _WARMUP = 0.15  # share of the steps
+_SHOWN = 18  # clips in a report, about
 _METRICS = {
     "train_loss": "train_cross_entropy_epoch",
     "train_accuracy": "train_accuracy_epoch",
@@ -241,7 +242,7 @@ def _work(config: RunConfig, sources: Sources, batches: Callable[[int], int]) ->
         validation=held_out,
         statistics=config.precise_bn,
         predicted=held_out * config.clips,
-        looked_at=held_out + len(sources.train) / config.batch_size,
+        looked_at=(len(sources.val) + len(sources.train) + _SHOWN) / config.batch_size,
     )
 
 

@@ -188,7 +188,7 @@ def _learn(
     with showing(console, "look for clips of one recording") as bar:
         report = report_of(summary, config, sources, parts, explained=explained, progress=bar)
     write_report(report, folder.report)
-    return summary
+    return replace(summary, findings=report.findings())
 
 
 def _evaluate(

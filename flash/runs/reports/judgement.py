@@ -185,7 +185,7 @@ def _more_held_out(evidence: Evidence, share: float, wanted: int) -> tuple[str, 
     lacking = math.ceil(wanted / MOST_HELD_OUT) - known
     if lacking <= 0:
         return f"{goal}.", None
-    advice = f"{goal}, for which some {counted(lacking, 'video')} more would have to be collected."
+    advice = f"{goal}, for which some {counted(lacking, 'video')} more would have to be collected (at 40 % held out)."
     if evidence.config.val_split >= MOST_HELD_OUT:
         return advice, None
     most = round(MOST_HELD_OUT * known)

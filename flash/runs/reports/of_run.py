@@ -13,6 +13,7 @@ from flash.runs.folder import RunFolder
 from flash.runs.parts import Parts
 from flash.runs.reports.commands import plain_fields
 from flash.runs.reports.facts import run_evidence, run_facts
+from flash.runs.reports.findings import Finding
 from flash.runs.reports.maps import ExplainedClip
 from flash.runs.reports.multi_label import MultiLabelReport
 from flash.runs.reports.report import Report
@@ -36,6 +37,7 @@ class RunSummary:
         skipped: ``(path, reason)`` of the videos that could not be read.
         kept_epoch: the epoch that the model is of, where it is the best one that was asked for.
         multi_label_results: the predictions with several labels a video.
+        findings: the judgement of its report, the worst first.
     """
 
     folder: RunFolder
@@ -45,6 +47,7 @@ class RunSummary:
     skipped: Sequence[Skipped]
     kept_epoch: int | None = None
     multi_label_results: Sequence[MultiLabelResult] = ()
+    findings: Sequence[Finding] = ()
 
     @property
     def accuracy(self) -> float:

@@ -61,7 +61,7 @@ def test_said_again_where_an_epoch_takes_longer() -> None:
     work = Work(train=[8] * 3, validation=4)
     lines, _ = trained(Machine(waiting=0.5, model=1.5), work, validation_sec=44.0)
     # 2 x (8 x 2 + 44), without the long first batch
-    assert lines == ["about 52.0 s to go", "about 2 min 0 s to go"]
+    assert lines == ["about 52 s to go", "about 2 min 0 s to go"]
 
 
 @pytest.mark.parametrize("steps", [1, 3])

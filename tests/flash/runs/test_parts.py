@@ -90,7 +90,11 @@ def test_a_resumed_command(folder: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert [row.split(",")[epoch] for row in after[1:]] == sorted(
         row.split(",")[epoch] for row in after[1:]
     )
-    said = json.loads((run / "report.json").read_text())["run"]
+    report = json.loads((run / "report.json").read_text())
+    problems = [one["text"] for one in report["findings"] if one["level"] == "problem"]
+    assert problems  # after two epochs
+    assert all(f"problem: {text}" in done.stdout for text in problems)
+    said = report["run"]
     assert said["command"].startswith(f"pytorchvideo train {folder} --out '{run}' --epochs 1")
     assert said["command of part 2"] == f"pytorchvideo train --resume '{run}' --epochs 2"
     parts = read_parts(run / "parts.json")

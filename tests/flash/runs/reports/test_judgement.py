@@ -149,7 +149,7 @@ def test_the_command_holds_out_what_the_advice_names() -> None:
     assert few.command is not None
     assert parsed(few.command).params["val_split"] == 0.4
     lacking = -(-wanted * 5 // 2) - 48
-    assert f"some {lacking} videos more would have to be collected" in few.advice
+    assert f"some {lacking} videos more would have to be collected (at 40 % held out)" in few.advice
     assert "`--val-split 0.4` holds out about 19: an interval of 37 points." in few.advice
     most = dataclasses.replace(CONFIG, val_split=0.4)
     assert found(twelve, trained_on={"run": 26, "walk": 10}, config=most)["small"].command is None
@@ -249,7 +249,11 @@ def test_evaluation_has_no_commands() -> None:
 def test_every_field_has_its_option() -> None:
     command = typer.main.get_command(app).commands["train"]  # type: ignore[attr-defined]
     options = {name for one in command.params for name in [*one.opts, *one.secondary_opts]}
-    fields = {field.name for field in dataclasses.fields(RunConfig)} - {"data", "lr_find"}
+    fields = {field.name for field in dataclasses.fields(RunConfig)} - {
+        "data",
+        "lr_find",
+        "training",
+    }
     assert {option_of(name) for name in fields} <= options
 
 
