@@ -3,15 +3,15 @@
 
 They differ in how detections of a frame claim its ground truth, of which each can be claimed once:
 
-=========================  =========================  ====================  =============================
-..                         ``"official"``             ``"pyslowfast"``      ``"plain"``
-=========================  =========================  ====================  =============================
-first claim in a frame     the highest score          the first row         the highest score
-detections of a frame      the 50 best of all classes all                   all
-frames without a row in    left out                   false positives       left out
-the ground truth
-=========================  =========================  ====================  =============================
+===========================  ==========================  ================  ==================
+..                           ``"official"``              ``"pyslowfast"``  ``"plain"``
+===========================  ==========================  ================  ==================
+first claim in a frame       the highest score           the first row     the highest score
+detections of a frame        the 50 best of all classes  all               all
+frames without ground truth  left out                    false positives   left out
+===========================  ==========================  ================  ==================
 
+A frame has ground truth if a row names it, also one of a class that is not evaluated, or one without a box.
 Of equal scores in different frames, the later row comes first, on every machine; of those in one frame
 ``"official"`` has the order of the heap of AVA's script, ``"plain"`` that of the rows.
 """
