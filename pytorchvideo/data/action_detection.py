@@ -31,7 +31,7 @@ import torch
 from torch.utils.data import Dataset
 
 from pytorchvideo._checks import expected, shortened
-from pytorchvideo._text import PathLike
+from pytorchvideo._text import PathLike, counted
 from pytorchvideo.data._annotations.action_exports import (
     read_coco,
     read_cvat,
@@ -375,8 +375,8 @@ class ActionDetectionDataset(Dataset[Sample]):
         videos = len({frame.video for frame in self.key_frames})
         people = sum(len(frame.people) for frame in self.key_frames)
         return (
-            f"ActionDetectionDataset({len(self)} key frames of {videos} videos, {people} people, "
-            f"{len(self.classes)} classes)"
+            f"ActionDetectionDataset({counted(len(self), 'key frame')} of {counted(videos, 'video')}, "
+            f"{counted(people, 'box')}, {counted(len(self.classes), 'class')})"
         )
 
 

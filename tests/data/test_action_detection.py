@@ -57,7 +57,7 @@ def dataset(folder: Path, rows: str = ROWS, /, **options: Any) -> ActionDetectio
 
 def test_a_sample_has_the_clip_and_the_people(videos: Path, tmp_path: Path) -> None:
     found = dataset(tmp_path, videos=videos)
-    assert repr(found) == ("ActionDetectionDataset(2 key frames of 2 videos, 3 people, 2 classes)")
+    assert repr(found) == ("ActionDetectionDataset(2 key frames of 2 videos, 3 boxes, 2 classes)")
     assert found.label_map == {1: "talk", 2: "walk"}
     sample = found[0]
     assert sample["video"].shape == (3, 4, HEIGHT, WIDTH)
