@@ -31,6 +31,7 @@ from pytorchvideo.models._registry import Task, create_model, is_model, model_en
 from pytorchvideo.models._weights.rebuild import HUGGING_FACE
 from pytorchvideo.models._weights.weights import load_checkpoint
 from pytorchvideo.models.pretrained import CONFIG, FORMAT, WEIGHTS, PretrainedModel
+from pytorchvideo.models.pyslowfast import native_state
 from pytorchvideo.transforms.clip_recipe import sized
 
 #: What names classes without training where no model is asked for.
@@ -68,7 +69,8 @@ def load_predictor(
 
     Args:
         source: a file, a folder or a name. A ``Path`` is never taken for a name.
-        weights: of a name of the zoo, a file of weights; None takes the published ones.
+        weights: of a name of the zoo, a file of weights, also one of PySlowFast's native models; None takes the
+            published ones.
         labels: file of class names: for ``weights`` whose classes are not the published ones, or to call those of a
             model file or of a saved model otherwise.
         zero_shot: names of classes for CLIP or SigLIP, which need no training; ``source`` says which of these.
@@ -328,7 +330,8 @@ def _of_zoo(
         kwargs |= {"num_frames": recipe.num_frames, "crop_size": recipe.crop_size}
     network = create_model(name, pretrained=pretrained, num_classes=len(names), **kwargs)
     if weights is not None:
-        load_checkpoint(network, weights, same_classes=True)
+        native = native_state(weights, name, network.state_dict())
+        load_checkpoint(network, weights if native is None else native, same_classes=True)
     # a person may do several things at once
     several = task == "detection"
     return PretrainedModel(network, name, recipe, kwargs, tuple(names), multi_label=several)

@@ -132,6 +132,28 @@ def read_pyslowfast(
     return PretrainedModel(model, name, recipe, arguments)
 
 
+def native_state(
+    file: str | os.PathLike[str], name: str, own: Mapping[str, torch.Tensor]
+) -> State | None:
+    """Returns the tensors of a native checkpoint (``.pyth``) in the names of the zoo; None of any other file.
+
+    Args:
+        file: of weights.
+        name: the model of the zoo.
+        own: its tensors.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no checkpoint, one of Caffe2, or has tensors that the model has nothing like.
+    """
+    if Path(file).suffix == ".pkl":
+        raise ValueError(f"{file} is a checkpoint of Caffe2. {_CONVERT}")
+    if Path(file).suffix != ".pyth":
+        return None
+    state, names = tensors_of(read_checkpoint(file), str(file)), _native_names(own)
+    return _from_native(state, names, str(file), name) if _is_native(state, names) else None
+
+
 def write_pyslowfast(
     model: nn.Module | PretrainedModel, file: str | os.PathLike[str], *, native: bool = True
 ) -> Path:

@@ -13,7 +13,7 @@ from torch import nn
 
 from pytorchvideo.models import create_model, get_weights
 from pytorchvideo.models._registry import model_entry
-from pytorchvideo.models.pyslowfast import read_pyslowfast, write_pyslowfast
+from pytorchvideo.models.pyslowfast import native_state, read_pyslowfast, write_pyslowfast
 from pytorchvideo.transforms.functional import uniform_temporal_subsample
 
 VECTORS = Path(__file__).resolve().parents[3] / "shared/reference/research/pyslowfast_native.json"
@@ -223,3 +223,21 @@ def test_what_it_refuses(x3d_state: dict[str, torch.Tensor], tmp_path: Path) -> 
             other = create_model(name, **model_entry(name).logits_arguments)
         with pytest.raises(ValueError, match=r"no native model .* native=False"):
             write_pyslowfast(other, file)
+
+
+def test_native_weights_of_a_command(
+    small: tuple[str, nn.Module, dict[str, Any]], tmp_path: Path
+) -> None:
+    """``--weights x.pyth`` of native models and of others."""
+    name, model, _ = small
+    native = write_pyslowfast(model, tmp_path / "native.pyth")
+    own = model.state_dict()
+    state = native_state(native, name, own)
+    assert state is not None and state.keys() == own.keys()
+    assert (
+        native_state(write_pyslowfast(model, tmp_path / "ptv.pyth", native=False), name, own)
+        is None
+    )
+    assert native_state(tmp_path / "gone.pth", name, own) is None  # whoever reads it says so
+    with pytest.raises(ValueError, match="is a checkpoint of Caffe2"):
+        native_state(tmp_path / "a.pkl", name, own)

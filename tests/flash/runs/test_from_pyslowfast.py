@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configurations of PySlowFast: the published ones against our recipes, and what is refused."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -305,3 +306,18 @@ def test_lists_of_another_form(tmp_path: Path) -> None:
         prepared_lists(Lists(str(folder), ";"), tmp_path / "lists")
     with pytest.raises(FileNotFoundError, match=r"`DATA\.PATH_TO_DATA_DIR` to be a folder with"):
         prepared_lists(Lists(str(tmp_path / "gone")), tmp_path / "lists")
+
+
+def test_the_page_names_keys_and_fields_that_there_are() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/pyslowfast.md").read_text(encoding="utf-8")
+    table = page[page.index("| theirs | ours |") : page.index("## Lists")]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:] if line.strip()]
+    theirs = re.findall(r"`([A-Z][A-Z0-9_.]+)", " ".join(row[0] for row in rows))
+    assert len(theirs) > 60 and set(theirs) <= KNOWN
+    fields = re.findall(
+        r"`((?:data|augment|optimizer|schedule|regularize)\.\w+)", " ".join(row[1] for row in rows)
+    )
+    recipe = load_recipe("slow_8x8_r50")
+    for name in fields:
+        section, _, field = name.partition(".")
+        assert hasattr(getattr(recipe, section), field), name
