@@ -79,8 +79,8 @@ def labelled_videos(
 
 def _read(data: str) -> LabeledVideoPaths:
     if lists := lists_in(data):
-        known = [lists[split] for split in ("test", "val") if split in lists]
-        return LabeledVideoPaths.from_csv(known[0] if known else lists["train"])
+        tested = [lists[split] for split in ("test", "val") if split in lists]
+        return LabeledVideoPaths.from_csv(tested[0] if tested else lists["train"])
     if os.path.isdir(data):
         root = Path(data)
         held_out = [root / name for name in _HELD_OUT if (root / name).is_dir()]
