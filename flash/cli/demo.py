@@ -14,6 +14,7 @@ from flash.cli import options as opt
 from flash.cli.command import as_typed
 from flash.cli.interrupts import going_on
 from flash.cli.printing import answer_screen, print_results, progress_screen
+from flash.cli.train_options import Task, TaskName
 from pytorchvideo._text import counted
 
 if TYPE_CHECKING:
@@ -23,10 +24,20 @@ if TYPE_CHECKING:
     from pytorchvideo.data.synthetic import DemoFiles
 
 
-def demo(ctx: typer.Context, out: opt.DemoOut = Path("demo"), seed: opt.Seed = 0) -> None:
+def demo(
+    ctx: typer.Context,
+    out: opt.DemoOut = Path("demo"),
+    task: TaskName = Task.classification,
+    seed: opt.Seed = 0,
+) -> None:
     """Write a small labelled set of videos, train on it, evaluate, predict, report."""
     answer = answer_screen()
     going_on(lambda: kept.by_demo(out))
+    if task is Task.detection:
+        from flash.cli.detection import demo_detection
+
+        demo_detection(out, seed)
+        return
     result = run_demo(out, seed=seed, console=progress_screen(), command=as_typed(ctx))
     print_results(answer, result.summary.results, result.summary.labels)
     answer.print(f"unseen clip {result.files.unseen} ({result.files.unseen_label}):")
@@ -93,7 +104,7 @@ def run_demo(
 
     began = time.perf_counter()
     with alone_in(out):
-        _make_room(out)
+        make_room(out)
         with progress_bar(console) as bar:
             task = bar.add_task("write videos", total=None, note="")
             files = write_demo_videos(
@@ -108,10 +119,10 @@ def run_demo(
     return DemoResult(files, summary, unseen, time.perf_counter() - began)
 
 
-def _make_room(out: Path) -> None:
+def make_room(out: Path) -> None:
     """Removes an earlier demo, known by the mark that it left, and nothing else."""
     mark = out / kept.DEMO_MARK
-    for name in ("data", "run"):
+    for name in ("data", "run", "detected"):
         if (out / name).exists() and not mark.exists():
             raise FileExistsError(
                 f"{out / name} is there already, and is not of a demo. Choose another --out."

@@ -38,6 +38,11 @@ def evaluate(
     as_json: opt.AsJson = False,
 ) -> None:
     """Say how well a trained model does on labelled videos."""
+    if chosen.is_for_boxes():
+        from flash.cli.detection import evaluate_detection
+
+        evaluate_detection(data, chosen, workers=workers, out=out, as_json=as_json)
+        return
     from pytorchvideo.evaluation.videos import Evaluation
 
     found = evaluate_data(

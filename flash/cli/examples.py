@@ -3,7 +3,10 @@
 
 #: By command: what it is for, and the line to type.
 EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
-    "demo": (("Two minutes from nothing to a report", "pytorchvideo demo --out demo"),),
+    "demo": (
+        ("Two minutes from nothing to a report", "pytorchvideo demo --out demo"),
+        ("The same of who does what", "pytorchvideo demo --task detection --out figures"),
+    ),
     "train": (
         ("A folder of videos per class", "pytorchvideo train clips --epochs 20 --out run"),
         (
@@ -13,6 +16,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         (
             "A published recipe, with another rate",
             "pytorchvideo train clips --config slowfast_8x8_r50 --set optimizer.lr=0.05",
+        ),
+        (
+            "Boxes of people with actions, a csv beside the videos",
+            "pytorchvideo train boxes.csv --task detection --model slowfast_r50 --out run",
         ),
         ("Go on where it stopped", "pytorchvideo train --resume --out run"),
     ),

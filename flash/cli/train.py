@@ -28,6 +28,7 @@ def train(
     ctx: typer.Context,
     data: opt.DataOrResume = None,
     words: training.Pairs = None,
+    task: training.TaskName = training.Task.classification,
     out: opt.RunOut = Path("run"),
     resume: opt.Resume = False,
     moved: opt.MovedData = None,
@@ -64,6 +65,8 @@ def train(
     clip_duration: opt.ClipDuration = None,
     flip: opt.Flip = True,
     clips: opt.Clips = 2,
+    videos: training.Videos = None,
+    exclusive: training.Exclusive = False,
     val: training.HeldOut = None,
     val_split: opt.ValSplit = 0.25,
     group_by: opt.GroupBy = None,
@@ -75,7 +78,19 @@ def train(
 
     --resume goes on with a run; with --data NEW, if its videos have moved; with more --epochs, beyond its end.
     --pyslowfast trains by a configuration of PySlowFast, with KEY VALUE pairs behind it.
+    --task detection trains on boxes: DATA is a csv (video,time_sec,x1,y1,x2,y2,label), or a folder with train.csv.
     """
+    if task is training.Task.detection or (resume and _is_of_boxes(data, out)):
+        if resume and data is not None and not opt.was_given(ctx, "out"):
+            out, data = _run_to_resume(data, out)
+        going_on(lambda: kept.by_train(out))
+        say(f"{data or out}: {model}, to {out}")
+        from flash.cli.detection import train_detection
+
+        train_detection(ctx, moved or data, out, resume=resume)
+        return
+    if videos is not None or exclusive:
+        raise ValueError("Expected --videos and --exclusive with --task detection alone.")
     if words and theirs is None:
         raise ValueError(
             f"Expected one DATA, but also got {words[0]}. Pairs of KEY VALUE are for --pyslowfast."
@@ -187,6 +202,13 @@ def _run_to_resume(data: str, out: Path) -> tuple[Path, str | None]:
             f"one with the videos of {data}, leave out --resume, or name its folder with --out."
         )
     return out, data
+
+
+def _is_of_boxes(data: str | None, out: Path) -> bool:
+    """Whether the run to go on with is that of a detector."""
+    from flash.runs.detection.task import is_detection_run
+
+    return any(is_detection_run(folder) for folder in (out, data) if folder is not None)
 
 
 def _is_run(folder: Path) -> bool:

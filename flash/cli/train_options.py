@@ -13,6 +13,13 @@ from pytorchvideo._checks import expected
 _option = partial(typer.Option, rich_help_panel="Training")
 
 
+class Task(str, Enum):
+    """Of whole clips, or of people in boxes."""
+
+    classification = "classification"
+    detection = "detection"
+
+
 class Keep(str, Enum):
     """The names of :data:`flash.runs.config.KEEPS`."""
 
@@ -96,6 +103,25 @@ PreciseBN = Annotated[
         min=0,
         help="Compute BatchNorm's statistics anew from so many batches before each validation and at the end, which "
         "short trainings need; 0 leaves the moving averages.",
+    ),
+]
+TaskName = Annotated[
+    Task,
+    typer.Option("--task", help="Name whole clips, or say what the people in boxes do."),
+]
+Videos = Annotated[
+    str | None,
+    _option(
+        "--videos",
+        help="With --task detection: folder of the videos that the file of boxes names.",
+        show_default="that of the file",
+    ),
+]
+Exclusive = Annotated[
+    bool,
+    _option(
+        "--exclusive",
+        help="With --task detection: a person does one thing at a time.",
     ),
 ]
 MultiLabel = Annotated[

@@ -3,20 +3,18 @@
 
 import math
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from flash.runs.config import KEEPS, OPTIMIZERS, PRECISIONS, absolute, check_device
+from flash.runs.detection.task import TASK
 from flash.video.detection.backbones import detector_name
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo._text import read_object
 from pytorchvideo.models._registry import model_entry
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
-#: What ``config.json`` of such a run calls its task.
-TASK = "detection"
 STRATEGIES = ("no_freeze", "freeze")
 
 _EPOCHS = 20
@@ -199,15 +197,6 @@ class DetectionConfig:
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields, for json."""
         return asdict(self)
-
-
-def is_detection_run(folder: str | os.PathLike[str]) -> bool:
-    """Whether there is a run of an action detector in a folder."""
-    file = Path(folder) / "config.json"
-    if not file.is_file():
-        return False
-    values: Mapping[str, Any] = read_object(file, "the configuration of a run")
-    return values.get("task") == TASK
 
 
 def _published(model: str) -> ClipRecipe:

@@ -33,6 +33,7 @@ from flash.core.schedules import count_batches
 from flash.runs.detection.config import DetectionConfig
 from flash.runs.detection.data import training_data
 from flash.runs.epoch_progress import EpochProgress
+from flash.runs.expected_time import Work
 from flash.runs.fit import (
     RunRecorder,
     best_epoch,
@@ -282,7 +283,9 @@ def _fit(
     run: Any = config
     epochs = config.epochs or 1
     batches = count_batches(len(_dataset(data, "train")), config.batch_size, config.workers or 0)
-    progress = EpochProgress(console, batches, describe_epoch)
+    held_out = len(_dataset(data, "val")) / config.batch_size
+    work = Work([batches] * epochs, held_out, config.precise_bn, predicted=held_out)
+    progress = EpochProgress(console, work, describe_epoch)
     recorder = RunRecorder(folder, config.seed, progress, config.keep == "best", parts.keep)
     done = Done()
     if folder.checkpoint.is_file():

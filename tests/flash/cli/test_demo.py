@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flash.cli.demo import _make_room
+from flash.cli.demo import make_room
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.synthetic import (
     MOTIONS,
@@ -106,12 +106,12 @@ def test_foreign_folders_are_not_removed(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "precious.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="is not of a demo"):
-        _make_room(tmp_path)
+        make_room(tmp_path)
     assert (tmp_path / "data" / "precious.txt").exists()
 
 
 def test_earlier_demo_makes_room(tmp_path: Path) -> None:
-    _make_room(tmp_path)
+    make_room(tmp_path)
     (tmp_path / "data").mkdir()
-    _make_room(tmp_path)
+    make_room(tmp_path)
     assert not (tmp_path / "data").exists()
