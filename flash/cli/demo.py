@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command ``demo``: training to report on a small synthetic data set."""
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +103,7 @@ def run_demo(
 
     began = time.perf_counter()
     with alone_in(out):
-        make_room(out)
+        kept.make_room(out)
         with progress_bar(console) as bar:
             task = bar.add_task("write videos", total=None, note="")
             files = write_demo_videos(
@@ -117,16 +116,3 @@ def run_demo(
         predictor = VideoPredictor.from_file(summary.folder.model)
         unseen = predictor.predict(files.unseen, clips=DEMO_RUN["clips"], top_k=len(MOTIONS))
     return DemoResult(files, summary, unseen, time.perf_counter() - began)
-
-
-def make_room(out: Path) -> None:
-    """Removes an earlier demo, known by the mark that it left, and nothing else."""
-    mark = out / kept.DEMO_MARK
-    for name in ("data", "run", "detected"):
-        if (out / name).exists() and not mark.exists():
-            raise FileExistsError(
-                f"{out / name} is there already, and is not of a demo. Choose another --out."
-            )
-        if (out / name).exists():
-            shutil.rmtree(out / name)
-    mark.touch()

@@ -13,6 +13,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from flash.cli import kept
 from flash.cli import options as opt
 from flash.cli.command import as_typed
 from flash.cli.printing import answer_screen, progress_screen, say, visible
@@ -147,7 +148,6 @@ def evaluate_detection(
 
 def demo_detection(out: Path, seed: int) -> None:
     """Writes figures with motions of their own, trains on them, and draws what the detector says of an unseen video."""
-    from flash.cli.demo import make_room
     from flash.runs.detection.config import DetectionConfig
     from flash.runs.detection.train import train_detector
     from flash.runs.progress import progress_bar
@@ -159,7 +159,7 @@ def demo_detection(out: Path, seed: int) -> None:
 
     began, screen = time.perf_counter(), progress_screen()
     with alone_in(out):
-        make_room(out)
+        kept.make_room(out)
         with progress_bar(screen) as bar:
             task = bar.add_task("write videos", total=None, note="")
             files = write_figure_videos(

@@ -5,6 +5,7 @@ Apart from the code that writes these folders: that takes seconds to import, in 
 """
 
 import shlex
+import shutil
 from pathlib import Path
 
 #: What a command says that keeps nothing.
@@ -51,3 +52,16 @@ def by_prepare(out: Path | None, shards: Path | None) -> str:
     if shards is not None and (shards / "unfinished.jsonl").is_file():
         kept.append(str(shards))
     return f"the same command goes on with what is in {' and '.join(kept)}." if kept else NOTHING
+
+
+def make_room(out: Path) -> None:
+    """Removes an earlier demo, known by the mark that it left, and nothing else."""
+    mark = out / DEMO_MARK
+    for name in ("data", "run", "detected"):
+        if (out / name).exists() and not mark.exists():
+            raise FileExistsError(
+                f"{out / name} is there already, and is not of a demo. Choose another --out."
+            )
+        if (out / name).exists():
+            shutil.rmtree(out / name)
+    mark.touch()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flash.cli.demo import make_room
+from flash.cli.kept import make_room
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.synthetic import (
     MOTIONS,
