@@ -4,6 +4,7 @@
 import json
 import pickle
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,21 @@ def test_videos_that_are_not_there_are_left_out_and_named(videos: Path, tmp_path
     assert len(found) == 2
     with pytest.raises(ValueError, match=r"1 of 1 videos? (is|are) left out.*boxes.csv, line 2: "):
         dataset(tmp_path, rows, videos={"a": videos / "a.mp4"})
+
+
+def test_names_of_videos_are_those_below_the_folder(videos: Path, tmp_path: Path) -> None:
+    for name in ("one/b.mp4", "two/b.mp4", "a.mkv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(videos / "a.mp4", tmp_path / name)
+    rows = "".join(f"{name},1,1,1,9,9,walk,\n" for name in ("one/b", "two/b.mp4", "a.mp4", "a"))
+    names = [frame.video for frame in dataset(tmp_path, rows).key_frames]
+    assert names == ["one/b", "two/b.mp4", "a.mp4", "a"]
+    for bad in ("b", "other/b.mp4"):
+        said = (
+            "has 2 videos that may be 'b': .*b.mp4. Name the fol" if bad == "b" else "has no video"
+        )
+        with pytest.warns(UserWarning, match=f"1 of 5 videos is left out.* line 6: .*{said}"):
+            dataset(tmp_path, f"{rows}{bad},1,1,1,9,9,walk,\n")
 
 
 def test_a_file_without_people_is_said_to_have_none(videos: Path, tmp_path: Path) -> None:

@@ -74,14 +74,14 @@ class VideoFiles:
         self.start_sec = start_sec
         self._given = videos
         self._options: dict[str, Any] = {"decode_audio": False, "dtype": torch.uint8, **options}
-        self._by_stem: dict[str, str] | None = None
+        self._by_name: dict[str, list[str]] | None = None
         self._facts: dict[str, Facts] = {}
 
     def path_of(self, name: str) -> str:
         """Returns the path of a video.
 
         Raises:
-            FileNotFoundError: there is no video of this name.
+            FileNotFoundError: there is no video of this name, or more than one.
         """
         if isinstance(self._given, Mapping):
             if name not in self._given:
@@ -91,17 +91,20 @@ class VideoFiles:
         folder = Path(self._given)
         if (folder / name).is_file():
             return str(folder / name)
-        if self._by_stem is None:
-            self._by_stem = {}
-            for path in videos_below(folder):
-                self._by_stem.setdefault(Path(path).stem, path)
-                self._by_stem.setdefault(Path(path).name, path)
-        found = self._by_stem.get(name) or self._by_stem.get(Path(name).stem)
-        if found is None:
+        if self._by_name is None:
+            self._by_name = _names_below(folder)
+        # another ending is that of a copy in another format
+        found = self._by_name.get(name) or self._by_name.get(os.path.splitext(name)[0], [])
+        if not found:
             raise FileNotFoundError(
-                f"{folder} has no video {name!r}. {_others(name, self._by_stem)}"
+                f"{folder} has no video {name!r}. {_others(name, self._by_name)}"
             )
-        return found
+        if len(found) > 1:
+            said = (
+                f"has {counted(len(found), 'video')} that may be {name!r}: {', '.join(found[:3])}"
+            )
+            raise FileNotFoundError(f"{folder} {said}. Name the folder of it, too.")
+        return found[0]
 
     def has(self, name: str) -> bool:
         """Whether there is a video of this name."""
@@ -143,9 +146,19 @@ class VideoFiles:
         return self._facts[name]
 
 
-def _others(name: str, by_stem: Mapping[str, str]) -> str:
+def _names_below(folder: Path) -> dict[str, list[str]]:
+    """The names that a video may be called by, below the folder or alone, with and without its ending -> paths."""
+    found: dict[str, list[str]] = {}
+    for path in videos_below(folder):
+        below = Path(path).relative_to(folder)
+        for name in {str(below), str(below.with_suffix("")), below.name, below.stem}:
+            found.setdefault(name, []).append(path)
+    return found
+
+
+def _others(name: str, by_name: Mapping[str, list[str]]) -> str:
     """The sentence for a video that a folder does not have: those with names like it, or how many there are."""
-    names = sorted({Path(path).name for path in by_stem.values()})
+    names = sorted({Path(path).name for paths in by_name.values() for path in paths})
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return f"Did you mean {', '.join(close)}?"

@@ -42,7 +42,7 @@ class FrameDetections:
             scores: (N, classes).
 
         Raises:
-            ValueError: another shape.
+            ValueError: another shape, or NaN.
         """
         corners, values = _array(boxes).reshape(-1, 4), _array(scores)
         if not values.size and not corners.size:
@@ -50,6 +50,10 @@ class FrameDetections:
         if values.shape != (len(corners), len(self.classes)):
             wanted = f"of shape ({len(corners)}, {len(self.classes)}): boxes, classes"
             raise ValueError(expected("scores", wanted, values.shape))
+        if np.isnan(corners).any() or np.isnan(values).any():
+            raise ValueError(
+                f"Expected boxes and scores without NaN, but those of {video!r} at {second:g} s have some."
+            )
         self._frames.setdefault(frame_of(video, second), (corners, values))
 
     def __len__(self) -> int:

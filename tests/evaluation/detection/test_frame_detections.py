@@ -77,6 +77,8 @@ def test_shapes_are_checked_and_frames_may_be_empty() -> None:
     assert list(found.rows()) == []
     with pytest.raises(ValueError, match=r"`scores` to be of shape \(1, 2\)"):
         found.add("a", 2, [[0, 0, 1, 1]], [[0.5]])
+    with pytest.raises(ValueError, match="without NaN, but those of 'a' at 2 s have some"):
+        found.add("a", 2, [[0, 0, 1, 1]], [[0.5, float("nan")]])
     with pytest.raises(ValueError, match="`other` to be of the classes"):
         found.merge(FrameDetections([1]))
 
