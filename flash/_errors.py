@@ -45,7 +45,7 @@ def sentence_of(error: Exception) -> str | None:
         return None
     usage = getattr(error, "format_message", None)
     if usage is not None:  # of Typer's parser, whichever class it has in its version
-        return _one_line(usage()).rstrip(".") + "."
+        return _one_line(usage()).replace(": Value error, ", ": ").rstrip(".") + _got(error)
     if isinstance(error, BrokenPipeError):
         return None
     if isinstance(error, MachineError):
@@ -60,6 +60,17 @@ def sentence_of(error: Exception) -> str | None:
     if isinstance(error, (ValueError, RuntimeError, KeyError)) and _is_ours(error.__traceback__):
         return _one_line(str(error.args[0]) if error.args else str(error))
     return None
+
+
+def _got(error: Exception) -> str:
+    """The end of a sentence of Typer's parser: what it got, where it was told by the types of options."""
+    details = getattr(error.__cause__, "errors", list)()
+    got = repr(details[0].get("input")) if details else ""
+    return (
+        f", but got {got}."
+        if got and got not in str(error.__cause__).partition(" [type=")[0]
+        else "."
+    )
 
 
 def _last_line(text: str) -> str:

@@ -52,6 +52,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     except Exception as error:
         if (said := write_error(error, target)) is not None:
             raise said from error
+        _speak_of(target, part, error)
         raise
     finally:
         with contextlib.suppress(OSError):
@@ -72,7 +73,7 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> Path:
     Names of files that are no UTF-8 come out as the bytes that they are.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     with whole_file(target) as part:
         part.write_bytes(
             content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
@@ -135,12 +136,38 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         OSError: the file could not be written.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     part = _part_of(target)
-    part.touch()
+    try:
+        part.touch()
+    except OSError as error:
+        _speak_of(target, part, error)
+        raise
     part.unlink()
+
+
+def make_folder(folder: str | os.PathLike[str]) -> None:
+    """Makes a folder with those around it, where there is none.
+
+    Raises:
+        NotADirectoryError: it, or one around it, is a file, which is named.
+        OSError: it cannot be made.
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        file = next((p for p in (target, *target.parents) if os.path.isfile(p)), target)
+        raise NotADirectoryError(f"Expected a folder, but {file} is a file.") from error
+
+
+def _speak_of(target: Path, part: Path, error: Exception) -> None:
+    """Raises an error about the part of a file as one about the file, of which the user has heard."""
+    is_of_part = isinstance(error, OSError) and str(error.filename) == str(part)
+    if is_of_part and (number := _number_of(error)) is not None:
+        raise OSError(number, os.strerror(number), str(target)) from error
 
 
 def _part_of(target: Path) -> Path:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytorchvideo._files import check_writable
+from pytorchvideo._files import check_writable, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +34,9 @@ def alone_in(folder: str | os.PathLike[str]) -> Iterator[None]:
         OSError: the folder cannot be written.
     """
     target = Path(folder)
-    if target.exists() and not target.is_dir():
-        raise NotADirectoryError(f"Expected a folder, but {target} is a file.")
     made = [path for path in (target, *target.parents) if not path.exists()]
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        make_folder(target)
         with _locked(target / _LOCK, target):
             yield
     except BaseException:

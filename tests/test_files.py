@@ -166,5 +166,17 @@ def test_what_can_be_written(tmp_path: Path) -> None:
     assert file.read_text() == "old" and os.listdir(tmp_path / "new") == []
     with pytest.raises(IsADirectoryError, match="Is a directory"):
         check_writable(tmp_path)
-    with pytest.raises(FileExistsError, match="File exists"):
+    with pytest.raises(NotADirectoryError, match=f"Expected a folder, but {file} is a file"):
         check_writable(file / "below")
+
+
+def test_an_error_names_the_file_and_not_its_part(tmp_path: Path) -> None:
+    folder, file = tmp_path / "folder", tmp_path / "file"
+    folder.mkdir()
+    file.touch()
+    with pytest.raises(IsADirectoryError) as caught:
+        write_whole(folder, "text")
+    assert caught.value.filename == str(folder)
+    for place in (file / "a.txt", file / "deep" / "a.txt"):
+        with pytest.raises(NotADirectoryError, match=f"^Expected a folder, but {file} is a file.$"):
+            write_whole(place, "text")

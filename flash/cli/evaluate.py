@@ -3,6 +3,7 @@
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,7 @@ def _write(
     predictor: "VideoPredictor",
 ) -> None:
     """Writes predictions and report."""
+    from flash.runs.config import absolute
     from flash.runs.environment import environment
     from flash.runs.reports.maps import explained_clips
     from flash.runs.reports.multi_label import MultiLabelReport
@@ -149,9 +151,11 @@ def _write(
     labels = [label for label in found.labels if label in known]
     report: RunPage[Any]
     if isinstance(found, Evaluation):
-        write_predictions(out / "predictions.json", found.results)
-        said["explained"] = explained_clips(predictor, found.results)
-        report = Report(labels=labels, results=found.results, **said)
+        # absolute as those of a run are, with which `compare` compares them
+        results = [replace(one, video=absolute(one.video)) for one in found.results]
+        write_predictions(out / "predictions.json", results)
+        said["explained"] = explained_clips(predictor, results)
+        report = Report(labels=labels, results=results, **said)
     else:
         write_multi_label_predictions(out / "predictions.json", found.results)
         report = MultiLabelReport(labels=labels, results=found.results, **said)

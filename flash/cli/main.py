@@ -34,7 +34,7 @@ from flash.cli.interrupts import Interrupted, going_on, received, run, speak
 from flash.cli.models import models
 from flash.cli.predict import predict
 from flash.cli.prepare import prepare
-from flash.cli.printing import say
+from flash.cli.printing import plain_warnings, say
 from flash.cli.reproduce import reproduce
 from flash.cli.review import review
 from flash.cli.serve import serve
@@ -84,7 +84,7 @@ class Commands(TyperGroup):
         """Runs the chosen command."""
         going_on()
         try:
-            with user_errors():
+            with user_errors(), plain_warnings():
                 return super().invoke(ctx)
         except UserError as error:
             number = received()

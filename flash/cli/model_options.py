@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from flash.cli import panels
 from flash.cli.panels import option
 from flash.cli.printing import say
+from pytorchvideo._checks import expected
 
 if TYPE_CHECKING:
     from pytorchvideo.inference.detection.detector import ActionDetector
@@ -186,6 +187,9 @@ class ModelOptions:
             raise ValueError(
                 "Expected --zero-shot with --model alone: its classes are those that it names."
             )
+        if self.zero_shot is not None and not classes_of(self.zero_shot):
+            wanted = "names of classes, with commas between them"
+            raise ValueError(expected("--zero-shot", wanted, self.zero_shot))
         if len(given) > 1:
             named = " and ".join(f"--{name}" for name in given)
             raise ValueError(f"Expected one of --model, --run and --artefact, but got {named}.")

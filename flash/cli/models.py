@@ -32,6 +32,7 @@ NOTES = (
 
 
 def models(
+    ctx: typer.Context,
     names: _Names = None,
     measure: _Measure = False,
     seconds: _Seconds = 1.0,
@@ -41,6 +42,9 @@ def models(
     """List the models of the zoo: what is published of their weights, and what each suits."""
     from pytorchvideo.models._registry import list_models, model_entry
 
+    for name in ("seconds", "device") if not measure else ():
+        if opt.was_given(ctx, name):
+            raise ValueError(f"--{name} is of no use without --measure.")
     zoo = [model_entry(name).weights for name in names or list_models()]
     speeds = _measured([one.name for one in zoo], seconds, device) if measure else {}
     if as_json:

@@ -64,7 +64,10 @@ _ShortSide = Annotated[
     ),
 ]
 _Gop = Annotated[
-    int, option("--gop", min=1, help="Frames to the next key frame.", panel=panels.ENCODING)
+    int,
+    option(
+        "--gop", min=1, max=100_000, help="Frames to the next key frame.", panel=panels.ENCODING
+    ),
 ]
 _Crf = Annotated[
     int, option("--crf", min=0, max=51, help="Quality: less is better.", panel=panels.ENCODING)

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Console output: tables and lines of answers."""
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
@@ -12,6 +15,7 @@ from rich.text import Text
 
 from pytorchvideo._text import counted
 
+_CODE = Path(__file__).resolve().parents[2]
 _HARMLESS = "\n\t\u200c\u200d"
 
 if TYPE_CHECKING:
@@ -41,6 +45,23 @@ def progress_screen() -> Screen:
 def say(sentence: str) -> None:
     """Prints a remark on standard error."""
     Screen(stderr=True).print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Has warnings of this library printed as sentences, without the line of code that gave them."""
+    usual = warnings.formatwarning
+
+    def sentence(message: Any, category: Any, filename: str, lineno: int, line: Any = None) -> str:
+        if issubclass(category, UserWarning) and Path(filename).is_relative_to(_CODE):
+            return f"{visible(str(message))}\n"
+        return usual(message, category, filename, lineno, line)
+
+    warnings.formatwarning = sentence
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def visible(text: str) -> str:

@@ -89,6 +89,11 @@ def timeline(
     if as_json:
         typer.echo(json.dumps([asdict(segment) for segment in made.segments()], indent=1))
         return
-    for segment in made.segments():
+    segments = list(made.segments())
+    if not segments:
+        say(
+            f"no stretch is named: none reaches --min-score {min_score:g} and --min-duration {min_duration:g}"
+        )
+    for segment in segments:
         span = f"{clock(segment.start_sec)}-{clock(segment.end_sec)}"
         typer.echo(visible(f"{span}  {segment.score:.3f}  {segment.label}"))

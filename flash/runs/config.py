@@ -12,6 +12,7 @@ from flash.configs.files import parse_recipe
 from flash.configs.recipe import Recipe
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo._text import read_object
+from pytorchvideo.data.windows import clips_and_views
 from pytorchvideo.models._registry import model_entry
 from pytorchvideo.models._weights.rebuild import HUGGING_FACE
 from pytorchvideo.transforms.clip_recipe import ClipRecipe, sized
@@ -185,7 +186,7 @@ class RunConfig:
             model=_absolute_model(self.model),
             data=absolute(self.data),
             val=None if self.val is None else absolute(self.val),
-            weights=None if self.weights is None else absolute(self.weights),
+            weights=None if self.weights is None else _file_of_weights(absolute(self.weights)),
             groups=None if self.groups is None else absolute(self.groups),
         )
         filled._check()
@@ -195,6 +196,7 @@ class RunConfig:
         for name in ("epochs", "frames", "crop", "batch_size", "clips", "views", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(expected(name.replace("_", "-"), ">= 1", getattr(self, name)))
+        clips_and_views(self.clips, 1)
         if self.early_stopping is not None and self.early_stopping < 1:
             raise ValueError(expected("early-stopping", ">= 1 epochs", self.early_stopping))
         if self.precise_bn < 0:
@@ -295,6 +297,13 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields, for json."""
         return asdict(self)
+
+
+def _file_of_weights(path: str) -> str:
+    """The weights in a folder of a run, or of a saved model; any other path as it is."""
+    folder = Path(path)
+    files = (folder / name for name in ("model.pt", "model.safetensors"))
+    return str(next((file for file in files if file.is_file()), folder))
 
 
 def absolute(path: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flash.runs.config import PATHS, RunConfig, absolute
-from pytorchvideo.inference.loading import model_of_run
+from pytorchvideo.inference.loading import is_saved_model, model_of_run
 
 
 class RunFolder:
@@ -50,6 +50,10 @@ class RunFolder:
         if not self.config_file.is_file():
             raise FileNotFoundError(
                 f"{self.path} holds no run: there is no {self.config_file.name} in it."
+            )
+        if not self.split_file.exists() and is_saved_model(self.path):
+            raise ValueError(
+                f"{self.path} holds a saved model and no run: expected the folder that `train` wrote."
             )
         return RunConfig.from_file(self.config_file)
 

@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 _GRACE_SEC = 3
 # no sound: a machine with a camera and no microphone would record nothing
 _CAMERA = {"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}, "audio": False}
+_NO_ANSWER = '<p class="pv-note">The answer comes here.</p>'
 _NAMED = 20  # classes that the page lists
 _INSTALL = "The server needs Gradio: pip install 'pytorchvideo[serve]'."
 
@@ -206,11 +207,10 @@ def build_page(service: Service, title: str, examples: Sequence[Path] = ()) -> "
                         api_visibility="private",
                     )
             with gradio.Column():
-                answer = gradio.HTML(
-                    '<p class="pv-note">The answer comes here.</p>', container=True, padding=True
-                )
+                answer = gradio.HTML(_NO_ANSWER, container=True, padding=True)
         button.click(show, [video, explain], answer, api_visibility="private")
-        video.clear(lambda: "", None, answer, api_visibility="private", queue=False)
+        # an answer stands beside the video that it is about
+        video.change(lambda: _NO_ANSWER, None, answer, api_visibility="private", queue=False)
     return page
 
 

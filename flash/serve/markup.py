@@ -18,6 +18,8 @@ from pytorchvideo.inference.predictor import ClipScores
 _COLOURS = ("#3b82f6", "#f97316", "#22a559", "#e5484d", "#a06cd5")
 _REST = "#8a8f98"
 
+_NOT_PLAYED = "This browser cannot play the file. The model may read it all the same."
+
 CSS = """
 .pv-answer { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 12px 20px; }
 .pv-answer h3 { margin: 0 0 8px; font-size: 14px; font-weight: 600; }
@@ -42,6 +44,8 @@ CSS = """
 .pv-error { padding: 12px 14px; border-radius: 6px; border: 1px solid #e5484d; overflow-wrap: anywhere; }
 .pv-classes { overflow-wrap: anywhere; }
 .pv-video video { max-height: 420px; }
+.pv-video .error { font-size: 13px; font-weight: 400; color: inherit; border: 0; background: none; }
+.pv-video .error:empty { display: none; }
 footer { display: none !important; }
 """
 
@@ -49,17 +53,21 @@ footer { display: none !important; }
 def head(too_large: str) -> str:
     """Returns a script for the page, by which whoever uses it gets one message for what goes wrong.
 
-    Gradio says of its own when a file is too large, in units of 1024 bytes, and that a browser cannot play a video,
-    which says nothing of whether the model can.
+    Gradio says of its own when a file is too large, in units of 1024 bytes, and that a browser cannot play a video: by
+    "Error" where it would play, as if the model could not read it either.
 
     Args:
         too_large: the sentence for a file that is too large.
     """
     return (
-        "<script>new MutationObserver(() => document.querySelectorAll('.toast-message-text').forEach((one) => {"
-        " if (one.textContent.includes('Video not playable')) one.closest('.toast-item').style.display = 'none';"
+        "<script>new MutationObserver(() => { let said = ''; "
+        "document.querySelectorAll('.toast-message-text').forEach((one) => {"
+        " if (one.textContent.includes('Video not playable')) {"
+        f" one.closest('.toast-item').style.display = 'none'; said = {_quoted(_NOT_PLAYED)}; }}"
         f" if (one.textContent.includes('maximum allowed size')) one.textContent = {_quoted(too_large)};"
-        " })).observe(document, {childList: true, subtree: true});</script>"
+        " }); document.querySelectorAll('.pv-video .error').forEach((one) => {"
+        " if (one.textContent.trim() === 'Error') one.textContent = said; });"
+        " }).observe(document, {childList: true, subtree: true});</script>"
     )
 
 

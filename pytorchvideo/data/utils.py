@@ -16,8 +16,9 @@ import torch
 from torch.utils.data import Sampler
 
 from pytorchvideo._checks import check_choice, expected, shortened
+from pytorchvideo._tables import csv_text, write_rows
 from pytorchvideo._text import counted
-from pytorchvideo.data._annotations.tables import bad_line, csv_text, read_table, write_rows
+from pytorchvideo.data._annotations.tables import bad_line, read_table
 from pytorchvideo.data._reading.randomness import current_worker, seeded
 
 Row = TypeVar("Row")

@@ -19,6 +19,8 @@ from pytorchvideo.data._decode import VideoError, ceil_ticks, check_window
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.frame_video import FrameVideo
 
+#: Clips of one video that a number may ask for; their times alone take memory. "uniform" has no bound.
+MOST_CLIPS = 100_000
 #: The windows of a video, from its number among others and the open file.
 WindowRule: TypeAlias = Callable[[int, EncodedVideo], Sequence[tuple[float, float]]]
 
@@ -128,6 +130,9 @@ def part_of(video: EncodedVideo, start_sec: float, end_sec: float | None) -> tup
     duration = float(video.duration)
     last = max(duration, start_sec) if end_sec is None else end_sec
     check_window(start_sec, last, video.name, video.duration)
+    if end_sec is not None and end_sec <= start_sec:
+        wanted = f"> {start_sec:g} s, where the part of {video.name} begins"
+        raise ValueError(expected("end_sec", wanted, end_sec))
     return start_sec, min(last, duration) - start_sec
 
 
@@ -156,7 +161,7 @@ class SlidingWindows(Sequence[tuple[float, float]]):
 
     def __post_init__(self) -> None:
         for name in ("length_sec", "clip_sec", "every_sec"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(expected(name, "> 0 seconds", getattr(self, name)))
 
     def __len__(self) -> int:
@@ -200,7 +205,7 @@ def clips_and_views(clips: int | str, views: int) -> tuple[int | None, int]:
     """Returns how many clips, None for all that cover the video, and how many views of each.
 
     Raises:
-        ValueError: for another protocol, fewer than one clip, or other views than 1 and 3.
+        ValueError: for another protocol, fewer than one clip or more than 100,000, or other views than 1 and 3.
 
     >>> clips_and_views("10x3", 1), clips_and_views("uniform", 3), clips_and_views(4, 1)
     ((10, 3), (None, 3), (4, 1))
@@ -215,9 +220,10 @@ def clips_and_views(clips: int | str, views: int) -> tuple[int | None, int]:
             raise ValueError(expected("views", f"left out beside clips={clips!r}", views))
         count, views = int(found[1]), int(found[2])
     elif not isinstance(clips, str):
-        if clips < 1:
-            raise ValueError(expected("clips", ">= 1", clips))
         count = clips
+    if count is not None and not 1 <= count <= MOST_CLIPS:
+        advice = 'All of a video is "uniform".'
+        raise ValueError(expected("clips", f"1 to {MOST_CLIPS:,}", count, advice))
     if views not in (1, 3):
         raise ValueError(expected("views", "1 (the centre) or 3 (both sides too)", views))
     return count, views

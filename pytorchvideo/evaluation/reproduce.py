@@ -213,12 +213,23 @@ def _begin(
         )
     for name, value in settings.items():
         if before.get(name) != value:
-            told = f"{name}={before.get(name)}, but got {value}"
+            told = _difference(name, before.get(name), value)
             raise ValueError(
                 f"The test in {folder} was started with {told}. Go on with the same model, weights, protocol and list, "
                 "or choose another --out."
             )
     return file.go_on(paths)
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    """
+    >>> _difference("protocol", {"clips": 10, "crops": 3}, {"clips": 5, "crops": 3})
+    'clips=10, but got 5'
+    """
+    if isinstance(before, dict) and isinstance(now, dict):
+        name = next(key for key in (*now, *before) if now.get(key) != before.get(key))
+        before, now = before.get(name), now.get(name)
+    return f"{name}={before}, but got {now}"
 
 
 def _table_name(folder: Path) -> str:

@@ -137,7 +137,8 @@ class Embeddings:
 def check_ending(path: Path) -> None:
     """Raises a ValueError unless the name of a file of embeddings says how it is written."""
     if path.suffix not in _ENDINGS:
-        raise ValueError(expected("file", f"a name that ends in {' or '.join(_ENDINGS)}", path))
+        wanted = f"a name that ends in {' or '.join(_ENDINGS)}"
+        raise ValueError(expected("file", wanted, str(path)))
 
 
 def embed(

@@ -153,7 +153,9 @@ def export(
         advice = "Give --calibrate DATA, videos like those that it is to be used on."
         raise ValueError(expected("calibrate", "videos, for int8", None, advice))
     if not needs_calibration(precision) and calibrate is not None:
-        raise ValueError(expected("calibrate", f"None for {precision}", calibrate))
+        raise ValueError(
+            f"calibrate={calibrate!r} is of no use for {precision}: int8 alone needs it."
+        )
     skipped: list[tuple[str, str]] = []
     calibration = [] if calibrate is None else _read(predictor, calibrate, MOST_CALIBRATED, skipped)
     checked = check or source.videos or calibrate

@@ -191,6 +191,8 @@ def find_model(source: str | os.PathLike[str], kind: Kind | None = None) -> tupl
             raise FileNotFoundError(f"There is no folder {name}.")
         return kind, name
     if not is_path and name.startswith(HUGGING_FACE):
+        if name == HUGGING_FACE:
+            raise ValueError(expected("model", "a name or a folder after hf:", name))
         return "hf", name
     is_zoo = not is_path and is_model(name)
     if os.path.isdir(name):
@@ -247,6 +249,11 @@ def _kind_of_folder(folder: Path) -> Kind:
     )
 
 
+def is_saved_model(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder is what ``save_pretrained`` wrote."""
+    return _config(Path(folder)).get("format") == FORMAT
+
+
 def _models_in(folder: Path) -> dict[Kind, str]:
     """The models in a folder, each with the file that tells."""
     from pytorchvideo.accelerator.deployment.artefact import INFO
@@ -256,7 +263,7 @@ def _models_in(folder: Path) -> dict[Kind, str]:
         found["run"] = _RUN_FILE
     if (folder / INFO).is_file():
         found["artefact"] = INFO
-    if _config(folder).get("format") == FORMAT:
+    if is_saved_model(folder):
         found["saved"] = CONFIG
     return found
 

@@ -241,13 +241,16 @@ class ClipRecipe:
         arguments: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }
-        recipe = cls(**arguments)
-        numbers = 3 * recipe.num_frames * recipe.side_size**2
-        if numbers > _MOST_NUMBERS:
-            got = f"{recipe.num_frames} of {recipe.side_size}x{recipe.side_size}"
-            wanted = f"such that a clip has at most {_MOST_NUMBERS:,} numbers, which are 1 GiB"
-            raise ValueError(expected("num_frames, side_size", wanted, got))
-        return recipe
+        return _bounded(cls(**arguments), "num_frames, side_size")
+
+
+def _bounded(recipe: ClipRecipe, named: str) -> ClipRecipe:
+    """The recipe, unless its clips are larger than memory should be asked for."""
+    if 3 * recipe.num_frames * recipe.side_size**2 > _MOST_NUMBERS:
+        got = f"{recipe.num_frames} of {recipe.side_size}x{recipe.side_size}"
+        wanted = f"such that a clip has at most {_MOST_NUMBERS:,} numbers, which are 1 GiB"
+        raise ValueError(expected(named, wanted, got))
+    return recipe
 
 
 def _fits(name: str, value: Any) -> bool:
@@ -284,12 +287,19 @@ def sized(
         frames: of a clip.
         crop: side of a clip in pixels; the same share of the frame is cut out.
         clip_duration: seconds of a clip; otherwise frames keep their distance.
+
+    Raises:
+        ValueError: a clip would take more than 1 GiB, or no time.
     """
+    if clip_duration is not None and not 0 < clip_duration < math.inf:
+        raise ValueError(expected("clip-duration", "> 0 seconds", clip_duration))
     frames = frames or recipe.num_frames
     own_crop = recipe.crop_size or recipe.side_size
     crop = crop or own_crop
     side = max(crop, round(crop * recipe.side_size / own_crop))
     changed = replace(recipe, num_frames=frames, crop_size=crop, side_size=side)
+    if (frames, crop) != (recipe.num_frames, own_crop):
+        _bounded(changed, "frames, crop")
     if clip_duration is None:
         return changed
     rate = frames * recipe.sampling_rate / clip_duration

@@ -28,7 +28,7 @@ from flash.runs.reports.page import render_page, section, settings, table, text
 from flash.runs.sources import Sources
 from pytorchvideo._checks import expected
 from pytorchvideo._files import sha256_of, write_json, write_whole
-from pytorchvideo.data._annotations.tables import write_rows
+from pytorchvideo._tables import write_rows
 from pytorchvideo.evaluation.label_errors import (
     calibrated_joint,
     confident_joint,

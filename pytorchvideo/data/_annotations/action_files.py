@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pytorchvideo._checks import expected
+from pytorchvideo._tables import csv_text
 from pytorchvideo._text import PathLike
 from pytorchvideo.data._annotations.actions import (
     ActionAnnotations,
@@ -24,7 +25,7 @@ from pytorchvideo.data._annotations.ava_rows import (
     finite,
     read_ava_rows,
 )
-from pytorchvideo.data._annotations.tables import bad_line, csv_text, read_table
+from pytorchvideo.data._annotations.tables import bad_line, read_table
 
 _COLUMNS = ("video", "time_sec", "x1", "y1", "x2", "y2", "label")
 

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pytorchvideo._files import whole_file
+from pytorchvideo._tables import csv_cell, csv_text
 from pytorchvideo._text import PathLike
-from pytorchvideo.data._annotations.tables import bad_line, csv_cell, csv_text, read_rows
+from pytorchvideo.data._annotations.tables import bad_line, read_rows
 
 Corners = tuple[float, float, float, float]
 

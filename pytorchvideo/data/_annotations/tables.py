@@ -3,10 +3,8 @@
 
 import csv
 import itertools
-import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import IO, Any
+from collections.abc import Collection, Iterator
 
 from pytorchvideo._checks import shortened
 from pytorchvideo._text import PathLike, counted, read_lines
@@ -94,44 +92,3 @@ def read_table(
             wanted = f"{counted(len(header), 'field')}, as the header has"
             raise bad_line(file, number, (delimiter or ",").join(fields), wanted)
         yield number, dict(zip(header, fields, strict=True))
-
-
-# where a cell begins, also for spreadsheets that take another sign, or the end of a line, for the end of the one before
-_BEGINS = r"(?:^|(?<=[;\t\r\n]))"
-_FORMULA = r"(?='*[=+\-@＝＋－＠\t\r\n])"
-
-
-def csv_cell(value: Any) -> Any:
-    """Returns a text as no spreadsheet takes it for a formula: with an apostrophe in front where it might.
-
-    Numbers, None and other texts stay as they are. The signs are those of OWASP, "CSV Injection"
-    (https://owasp.org/www-community/attacks/CSV_Injection). :func:`csv_text` gives back the text.
-
-    >>> csv_cell("=1+1"), csv_cell("'=1"), csv_cell("a;=1"), csv_cell("running"), csv_cell(-1.5)
-    ("'=1+1", "''=1", "a;'=1", 'running', -1.5)
-    """
-    return re.sub(_BEGINS + _FORMULA, "'", value) if isinstance(value, str) else value
-
-
-def csv_text(cell: str) -> str:
-    """Returns the text behind a cell that :func:`csv_cell` made.
-
-    >>> csv_text("'=1+1"), csv_text("'tis")
-    ('=1+1', "'tis")
-    """
-    return re.sub(f"{_BEGINS}'{_FORMULA}", "", cell)
-
-
-def write_rows(file: IO[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Writes the lines of a csv file, which holds no formula: see :func:`csv_cell`.
-
-    >>> import io
-    >>> file = io.StringIO()
-    >>> write_rows(file, [("label", "score"), ("=1+1", 0.5)])
-    >>> file.getvalue().splitlines()
-    ['label,score', "'=1+1,0.5"]
-    """
-    writer = csv.writer(
-        file
-    )  # lines end as RFC 4180 says, and names that hold such an end are in quotes
-    writer.writerows([csv_cell(value) for value in row] for row in rows)

@@ -13,8 +13,8 @@ import torch
 
 from pytorchvideo._checks import expected
 from pytorchvideo._machine import check_machine
+from pytorchvideo._tables import csv_cell
 from pytorchvideo._text import none_of, parse_json, read_lines
-from pytorchvideo.data._annotations.tables import csv_cell
 from pytorchvideo.data._decode import FrameFilter, VideoError
 from pytorchvideo.data._decode._limits import MEMORY_LIMIT_BYTES, TIME_LIMIT_SEC
 from pytorchvideo.data._reading.skipped import OnError, SkipLog, SkippedClip

@@ -29,6 +29,7 @@ from pytorchvideo.data._annotations.video_files import (
 )
 from pytorchvideo.data._annotations.video_lists import read_list
 from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data._decode._pyav.container import reason
 from pytorchvideo.data._decode._pyav.transcode import TrainingFormat, transcode
 
 __all__ = ["Preparation", "PreparedVideo", "TrainingFormat"]
@@ -177,15 +178,15 @@ class Preparation:
     def _entry(
         self, video: str, reason: str | None, bytes_after: int, seconds: float
     ) -> PreparedVideo:
-        status = (self.source / video).stat()
+        size, stamp = _stamp(self.source / video)
         return PreparedVideo(
             source=video,
             target=self.videos[video],
             reason=reason,
-            bytes_before=status.st_size,
+            bytes_before=size,
             bytes_after=bytes_after,
             seconds=seconds,
-            stamp=status.st_mtime_ns,
+            stamp=stamp,
             training_format=asdict(self.training_format),
         )
 
@@ -230,8 +231,7 @@ class Preparation:
 
     def _stands(self, done: PreparedVideo) -> bool:
         """Whether a video and its new file are still what they were when it was written."""
-        status = (self.source / done.source).stat()
-        if (done.bytes_before, done.stamp) != (status.st_size, status.st_mtime_ns):
+        if (done.bytes_before, done.stamp) != _stamp(self.source / done.source):
             return False
         if done.training_format != asdict(self.training_format):
             return False
@@ -288,12 +288,25 @@ def _encode_one(
 ) -> tuple[str | None, int, float]:
     """What is wrong with a video, the size of the new file, and the seconds that it took."""
     begun = time.perf_counter()
+    try:
+        video.open("rb").close()  # otherwise an OSError is one of the target
+    except OSError as error:
+        return f"{video} cannot be opened: {reason(error)}.", 0, time.perf_counter() - begun
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         transcode(video, target, training_format)
     except VideoError as error:
         return str(error), 0, time.perf_counter() - begun
     return None, target.stat().st_size, time.perf_counter() - begun
+
+
+def _stamp(video: Path) -> tuple[int, int]:
+    """Size and time of a file; zeros where it is not there, as behind a link that leads nowhere."""
+    try:
+        status = video.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def _new_names(paths: list[str]) -> dict[str, str]:

@@ -58,6 +58,8 @@ class PrepareSummary:
                 f"{len(self.bad)} bad: "
                 f"{_size(self.bytes_before)} became {_size(self.bytes_after)} ({share:.0%})"
             )
+        elif self.bad and not self.packed:
+            told.append(f"{none_of(len(self.bad), 'video')} could be read")
         if self.shards:
             shards = counted(self.shards, "shard")
             there = f" ({self.shards_kept} were there)" if self.shards_kept else ""
@@ -91,7 +93,7 @@ def prepare_videos(
 
     Raises:
         OSError, ValueError: as :class:`~pytorchvideo.data.preparing.encode.Preparation` and
-            :func:`~pytorchvideo.data.preparing.shards.write_shards`; ValueError also where no video can be encoded.
+            :func:`~pytorchvideo.data.preparing.shards.write_shards`.
     """
     if out is None and shards is None:
         raise ValueError(
@@ -109,7 +111,7 @@ def prepare_videos(
                 "everything is encoded anew."
             )
         _encode(preparation, jobs, progress, summary)
-    if shards is not None:
+    if shards is not None and (out is None or summary.encoded or summary.kept):
         _pack(LabeledVideoPaths.from_path(out or source), shards, limits, progress, summary)
     return summary
 
@@ -134,10 +136,6 @@ def _encode(
             summary.bytes_after += done.bytes_after
     summary.bad.sort()
     summary.seconds = time.perf_counter() - begun
-    if len(summary.bad) == total:
-        raise ValueError(
-            f"{none_of(total, 'video')} could be encoded. The first: {summary.bad[0][1]}"
-        )
 
 
 def _pack(

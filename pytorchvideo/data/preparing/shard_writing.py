@@ -130,7 +130,8 @@ def _pack(
             try:
                 video = opened(path)
             except OSError as error:
-                yield PackedVideo(path, str(error))
+                why = error.strerror or str(error)
+                yield PackedVideo(path, f"{path} cannot be opened: {why[0].lower()}{why[1:]}.")
                 continue
             with video:
                 size = video.seek(0, io.SEEK_END)

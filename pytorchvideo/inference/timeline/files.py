@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pytorchvideo._files import whole_file
-from pytorchvideo.data._annotations.tables import write_rows
+from pytorchvideo._tables import write_rows
 from pytorchvideo.inference.timeline.chart import heat_map
 from pytorchvideo.inference.timeline.clips import MANY_CLASSES
 from pytorchvideo.inference.timeline.timeline import Segment, Timeline

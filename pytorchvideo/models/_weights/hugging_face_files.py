@@ -87,6 +87,10 @@ def read_config(name: str | os.PathLike[str], options: Mapping[str, Any]) -> Any
     hub_options = {key: value for key, value in options.items() if key in HUB_OPTIONS}
     if not os.path.isdir(name):
         hub_options = {**waiting_options(), **hub_options}
+    elif not os.path.isfile(os.path.join(name, "config.json")):
+        raise FileNotFoundError(
+            f"{name} holds no model of Hugging Face: there is no config.json in it."
+        )
     with loading(name):
         values, _ = transformers.PretrainedConfig.get_config_dict(name, **hub_options)
         trust = {key: options.get(key, value) for key, value in TRUST.items()}

@@ -76,7 +76,7 @@ def test_what_is_refused(source: Path, tmp_path: Path) -> None:
         ((tmp_path / "flat", "--out", new, "--shards", new), "has no subfolder"),
         ((source, "--out", source / "new"), "holds the other. Choose a folder beside it."),
         ((tmp_path / "none", "--out", new), "none is not a folder"),
-        ((tmp_path / "flat", "--out", new, "--jobs", 1), "No video could be encoded"),
+        ((source, "--out", new, "--gop", 10**9), "Invalid value for '--gop'"),
     ):
         result = prepare(*arguments)
         assert result.exit_code == 2

@@ -145,16 +145,21 @@ def test_part_of_a_video(model_file: Path, video: Path) -> None:
     assert result.exit_code == 0, result.stderr
 
 
-def test_evaluate(model_file: Path, classes: Path, tmp_path: Path) -> None:
+def test_evaluate(
+    model_file: Path, classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
     options = ("--weights", model_file, "--clips", 1)
-    result = run("evaluate", classes, *options, "--json", "--out", out)
+    monkeypatch.chdir(tmp_path)
+    result = run("evaluate", "data", *options, "--json", "--out", out)
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["videos"] == 4
     assert 0 <= found["accuracy"] <= 1
     assert (out / "report.html").is_file()
-    assert len(json.loads((out / "predictions.json").read_text())) == 4
+    # absolute, wherever it was called: `compare` finds the videos of a run among them
+    predictions = json.loads((out / "predictions.json").read_text())
+    assert [Path(row["video"]) for row in predictions] == sorted(classes.rglob("*.mp4"))
     assert "accuracy" in run("evaluate", classes, *options).stdout
 
 
@@ -204,6 +209,7 @@ def test_measured_models(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row["clips_per_second"] for row in json.loads(found.stdout)] == [12.345] * 2
     assert asked == [("x3d_s", 2.0, "auto"), ("slow_r50", 2.0, "auto")]
     assert "12.35" in run("models", "x3d_s", "--measure").stdout
+    assert_bad(run("models", "--seconds", 2), "--seconds is of no use without --measure.")
 
 
 def test_check_says_which_are_bad(video: Path, bad_files: dict[str, Path], tmp_path: Path) -> None:
@@ -235,7 +241,12 @@ def test_prepare_ends_as_check_does(
         assert (some.exit_code, run("check", folder).exit_code) == (1, 1), some.output
         assert "bad.mp4" in some.stdout
     (folder / "good.mp4").unlink()
-    assert run("prepare", folder, "--out", tmp_path / "none", *options).exit_code == 2
+    (folder / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    for _ in range(2):
+        none = run("prepare", folder, "--out", tmp_path / "none", *options)
+        assert (none.exit_code, run("check", folder).exit_code) == (1, 1), none.output
+        assert "gone.mp4 cannot be opened: no such file or directory." in none.stdout
+        assert "None of the 2 videos could be read" in none.stdout
 
 
 def test_train_says_what_it_skipped(classes: Path, tmp_path: Path) -> None:
@@ -409,9 +420,9 @@ def test_models_that_cannot_be_told(forms: Path, video: Path, tmp_path: Path) ->
 def test_outputs_that_cannot_be_written(classes: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     out = tmp_path / "file" / "run"
-    assert_bad(run("train", classes, "--out", out), "not a directory", "file")
-    assert_bad(run("demo", "--out", out), "not a directory")
-    assert_bad(run("check", classes, "--out", out / "a.json"), "not a directory")
+    assert_bad(run("train", classes, "--out", out), "Expected a folder, but", "is a file")
+    assert_bad(run("demo", "--out", out), "is a file")
+    assert_bad(run("check", classes, "--out", out / "a.json"), "is a file")
 
 
 def test_usage(video: Path) -> None:

@@ -4,6 +4,7 @@
 import csv
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def test_tables_that_cannot_be_written(
     asked = ("predict", folder, "-m", model, "--out")
     other = run(*asked, tmp_path / "a.xlsx")
     assert other.exit_code == 2
-    assert "a name that ends in .csv, .json, .parquet" in other.stderr
+    assert "a name that ends in .csv, .json or .parquet" in other.stderr
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     without = run(*asked, tmp_path / "a.parquet")
     assert (without.exit_code, without.stdout) == (2, "")
@@ -164,3 +165,79 @@ def test_sizes_of_embedded_clips(folder: Path, model: Path, tmp_path: Path) -> N
     same = run("search", out, folder / "a.mp4", "--json")
     assert same.exit_code == 0, same.output
     assert run(*asked, "--crop", 0).exit_code == 2
+
+
+def test_names_that_tables_must_escape(
+    folder: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A formula for a spreadsheet, and bytes that are no UTF-8."""
+    monkeypatch.chdir(tmp_path)
+    strange = ["=cmd.mp4", "b\udcff.mp4"]
+    try:
+        for name in strange:
+            Path(name).symlink_to(folder / "a.mp4")
+    except (OSError, UnicodeError):
+        pytest.skip("this disk takes no such names")
+    for ending in ("CSV", "json", "parquet"):  # of capitals, too
+        done = run(
+            "predict", *strange, "-m", model, "--clips", 1, "--top", 1, "--out", f"r.{ending}"
+        )
+        assert done.exit_code == 0, (done.output, done.exception)
+    rows = Path("r.CSV").read_bytes().splitlines()
+    assert [row.split(b",")[0] for row in rows[1:]] == [b"'=cmd.mp4", b"b\xff.mp4"]
+    assert [row["video"] for row in json.loads(Path("r.json").read_text())] == strange
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--clips", 10**8), "Expected `clips` to be 1 to 100,000, but got 100000000."),
+        (("--clips", "99999999x3"), "Expected `clips` to be 1 to 100,000, but got 99999999."),
+        (("--end", 0), "Expected `end_sec` to be > 0 s, where the part of "),
+        (("--out", "r.xlsx"), "a name that ends in .csv, .json or .parquet, but got 'r.xlsx'."),
+        (("--zero-shot", ","), "Expected `--zero-shot` to be names of classes"),
+        (("-m", "hf:"), "a name or a folder after hf:"),
+    ],
+)
+def test_what_predict_refuses(
+    options: tuple[object, ...], sentence: str, folder: Path, model: Path
+) -> None:
+    named = () if options[0] in ("-m", "--zero-shot") else ("-m", model)
+    done = run("predict", folder / "a.mp4", *named, *options)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert sentence in done.stderr
+
+
+def test_warnings_are_sentences(
+    folder: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not lines of code: a hook of Python's formats what its own printer of warnings writes."""
+    (tmp_path / "a.mp4").symlink_to(folder / "a.mp4")
+    (tmp_path / "notes.doc").touch()
+    seen: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        monkeypatch.setattr(
+            warnings,
+            "showwarning",
+            lambda *about, **_: seen.append(warnings.formatwarning(*about[:4])),
+        )
+        assert run("predict", tmp_path, "-m", model, "--clips", 1).exit_code == 0
+    assert seen == [f"{tmp_path}: 1 file is left out, since a video ends otherwise: 1 x .doc.\n"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--frames", 10**8), "a clip has at most 268,435,456 numbers"),
+        (("--crop", 10**8), "a clip has at most 268,435,456 numbers"),
+        (("--clip-duration", "nan"), "Expected `clip-duration` to be > 0 seconds, but got nan."),
+    ],
+)
+def test_what_embed_refuses(
+    options: tuple[object, ...], sentence: str, folder: Path, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "e.safetensors"
+    done = run("embed", folder / "a.mp4", "-m", model, "-o", out, *options)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert sentence in done.stderr

@@ -65,6 +65,12 @@ def test_json_is_printed(video: Path, model_file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_that_nothing_is_named_is_said(video: Path, model_file: Path, tmp_path: Path) -> None:
+    done = run(video, "-w", model_file, "-o", tmp_path / "out", "--min-duration", 1e9)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "no stretch is named: none reaches --min-score 0 and --min-duration 1e+09" in done.stderr
+
+
 def test_resume_and_its_errors(video: Path, model_file: Path, tmp_path: Path) -> None:
     arguments = (video, "-w", model_file, "-o", tmp_path)
     first = run(*arguments)
@@ -138,6 +144,7 @@ def test_gaps_are_counted(video: Path, model_file: Path, tmp_path: Path) -> None
     [
         (("missing.mp4",), "There is no video file missing.mp4."),
         (("VIDEO", "--every", -1), "Expected `--every` to be > 0 seconds, but got -1.0."),
+        (("VIDEO", "--every", "inf"), "Expected `--every` to be > 0 seconds, but got inf."),
         (("VIDEO", "--start", 99), "lies beyond the end"),
         (("VIDEO", "--views", 2), "Expected `--views` to be 1"),
         (("VIDEO", "--min-score", 2), "--min-score"),

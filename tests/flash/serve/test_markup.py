@@ -84,3 +84,11 @@ def test_a_map_has_its_colours_and_its_method() -> None:
     assert "occlusion" in said
     (scale,) = (one.get("style", "") for one in found.iter("i"))
     assert scale.startswith("background: linear-gradient(to right, #00224e,")
+
+
+def test_a_file_that_a_browser_cannot_play_is_no_error() -> None:
+    script = head("too large")
+    assert (
+        'said = "This browser cannot play the file. The model may read it all the same."' in script
+    )
+    assert "=== 'Error') one.textContent = said" in script
