@@ -292,7 +292,7 @@ def sized(
         ValueError: a clip would take more than 1 GiB, or no time.
     """
     if clip_duration is not None and not 0 < clip_duration < math.inf:
-        raise ValueError(expected("clip-duration", "> 0 seconds", clip_duration))
+        raise ValueError(expected("clip_duration", "> 0 seconds", clip_duration))
     frames = frames or recipe.num_frames
     own_crop = recipe.crop_size or recipe.side_size
     crop = crop or own_crop

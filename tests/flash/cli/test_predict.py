@@ -191,8 +191,8 @@ def test_names_that_tables_must_escape(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--clips", 10**8), "Expected `clips` to be 1 to 100,000, but got 100000000."),
-        (("--clips", "99999999x3"), "Expected `clips` to be 1 to 100,000, but got 99999999."),
+        (("--clips", 10**8), "Expected `--clips` to be 1 to 100,000, but got 100000000."),
+        (("--clips", "99999999x3"), "Expected `--clips` to be 1 to 100,000, but got 99999999."),
         (("--end", 0), "Expected `end_sec` to be > 0 s, where the part of "),
         (("--out", "r.xlsx"), "a name that ends in .csv, .json or .parquet, but got 'r.xlsx'."),
         (("--zero-shot", ","), "Expected `--zero-shot` to be names of classes"),
@@ -231,7 +231,7 @@ def test_warnings_are_sentences(
     [
         (("--frames", 10**8), "a clip has at most 268,435,456 numbers"),
         (("--crop", 10**8), "a clip has at most 268,435,456 numbers"),
-        (("--clip-duration", "nan"), "Expected `clip-duration` to be > 0 seconds, but got nan."),
+        (("--clip-duration", "nan"), "Expected `--clip-duration` to be > 0 seconds, but got nan."),
     ],
 )
 def test_what_embed_refuses(
