@@ -21,7 +21,8 @@ from pytorchvideo._checks import expected
 Single: TypeAlias = Literal["start", "middle"]
 
 _Time = TypeVar("_Time", float, Fraction)
-_SPAN_FPS = 30  # sampling rates of Kinetics count frames of a video of 30 a second
+#: Sampling rates of Kinetics count frames of a video of so many a second.
+SPAN_FPS = 30
 
 
 @dataclass(frozen=True)
@@ -83,17 +84,17 @@ def frames_of_span(start: float, end: float, num_frames: int, count: int) -> lis
     return torch.linspace(start, end, num_frames).clamp(0, count - 1).long().tolist()
 
 
-def span_frames(num_frames: int, sampling_rate: int, rate: float) -> float:
+def span_frames(num_frames: int, sampling_rate: int | Fraction, rate: float) -> float:
     """Returns how many frames of a video a clip spans that was meant for 30 frames a second.
 
     >>> span_frames(8, 8, 30), round(span_frames(8, 8, 25), 3)
     (64.0, 53.333)
     """
-    return max(1.0, sampling_rate * num_frames / _SPAN_FPS * rate)
+    return max(1.0, float(sampling_rate * num_frames / SPAN_FPS * rate))
 
 
 def frames_by_share(
-    times: FrameTimes, num_frames: int, sampling_rate: int, clips: int
+    times: FrameTimes, num_frames: int, sampling_rate: int | Fraction, clips: int
 ) -> list[list[int]]:
     """Returns the frames of clips that begin at i/N of what they leave of a video: PySlowFast's Kinetics.
 
@@ -109,7 +110,7 @@ def frames_by_share(
 
 
 def frames_by_offset(
-    times: FrameTimes, num_frames: int, sampling_rate: int, clips: int
+    times: FrameTimes, num_frames: int, sampling_rate: int | Fraction, clips: int
 ) -> list[list[int]]:
     """Returns the frames of clips at whole frames, the first at the start: PySlowFast's ``USE_OFFSET_SAMPLING``.
 
@@ -128,7 +129,7 @@ def frames_by_offset(
 
 
 def frames_by_seconds(
-    times: FrameTimes, num_frames: int, sampling_rate: int, clips: int
+    times: FrameTimes, num_frames: int, sampling_rate: int | Fraction, clips: int
 ) -> list[list[int]]:
     """Returns the frames of clips that begin at i/(N - 1) of the seconds they leave: PyTorchVideo's.
 
@@ -137,7 +138,7 @@ def frames_by_seconds(
     >>> frames_by_seconds(FrameTimes.regular(300, 30), 8, 8, 10)[-1]
     [236, 245, 254, 263, 272, 281, 290, 299]
     """
-    span = Fraction(num_frames * sampling_rate, _SPAN_FPS)
+    span = Fraction(num_frames * sampling_rate, SPAN_FPS)
     latest = max(times.duration - span, Fraction(0))
     found = []
     for number in range(clips):

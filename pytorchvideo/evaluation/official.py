@@ -16,7 +16,7 @@ from pytorchvideo._files import sha256_of
 from pytorchvideo.inference.devices import device_named
 from pytorchvideo.inference.loading import find_model, load_trained
 from pytorchvideo.models._registry import model_entry
-from pytorchvideo.models._weights.protocols import PROTOCOLS, Protocol, ProtocolViews
+from pytorchvideo.models._weights.protocols import PROTOCOLS, Protocol, ProtocolViews, Starts
 
 #: Letters of the rules by which clips begin, and who has them.
 RULES = {
@@ -64,6 +64,7 @@ class OfficialTest:
         """Returns everything that the views are made by, as plain values."""
         of, clip = self.views.protocol, self.views.recipe
         letter, words = RULES[of.starts]
+        distance = self.views.distance
         return {
             "official": self.is_official,
             "clips": of.clips,
@@ -72,7 +73,7 @@ class OfficialTest:
             "start_rule": letter,
             "start_rule_in_words": words,
             "frames": clip.num_frames,
-            "sampling_rate": clip.sampling_rate,
+            "sampling_rate": distance if isinstance(distance, int) else round(float(distance), 3),
             "keeps_seconds": of.keeps_seconds,
             "short_side": clip.side_size,
             "crop": clip.crop_size,
@@ -120,7 +121,7 @@ def official_test(
         raise ValueError(f"{model} has {of}{told}. Name clips and crops, e.g. --protocol 10x3.")
     trained = load_trained(model, weights=weights, labels=labels)
     multi_label = trained.multi_label or (entry is not None and "mAP" in entry.weights.metrics)
-    used = _protocol(asked, official, multi_label)
+    used = _protocol(asked, official, multi_label, whole=trained.recipe.whole_video)
     network = trained.model.eval().to(place).to(memory_format=torch.channels_last_3d)
     names = trained.labels or tuple(str(index) for index in range(trained.num_classes))
     return OfficialTest(
@@ -151,7 +152,7 @@ def _counts(protocol: str) -> tuple[int, int]:
 
 
 def _protocol(
-    asked: tuple[int, int] | None, official: Protocol | None, multi_label: bool
+    asked: tuple[int, int] | None, official: Protocol | None, multi_label: bool, *, whole: bool
 ) -> Protocol:
     """The official protocol, with other clips and crops where these were asked for."""
     if official is not None:
@@ -159,4 +160,5 @@ def _protocol(
     clips, crops = asked or (1, 1)
     activation: Literal["sigmoid", "softmax"] = "sigmoid" if multi_label else "softmax"
     # a single clip is the middle
-    return Protocol(clips, crops, "share" if clips > 1 else "offsets", activation)
+    starts: Starts = "whole" if whole else "share" if clips > 1 else "offsets"
+    return Protocol(clips, crops, starts, activation)

@@ -423,3 +423,17 @@ def test_wrong_protocols_are_refused(wrong: dict[str, Any], sentence: str) -> No
     arguments: dict[str, Any] = {"clips": 1, "crops": 1, "starts": "share"} | wrong
     with pytest.raises(ValueError, match=re.escape(sentence)):
         Protocol(**arguments)
+
+
+@pytest.mark.parametrize("starts", ["share", "seconds", "offsets", "rounded"])
+def test_clips_of_another_length_keep_it(starts: Any) -> None:
+    """Every 16th frame of 60 a second is every 8th of 30; by ``rounded`` frames are those of the file."""
+    times = FrameTimes.regular(300, 25)
+    of = Protocol(clips=3, crops=1, starts=starts)
+    short = ProtocolViews(of, ClipRecipe(num_frames=4, sampling_rate=16, frames_per_second=60.0))
+    other = 16 if starts == "rounded" else 8
+    wanted = ProtocolViews(of, ClipRecipe(num_frames=4, sampling_rate=other))
+    assert short.frames(times) == wanted.frames(times)
+    odd = ProtocolViews(of, ClipRecipe(num_frames=4, sampling_rate=2, frames_per_second=25.0))
+    assert float(odd.distance) == (2 if starts == "rounded" else pytest.approx(2.4))
+    assert len(odd.frames(times)) == 3

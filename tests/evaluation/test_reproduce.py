@@ -388,3 +388,11 @@ def test_folders_of_frames(tmp_path: Path) -> None:
             assert row.scores == pytest.approx(probabilities(colour), abs=1e-6)
     settings = json.loads((tmp_path / "fra" / PROGRESS).read_text().splitlines()[0])
     assert settings["fps"] == 12.0
+
+
+def test_a_run_over_whole_videos_is_tested_so(make_model_file: Callable[..., Path]) -> None:
+    file = make_model_file(replace(RECIPE, whole_video=True))
+    assert official_test(str(file), protocol="1x3").views.protocol.starts == "whole"
+    assert official_test(str(make_model_file(RECIPE)), protocol="1x3").views.protocol.starts == (
+        "offsets"
+    )

@@ -19,17 +19,18 @@ name           starts and frames
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from fractions import Fraction
+from typing import Any, Literal, TypeAlias
 
 from pytorchvideo import _positions
 from pytorchvideo._checks import check_choice, expected
-from pytorchvideo._positions import FrameTimes
+from pytorchvideo._positions import SPAN_FPS, FrameTimes
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 Starts: TypeAlias = Literal["share", "seconds", "offsets", "rounded", "whole", "keyframe"]
 Combine: TypeAlias = Literal["sum", "mean", "max"]
 
-_RULES: dict[str, Callable[[FrameTimes, int, int, int], list[list[int]]]] = {
+_RULES: dict[str, Callable[[FrameTimes, int, Any, int], list[list[int]]]] = {
     "share": _positions.frames_by_share,
     "seconds": _positions.frames_by_seconds,
     "offsets": _positions.frames_by_offset,
@@ -109,8 +110,17 @@ class ProtocolViews:
             advice = "Use around(centre, count) for the frames around one."
             starts = self.protocol.starts
             raise ValueError(expected("starts", "a rule for whole videos", starts, advice))
+        return rule(times, self.recipe.num_frames, self.distance, self.protocol.clips)
+
+    @property
+    def distance(self) -> int | Fraction:
+        """The distance of frames, of a video of 30 a second where clips keep their seconds; not always whole."""
         recipe = self.recipe
-        return rule(times, recipe.num_frames, recipe.sampling_rate, self.protocol.clips)
+        if not self.protocol.keeps_seconds:
+            return recipe.sampling_rate
+        rate = Fraction(recipe.frames_per_second).limit_denominator(1_000_000)
+        distance = Fraction(recipe.sampling_rate * SPAN_FPS) / rate
+        return int(distance) if distance.denominator == 1 else distance
 
     def around(self, centre: int, count: int) -> list[int]:
         """Returns the frames of the clip around one.
