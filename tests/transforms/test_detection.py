@@ -136,8 +136,10 @@ def test_boxes_are_clipped_before_anything_else() -> None:
     inside = painted(48, 64, (10, 10, 40, 30))
     outside = {**inside, "boxes": torch.tensor([[-9.0, 10.0, 999.0, 30.0]])}
     wanted = {**inside, "boxes": clip_boxes_to_image(outside["boxes"], 48, 64)}
-    found = [DetectionTransform(32)(sample)["boxes"] for sample in (outside, wanted)]
+    found = [DetectionTransform(96)(sample)["boxes"] for sample in (outside, wanted)]
     assert torch.equal(*found)
+    # to the last column, 63, and only then twice as far, where the picture has 128 columns
+    assert found[0].tolist() == [[0, 20, 126, 60]]
 
 
 @pytest.mark.parametrize(
