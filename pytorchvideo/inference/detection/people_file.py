@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from pytorchvideo._checks import near_names
+from pytorchvideo._tables import csv_text
 from pytorchvideo._text import counted
 from pytorchvideo.data._annotations.ava_rows import (
     Corners,
@@ -17,7 +18,7 @@ from pytorchvideo.data._annotations.ava_rows import (
     finite,
     read_ava_rows,
 )
-from pytorchvideo.data._annotations.tables import bad_line, csv_text, read_rows, read_table
+from pytorchvideo.data._annotations.tables import bad_line, read_rows, read_table
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.inference.detection.found import FoundPeople
 from pytorchvideo.inference.detection.linking import link_people
