@@ -13,6 +13,8 @@ from pytorchvideo._progress import Meter
 
 #: Batches, or videos, after which the time of all is estimated; the first is slower, and left out.
 TIMED = 4
+#: Seconds of a report, whose plots need matplotlib and whose maps need backward passes.
+REPORT_SEC = 5.0
 _FORWARD = 1 / 3  # of a training step, whose backward pass takes twice as long as its forward pass
 _SHARE = 0.25  # of an epoch's batches, which precise BN looks at before a validation
 
@@ -45,7 +47,7 @@ class Work:
             model: seconds that it takes in the model, forward and backward.
 
         >>> Work(train=[10, 10], validation=4).seconds_left(0, done=5, waiting=1.0, model=3.0)
-        76.0
+        81.0
         """
         forward = _FORWARD * model
         left = self.train[epoch:]
@@ -64,6 +66,7 @@ class Work:
             min(self.statistics, self.train[-1]) * forward
             + self.predicted * (waiting + forward)
             + self.looked_at * waiting
+            + REPORT_SEC
         )
 
 

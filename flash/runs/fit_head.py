@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from flash.runs.config import RunConfig
-from flash.runs.expected_time import TIMED, say_time
+from flash.runs.expected_time import REPORT_SEC, TIMED, say_time
 from flash.runs.fit import best_epoch, class_weights
 from flash.runs.moved import names_below
 from flash.runs.progress import progress_bar
@@ -309,13 +309,14 @@ def train_probe(
     Returns:
         The history of :func:`fit_linear`, and ``(path, reason)`` of the videos that could not be read.
     """
-    parts, skipped = [], []
+    parts: list[tuple[Tensor, Tensor]] = []
+    skipped: list[tuple[str, str]] = []
     # one view of each held-out video, and those by which it is judged
     held_out = (1 + config.clips) * len(sources.val)
 
     def say(each: float, left: int) -> None:
         if not parts:
-            say_time(console, each * (left + held_out))
+            say_time(console, each * (left + held_out) + REPORT_SEC)
 
     names = names_below([path for path, _ in (*sources.train, *sources.val)])
     stages = ((sources.train, config.views, "features"), (sources.val, 1, "features, held out"))

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pytorchvideo._files import write_json
 from pytorchvideo._text import read_json
@@ -83,7 +84,11 @@ def read_parts(file: Path) -> list[Part]:
         found = [Part(**row) for row in rows]
     except TypeError as error:
         raise ValueError(f"{file} does not hold the parts of a run: {error}.") from error
-    kinds = {"began": (str, type(None)), "seconds": (int, float), "command": (str, type(None))}
+    kinds: dict[str, Any] = {
+        "began": (str, type(None)),
+        "seconds": (int, float),
+        "command": (str, type(None)),
+    }
     for part in found:
         if not all(isinstance(getattr(part, name), kind) for name, kind in kinds.items()):
             raise ValueError(f"{file} does not hold the parts of a run: {part}.")

@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from flash.runs.expected_time import TrainingTime, Work
+from flash.runs.expected_time import REPORT_SEC, TrainingTime, Work
 from pytorchvideo._progress import Meter
 
 
@@ -46,22 +46,23 @@ def trained(
         told.stop_epoch(epoch)
     machine.now += min(work.statistics, work.train[-1]) * forward
     machine.now += work.predicted * (machine.waiting + forward) + work.looked_at * machine.waiting
+    machine.now += REPORT_SEC
     return console.file.getvalue().splitlines(), machine.now - said_at  # type: ignore[attr-defined]
 
 
 def test_all_of_it_counts() -> None:
     work = Work(train=[8] * 3, validation=4, statistics=16, predicted=8, looked_at=12)
     lines, took = trained(Machine(waiting=0.5, model=1.5), work)
-    # 20 steps of 2 s; 3 x (2 looks of 0.5 s and 4 of 1 s); 8 looks, 8 predictions, 12 half seconds; said once
-    assert took == 20 * 2 + 3 * (1 + 4) + 4 + 8 + 6
-    assert lines == ["about 1 min 13 s to go"]
+    # 20 steps of 2 s; 3 x (2 looks of 0.5 s and 4 of 1 s); 8 looks, 8 predictions, 12 half seconds; a report; said once
+    assert took == 20 * 2 + 3 * (1 + 4) + 4 + 8 + 6 + 5
+    assert lines == ["about 1 min 18 s to go"]
 
 
 def test_said_again_where_an_epoch_takes_longer() -> None:
     work = Work(train=[8] * 3, validation=4)
     lines, _ = trained(Machine(waiting=0.5, model=1.5), work, validation_sec=44.0)
-    # 2 x (8 x 2 + 44), without the long first batch
-    assert lines == ["about 52 s to go", "about 2 min 0 s to go"]
+    # 2 x (8 x 2 + 44) + 5, without the long first batch
+    assert lines == ["about 57 s to go", "about 2 min 5 s to go"]
 
 
 @pytest.mark.parametrize("steps", [1, 3])
