@@ -56,7 +56,7 @@ def make_logger(config: RunConfig, folder: RunFolder, done: Done = Done()) -> Lo
         done: what the log keeps of earlier parts; what came after, and is done again, is replaced.
     """
     if config.logger == "tensorboard":
-        more = {"purge_step": done.steps} if done.steps else {}
+        more: dict[str, Any] = {"purge_step": done.steps} if done.steps else {}
         return TensorBoardLogger(folder.path, name="logs", version=0, **more)
     if config.logger == "wandb":
         return WandbLogger(
@@ -67,8 +67,9 @@ def make_logger(config: RunConfig, folder: RunFolder, done: Done = Done()) -> Lo
 
 def _mark(folder: RunFolder) -> str | None:
     """What tells a run from others on a server, in all of its parts."""
-    parts = read_parts(folder.parts_file)
-    return sha256(parts[0].began.encode()).hexdigest()[:16] if parts else None
+    # of a run of an earlier version the first part is not recorded
+    began = [part.began for part in read_parts(folder.parts_file) if part.began is not None]
+    return sha256(began[0].encode()).hexdigest()[:16] if began else None
 
 
 class ContinuedCSVLogger(CSVLogger):
