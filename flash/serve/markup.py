@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from flash.serve.service import Answer
+from pytorchvideo.inference.explain.explanation import TITLES, Method
 from pytorchvideo.inference.explain.pictures import colour_stops
 from pytorchvideo.inference.predictor import ClipScores
 
@@ -114,12 +115,12 @@ def answer_html(answer: Answer, labels: Sequence[str]) -> str:
     )
 
 
-def _scale(method: str) -> str:
+def _scale(method: Method) -> str:
     """The colours of a map from the least to the greatest value, and how it was made."""
     stops = ", ".join(colour_stops())
     return (
         f'<div class="pv-scale-of-map"><span>low</span><i style="background: linear-gradient(to right, {stops})"></i>'
-        f'<span>high</span></div><p class="pv-note">{html.escape(method)}</p>'
+        f'<span>high</span></div><p class="pv-note">{TITLES[method]}</p>'
     )
 
 

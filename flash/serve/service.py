@@ -12,6 +12,7 @@ from pytorchvideo._checks import expected
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.visualize import gif_bytes, unnormalize
 from pytorchvideo.inference.clips import CropViews, clips_of_video
+from pytorchvideo.inference.explain.explanation import Method
 from pytorchvideo.inference.explain.pictures import map_gif
 from pytorchvideo.inference.predictor import ClipScores, VideoPredictor
 
@@ -72,7 +73,7 @@ class Answer:
     clips: list[ClipScores]
     decisive: ClipScores
     gif: bytes
-    method: str | None = None
+    method: Method | None = None
 
 
 class Service:

@@ -10,6 +10,7 @@ from flash.runs.reports.page import text
 from pytorchvideo._progress import Progress, Step, silent
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.evaluation.scores import ClipResult
+from pytorchvideo.inference.explain.explanation import TITLES, Method
 from pytorchvideo.inference.explain.pictures import colour_stops, map_gif
 from pytorchvideo.inference.explain.videos import method_for
 from pytorchvideo.inference.predictor import VideoPredictor
@@ -30,7 +31,7 @@ class ExplainedClip:
 
     result: ClipResult
     gif: bytes
-    method: str
+    method: Method
 
 
 def explained_clips(
@@ -69,9 +70,8 @@ def maps_html(clips: Sequence[ExplainedClip]) -> str:
     best = [clip for clip in clips if clip.result.correct][:_EACH]
     worst = [clip for clip in clips if clip not in best]
     wrong = any(not clip.result.correct for clip in worst)
-    groups = (("Furthest from the truth" if wrong else "Correct, but least sure", worst),)
-    groups += (("Surest and correct", best),)
-    how = {"gradcam": "class-activation maps", "rollout": "the attention, rolled out"}
+    first = "Furthest from the truth" if wrong else "Correct, but least sure"
+    groups = ((first, worst), ("Surest and correct", best))
     stops = ", ".join(colour_stops())
     scale = (
         f'low <i style="display:inline-block;width:8rem;height:.8em;background:linear-gradient(to right,{stops})"></i> '
@@ -83,7 +83,7 @@ def maps_html(clips: Sequence[ExplainedClip]) -> str:
         if group
     )
     return (
-        f"<p>The middle clip of a video, beside what its predicted class rests on: {how[clips[0].method]}, {scale}. "
+        f"<p>The middle clip of a video, beside what its predicted class rests on: {TITLES[clips[0].method]}, {scale}. "
         "<code>pytorchvideo explain</code> shows it for any video and any class.</p>" + shown
     )
 

@@ -11,6 +11,13 @@ from pytorchvideo.inference.explain.pointing import points_at, share_within
 
 Method = Literal["gradcam", "rollout", "occlusion", "integrated-gradients"]
 METHODS = get_args(Method)
+#: What a map is of, for people.
+TITLES: dict[Method, str] = {
+    "gradcam": "class-activation map",
+    "rollout": "attention, rolled out",
+    "occlusion": "fall of the score where a part is covered",
+    "integrated-gradients": "integrated gradients",
+}
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,15 @@ class Predictor(Protocol):
     def batch(self, clips: list[Any]) -> Any:
         """Inputs of single clips as one batch."""
 
-    def predict_clips(self, path: str | os.PathLike[str], **options: Any) -> Any:
+    def predict_clips(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clips: int | str = 4,
+        views: int = 1,
+        start_sec: float = 0.0,
+        end_sec: float | None = None,
+    ) -> Any:
         """The scores of every clip."""
 
     def named(self, clips: Any, top_k: int = 5) -> list[tuple[str, float]]:
@@ -93,9 +101,8 @@ def explain_video(
     chosen = method_for(predictor, method)
     if layers is not None and chosen != "gradcam":
         raise ValueError(expected("layers", "None, which only gradcam takes", list(layers)))
-    span = {"start_sec": start_sec, "end_sec": end_sec}
     if label is None and count != 1:
-        scores = predictor.predict_clips(path, clips=clips, **span)
+        scores = predictor.predict_clips(path, clips=clips, start_sec=start_sec, end_sec=end_sec)
         label = predictor.named(scores, 1)[0][0]
     index = None if label is None else predictor.labels.index(label)
     maps = _mapper(predictor, chosen, layers)

@@ -81,7 +81,7 @@ def test_a_map_has_its_colours_and_its_method() -> None:
     found = parsed(answer_html(explained, LABELS))
     said = "".join(found.itertext())
     assert "What “<b>” rests on" in said
-    assert "occlusion" in said
+    assert "where a part is covered" in said
     (scale,) = (one.get("style", "") for one in found.iter("i"))
     assert scale.startswith("background: linear-gradient(to right, #00224e,")
 
