@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +50,6 @@ def write_demo_videos(
     val_per_class: int = 12,
     seed: int = 0,
     on_written: Callable[[Path, int], None] | None = None,
-    on_cover: Callable[[Path, np.ndarray], None] | None = None,
 ) -> DemoFiles:
     """Writes the labelled set: mp4 files with audio, of several codecs, sizes and frame rates.
 
@@ -63,7 +61,6 @@ def write_demo_videos(
         val_per_class: files of each motion held out.
         seed: of every position, size, colour and speed.
         on_written: called with each path once its file is complete, and the number of all.
-        on_cover: called with a path and where shapes are in its next frame, see :func:`covered_frames`.
 
     Raises:
         OSError: the folder cannot be written.
@@ -87,7 +84,6 @@ def write_demo_videos(
             np.random.default_rng([seed, number]),
             encoder=encoders[number % len(encoders)],
             size=_SIZES[(number // len(encoders)) % len(_SIZES)],
-            on_cover=None if on_cover is None else partial(on_cover, path),
         )
         if on_written is not None:
             on_written(path, len(jobs))
@@ -110,7 +106,6 @@ def write_motion_video(
     encoder: tuple[str, dict[str, str]] = _ENCODERS[0],
     size: tuple[int, int, int] = _SIZES[0],
     seconds: float = SECONDS,
-    on_cover: Callable[[np.ndarray], None] | None = None,
 ) -> None:
     """Writes one mp4 of a motion, with a tone whose pitch has nothing to do with the class.
 
@@ -121,21 +116,13 @@ def write_motion_video(
         encoder: FFmpeg's name of the video encoder, and its options.
         size: frames a second, width and height.
         seconds: length of the video.
-        on_cover: called with where shapes are in each frame.
     """
     pitch = generator.uniform(200, 800)
     times = np.arange(int(seconds * AUDIO_RATE)) / AUDIO_RATE
     tone = (0.2 * np.sin(2 * np.pi * pitch * times)).astype(np.float32)
-    covered = covered_frames(label, generator, size=size, seconds=seconds)
-
-    def frames() -> Iterator[np.ndarray]:
-        for frame, cover in covered:
-            if on_cover is not None:
-                on_cover(cover)
-            yield frame
-
+    frames = motion_frames(label, generator, size=size, seconds=seconds)
     codec, options = encoder
-    write_video(path, frames(), size[0], Encoding(codec, options), Sound(tone, AUDIO_RATE))
+    write_video(path, frames, size[0], Encoding(codec, options), Sound(tone, AUDIO_RATE))
 
 
 def motion_frames(
@@ -145,19 +132,7 @@ def motion_frames(
     size: tuple[int, int, int] = _SIZES[0],
     seconds: float = SECONDS,
 ) -> Iterator[np.ndarray]:
-    """Yields the frames of one video, uint8 (H, W, 3); see :func:`covered_frames`."""
-    for frame, _ in covered_frames(label, generator, size=size, seconds=seconds):
-        yield frame
-
-
-def covered_frames(
-    label: str,
-    generator: np.random.Generator,
-    *,
-    size: tuple[int, int, int] = _SIZES[0],
-    seconds: float = SECONDS,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields the frames of one video, uint8 (H, W, 3), and how much of each pixel shapes cover, (H, W) in 0..1.
+    """Yields the frames of one video, uint8 (H, W, 3).
 
     Three shapes share one velocity: ``turns`` trips through the height of the frame, or through the range
     of sizes, in the whole video. All of them drift sideways, in every class alike.
@@ -171,15 +146,13 @@ def covered_frames(
     for t in range(frames):
         time = t / (frames - 1)  # 0 to 1
         image = texture.copy()
-        covered = np.zeros((height, width), dtype=np.float32)
         for shape in shapes:
             down = (shape.down + speed * time) % 1.0 * height
             across = (shape.across + drift * time) % 1.0 * width
             radius = (shape.first + (shape.last - shape.first) * time) * height
-            cover = _coverage(shape.kind, (down, across), radius, width, height)
-            image += cover[..., None] * (shape.colour - image)
-            covered = np.maximum(covered, cover)
-        yield image.round().clip(0, 255).astype(np.uint8), covered
+            cover = _coverage(shape.kind, (down, across), radius, width, height)[..., None]
+            image += cover * (shape.colour - image)
+        yield image.round().clip(0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)
