@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
 import typer
 
@@ -64,7 +65,7 @@ def sentence_of(error: Exception) -> str | None:
 
 def _got(error: Exception) -> str:
     """The end of a sentence of Typer's parser: what it got, where it was told by the types of options."""
-    details = getattr(error.__cause__, "errors", list)()
+    details: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
     got = repr(details[0].get("input")) if details else ""
     return (
         f", but got {got}."

@@ -11,6 +11,7 @@ What a dataset gives can be shown as it is; what a transform has normalised need
 
 import io
 import itertools
+import math
 import os
 from collections.abc import Sequence
 from fractions import Fraction
@@ -120,6 +121,9 @@ def gif_bytes(
         fps: frames per second.
         side: short side in pixels; smaller clips keep their own size, as all do with None.
         colors: of each frame, at most 256: fewer make it smaller.
+
+    Raises:
+        ValueError: ``fps`` is not positive.
     """
     places, delays = _gif_times(clip.shape[1], fps)
     frames = [
@@ -145,6 +149,8 @@ def _gif_times(count: int, fps: float) -> tuple[list[int], list[int]]:
     >>> _gif_times(4, 24), _gif_times(4, 100)
     (([0, 1, 2, 3], [4, 4, 5, 4]), ([0, 2], [2, 2]))
     """
+    if not 0 < fps < math.inf:
+        raise ValueError(expected("fps", "> 0 frames per second", fps))
     total = max(_LEAST_DELAY, round(100 * count / fps))
     shown = min(count, total // _LEAST_DELAY)
     starts = [round(total * place / shown) for place in range(shown + 1)]
@@ -171,13 +177,15 @@ def save_clip(
         options: further keywords of :func:`read_clips`, such as ``mean`` and ``std``.
 
     Raises:
-        ValueError: another ending; else see :func:`read_clips`.
+        ValueError: another ending, or no frames per second; else see :func:`read_clips`.
     """
     target = Path(path)
     if target.suffix.lower() not in (".gif", ".mp4"):
         raise ValueError(expected("path", "a file that ends in .gif or .mp4", str(target)))
     clips = read_clips(source, **options)
     fps, clip = _speed(source, clips) if fps is None else fps, _side_by_side(clips, caption)
+    if not 0 < fps < math.inf:
+        raise ValueError(expected("fps", "> 0 frames per second", fps))
     if target.suffix.lower() == ".gif":
         target.write_bytes(gif_bytes(clip, fps=fps))
         return target
@@ -254,11 +262,12 @@ def contact_sheet(
         options: further keywords of :func:`read_clips`, such as ``mean`` and ``std``.
 
     Raises:
-        ValueError: ``columns`` is not positive, or so many frames that they would be smaller than 16 pixels; else see
-            :func:`read_clips`.
+        ValueError: ``columns`` or ``side`` is not positive, ``gap`` is negative, or so many frames that they would be
+            smaller than 16 pixels; else see :func:`read_clips`.
     """
-    if columns < 1:
-        raise ValueError(expected("columns", ">= 1", columns))
+    for name, value, least in (("columns", columns, 1), ("gap", gap, 0), ("side", side, 1)):
+        if value is not None and value < least:
+            raise ValueError(expected(name, f">= {least}", value))
     clips = read_clips(source, **options)
     if not clips:
         raise ValueError(expected("source", "at least one clip", []))

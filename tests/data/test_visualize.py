@@ -243,5 +243,12 @@ def test_errors_of_paths(tmp_path: Path) -> None:
         save_clip(plain_clip(RED), "a.webp")
     with pytest.raises(FileNotFoundError, match=r"missing\.mp4"):
         contact_sheet(tmp_path / "missing.mp4")
-    with pytest.raises(ValueError, match=r"`columns` to be >= 1, but got 0"):
-        contact_sheet(plain_clip(RED), columns=0)
+    for name, least in (("columns", 1), ("side", 1), ("gap", 0)):
+        with pytest.raises(ValueError, match=f"`{name}` to be >= {least}, but got {least - 1}"):
+            contact_sheet(plain_clip(RED), **{name: least - 1})
+    for fps in (0, -1, float("nan")):
+        for ending in ("gif", "mp4"):
+            with pytest.raises(
+                ValueError, match=f"`fps` to be > 0 frames per second, but got {fps}"
+            ):
+                save_clip(plain_clip(RED), tmp_path / f"a.{ending}", fps=fps)
