@@ -24,6 +24,7 @@ from flash.video.sources.files import StageFiles, format_targets, from_path
 from pytorchvideo._text import are, counted, none_of, read_json
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.frame_video import FrameVideo
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
 from pytorchvideo.data.splits import Item, split_items
 from pytorchvideo.evaluation.videos import Labelled, Skipped
@@ -382,7 +383,10 @@ def _drop_unreadable(
 
 def _why_unreadable(path: str) -> str | None:
     try:
-        EncodedVideo.from_path(path, decode_audio=False).close()
+        if os.path.isdir(path):
+            FrameVideo.from_directory(path)
+        else:
+            EncodedVideo.from_path(path, decode_audio=False).close()
     except (VideoError, OSError) as error:
         return str(error)
     return None

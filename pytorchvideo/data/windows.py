@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 from pytorchvideo._checks import expected
 from pytorchvideo._positions import FrameTimes, even_start
@@ -22,7 +22,7 @@ from pytorchvideo.data.frame_video import FrameVideo
 #: Clips of one video that a number may ask for; their times alone take memory. "uniform" has no bound.
 MOST_CLIPS = 100_000
 #: The windows of a video, from its number among others and the open file.
-WindowRule: TypeAlias = Callable[[int, EncodedVideo], Sequence[tuple[float, float]]]
+WindowRule: TypeAlias = Callable[[int, Any], Sequence[tuple[float, float]]]
 
 
 def clip_windows(duration: float, clip_duration: float, clips: int) -> list[tuple[float, float]]:
@@ -73,7 +73,7 @@ class ClipWindows:
     start_sec: float = 0.0
     end_sec: float | None = None
 
-    def __call__(self, number: int, video: EncodedVideo) -> list[tuple[float, float]]:
+    def __call__(self, number: int, video: EncodedVideo | FrameVideo) -> list[tuple[float, float]]:
         """Returns the windows of a video.
 
         Raises:
@@ -121,7 +121,9 @@ def frame_times(video: EncodedVideo | FrameVideo) -> FrameTimes:
     return FrameTimes(len(index), rate, Fraction(video.duration), count_before)
 
 
-def part_of(video: EncodedVideo, start_sec: float, end_sec: float | None) -> tuple[float, float]:
+def part_of(
+    video: EncodedVideo | FrameVideo, start_sec: float, end_sec: float | None
+) -> tuple[float, float]:
     """Returns where a part of a video begins and how long it is, in seconds; an end of None is that of the video.
 
     Raises:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from pytorchvideo._checks import expected, near_names
 from pytorchvideo._list_folders import lists_in
-from pytorchvideo._text import read_lines
-from pytorchvideo.data._annotations.frame_lists import read_frame_lists
 from pytorchvideo.data._annotations.video_lists import read_list
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
 from pytorchvideo.evaluation.videos import Skipped
@@ -45,9 +43,8 @@ def labelled_videos(
     there.
 
     Args:
-        data: see :meth:`~pytorchvideo.data.LabeledVideoPaths.from_path`; or a list of frames, as PySlowFast's
-            of Charades, whose folders are videos with the classes of all their frames. Names of classes are those of
-            the model; numbers are its own.
+        data: see :meth:`~pytorchvideo.data.LabeledVideoPaths.from_path`. Names of classes are those of the model;
+            numbers are its own.
         labels: class names of the model, in the order of its scores.
         multi_label: whether a video may have several classes, or none.
 
@@ -88,8 +85,6 @@ def _read(data: str) -> LabeledVideoPaths:
         return LabeledVideoPaths.from_path(held_out[0] if is_split else root)
     if not os.path.isfile(data):
         return LabeledVideoPaths.from_path(data)  # raises: there is nothing
-    if _names_frames(data):
-        return _of_frames(data)
     splits = read_list(data).splits
     if len(splits) < 2:
         return LabeledVideoPaths.from_csv(data)
@@ -98,23 +93,6 @@ def _read(data: str) -> LabeledVideoPaths:
         advice = "Keep the videos of the test in a list of their own."
         raise ValueError(expected("data", f"a list with a split {_HELD_OUT[0]}", splits, advice))
     return LabeledVideoPaths.from_csv(data, split=known[0])
-
-
-def _names_frames(data: str) -> bool:
-    """Whether a list has a line a frame, as PySlowFast's of Charades and Something-Something have."""
-    first = next(read_lines(data, "a list of videos"), (0, ""))[1]
-    return {"video_id", "frame_id", "path", "labels"} <= set(first.split())
-
-
-def _of_frames(data: str) -> LabeledVideoPaths:
-    """The folders of a list of frames, each with the classes of all its frames."""
-    pairs: list[tuple[str, list[int]]] = []
-    for frames in read_frame_lists(data).values():
-        folder = os.path.dirname(frames.paths[0])
-        if not os.path.isdir(folder) and (Path(data).parent / folder).is_dir():
-            folder = str(Path(data).parent / folder)
-        pairs.append((folder, sorted({label for labels in frames.labels for label in labels})))
-    return LabeledVideoPaths(pairs)
 
 
 def _numbers(names: Sequence[str] | None, labels: Sequence[str], data: str) -> list[int] | None:

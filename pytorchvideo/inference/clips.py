@@ -169,7 +169,7 @@ def read_clips(
     With several workers the clips of several videos come by turns, the same way each time.
 
     Args:
-        videos: files; with a rule of frames also folders of frames.
+        videos: files, or folders of frames.
         windows: of each; or a rule that gives the frames of each clip by their numbers.
         recipe: what a clip must be.
         views: 1 looks at the centre of the picture, 3 also at both sides; or a function.
@@ -228,7 +228,7 @@ def _threads_beside(workers: int) -> Iterator[None]:
 
 
 def clips_of_video(
-    video: EncodedVideo,
+    video: EncodedVideo | FrameVideo,
     windows: Sequence[tuple[float, float]],
     recipe: ClipRecipe,
     views: Views,
@@ -364,9 +364,9 @@ class _Videos(IterableDataset[Clip | End]):
         path = self.videos[number]
         error: Exception | None = None
         try:
-            if isinstance(self.windows, FrameRule) and os.path.isdir(path):
+            if os.path.isdir(path):
                 frames = FrameVideo.from_directory(path, self.fps, dtype=torch.uint8)
-                yield from self._picked(number, frames, self.windows(number, frames))
+                yield from self._clips(number, frames)
             else:
                 with EncodedVideo.from_path(path, decode_audio=False, dtype=torch.uint8) as video:
                     yield from self._clips(number, video)
@@ -374,7 +374,7 @@ class _Videos(IterableDataset[Clip | End]):
             error = caught
         yield End(number, error)
 
-    def _clips(self, number: int, video: EncodedVideo) -> Iterator[Clip]:
+    def _clips(self, number: int, video: EncodedVideo | FrameVideo) -> Iterator[Clip]:
         if isinstance(self.windows, FrameRule):
             return self._picked(number, video, self.windows(number, video))
         return clips_of_video(
@@ -396,7 +396,7 @@ class _Videos(IterableDataset[Clip | End]):
 
 
 def _on_show(
-    video: EncodedVideo, window: tuple[float, float], found: Tensor | VideoError
+    video: EncodedVideo | FrameVideo, window: tuple[float, float], found: Tensor | VideoError
 ) -> Tensor | VideoError:
     """What was found; the frame on show in a window in which none begins."""
     if not isinstance(found, EmptyWindowError) or with_frames(video, [window]):

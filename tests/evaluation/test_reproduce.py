@@ -163,7 +163,7 @@ def test_another_test_does_not_go_on(videos: LabelledVideos, tmp_path: Path) -> 
     fewer = replace(videos, paths=videos.paths[1:], targets=videos.targets[1:])
     wrong: list[tuple[OfficialTest, LabelledVideos, str]] = [
         (other, videos, "started with weights="),
-        (made_test(replace(SMALL, clips=3)), videos, "started with protocol="),
+        (made_test(replace(SMALL, clips=3)), videos, "started with clips=2, but got 3"),
         (test, fewer, "started with videos="),
     ]
     for asked, of, sentence in wrong:

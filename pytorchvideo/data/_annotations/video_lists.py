@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from pytorchvideo._checks import expected, shortened
 from pytorchvideo._text import counted, read_lines
-from pytorchvideo.data._annotations.tables import bad_line, too_long
+from pytorchvideo.data._annotations.tables import bad_line, read_table, too_long
 from pytorchvideo.data._annotations.video_files import VIDEO_SUFFIXES, is_video
 
 _PATH_COLUMNS = {
@@ -39,6 +39,8 @@ _SPLIT_NAMES = {
 }
 
 WHOLE_NUMBER = r"[+-]?\d+(?:\.0*)?"
+_WANTED = "a list with one `path label` per line"
+_FRAME_COLUMNS = ("video_id", "frame_id", "path", "labels")  # of lists of frames
 _NUMBER_AT_END = re.compile(rf"([,;])\s*{WHOLE_NUMBER}$|(\s){WHOLE_NUMBER}$")
 # an ending and what separates it from the label: a comma or semicolon, or else a space
 _ENDING = re.compile(r"(\.[a-z0-9-]+)(?=\s*([,;])|\s)", re.IGNORECASE)
@@ -139,14 +141,37 @@ def read_list(
         raise ValueError(
             f"{path} is json, and no list of `path label` lines. VideoClassificationData.from_json reads json."
         )
-    stripped = (
-        (n, line.strip()) for n, line in read_lines(path, "a list with one `path label` per line")
-    )
+    if _names_frames(path):
+        return _of_frames(path)
+    stripped = ((n, line.strip()) for n, line in read_lines(path, _WANTED))
     lines = [(n, line) for n, line in stripped if line and not re.match(r"#(\s|$)", line)]
     found = _read_lines(path, lines, label_columns) if lines else VideoList(path, [])
     if not found.rows:
         raise ValueError(f"{path} lists no video. Expected one `path label` line per video.")
     return found
+
+
+def _names_frames(file: Path) -> bool:
+    """Whether a list has a line a frame, as PySlowFast's of Charades and Something-Something have."""
+    first = next(read_lines(file, _WANTED), (0, ""))[1]
+    return set(_FRAME_COLUMNS) <= set(first.split())
+
+
+def _of_frames(file: Path) -> VideoList:
+    """The folders of a list of frames, each with the classes of all its frames."""
+    rows: dict[str, Row] = {}
+    labels: dict[str, set[str]] = {}
+    for number, fields in read_table(file, _FRAME_COLUMNS, delimiter=" "):
+        name = next(iter(fields.values()))  # `original_vido_id`, or as others spell it
+        rows.setdefault(name, Row(number, os.path.dirname(fields["path"])))
+        known = labels.setdefault(name, set())
+        known.update(label for label in fields["labels"].strip("'").split(",") if label)
+    ordered = {name: ",".join(sorted(known, key=_as_number)) for name, known in labels.items()}
+    return VideoList(file, [row._replace(label=ordered[name]) for name, row in rows.items()])
+
+
+def _as_number(label: str) -> tuple[int, str]:
+    return (int(label) if label.isdecimal() else -1, label)
 
 
 def _read_lines(

@@ -38,7 +38,7 @@ def with_frames(video: Video, times: Sequence[tuple[Seconds, Seconds]]) -> list[
     return [place for place, (first, last) in enumerate(counts) if first < last]
 
 
-def frame_on_show(video: EncodedVideo, start_sec: Seconds) -> torch.Tensor:
+def frame_on_show(video: EncodedVideo | FrameVideo, start_sec: Seconds) -> torch.Tensor:
     """Returns the frame that a window without one shows, which began before it: float32 (3, 1, H, W) in 0..255."""
     return video.get_frames(timestamps_sec=[start_sec]).data.float()
 

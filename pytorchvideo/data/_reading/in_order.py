@@ -23,12 +23,13 @@ from pytorchvideo.data._decode import (
 from pytorchvideo.data._decode._memory import clip_memory
 from pytorchvideo.data._reading.empty_windows import EmptyWindowError
 from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.frame_video import FrameVideo
 
 _MOST_BYTES = 1 << 29  # of frames that are kept
 
 
 def clips_in_order(
-    video: EncodedVideo,
+    video: EncodedVideo | FrameVideo,
     windows: Sequence[tuple[float, float]],
     frame_filter: FrameFilter | None,
     frame_transform: FrameTransform | None = None,
@@ -38,7 +39,7 @@ def clips_in_order(
     """Reads clips one after the other.
 
     Args:
-        video: an open video, whose frames take least memory with ``dtype=torch.uint8``.
+        video: an open video or folder of frames, which takes least memory with ``dtype=torch.uint8``.
         windows: start and end of each clip in seconds. Frames are kept where neither ever goes back.
         frame_filter: indices of a clip's frames in, indices to load out; None loads all.
         frame_transform: what is kept of a frame, which it may get as bytes; see :meth:`EncodedVideo.get_clip`.
@@ -59,12 +60,13 @@ def clips_in_order(
 
 
 def _clip(
-    video: EncodedVideo, window: tuple[float, float], reading: dict[str, Any]
+    video: EncodedVideo | FrameVideo, window: tuple[float, float], reading: dict[str, Any]
 ) -> torch.Tensor | VideoError:
     try:
-        frames = video.get_clip(*window, **reading)["video"]
+        found = video.get_clip(*window, **reading)
     except VideoError as error:
         return error
+    frames = None if found is None else found["video"]
     if frames is None:
         where = f"[{window[0]:.3f}, {window[1]:.3f}) s"
         return EmptyWindowError(f"{video.name} has no frame in {where}.")
@@ -108,7 +110,7 @@ class _Kept:
     @classmethod
     def of(
         cls,
-        video: EncodedVideo,
+        video: EncodedVideo | FrameVideo,
         windows: Sequence[tuple[float, float]],
         frame_filter: FrameFilter | None,
         frame_transform: FrameTransform | None = None,
@@ -117,8 +119,8 @@ class _Kept:
         if len(windows) < 3 or windows[1][0] >= windows[0][1] or not _is_sorted(windows):
             return None
         try:
-            index = video.frame_index
-            if index is None:
+            # folders of frames have none: an image is read by itself
+            if isinstance(video, FrameVideo) or (index := video.frame_index) is None:
                 return None
             kept = cls(video, index, windows, frame_filter, frame_transform)
             frame_bytes = kept._read_frames([0]).data.nbytes

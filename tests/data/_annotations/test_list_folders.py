@@ -2,16 +2,23 @@
 """Folders of lists as DATA of commands."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
 
 from flash.runs.outline import outline
 from flash.runs.sources import list_labelled, read_labelled, read_sources
 from pytorchvideo._list_folders import lists_in
 from pytorchvideo.data import LabeledVideoPaths
+from pytorchvideo.data.frame_video import FrameVideo
 from pytorchvideo.data.preparing.check import videos_of
+from pytorchvideo.data.windows import ClipWindows
 from pytorchvideo.evaluation.labelled import labelled_videos
+from pytorchvideo.inference.clips import Clip, End, read_clips
+from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +74,46 @@ def test_which_list_has_to_be_said(lists: Path, tmp_path: Path) -> None:
     (tmp_path / "test.csv").write_text((lists / "test.csv").read_text())
     with pytest.raises(FileNotFoundError, match=r"has test\.csv, and no train\.csv"):
         read_sources(str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """PySlowFast's list of the frames of four videos, beside their folders."""
+    folder = tmp_path_factory.mktemp("frames")
+    lines = ["original_vido_id video_id frame_id path labels"]
+    for number, name in enumerate("abcd"):
+        (folder / name).mkdir()
+        for frame in range(6):
+            path = f"{name}/{frame:03d}.png"
+            Image.new("RGB", (32, 24), (40 * number, 0, 20 * frame)).save(folder / path)
+            lines.append(f'{name} {number} {frame} {path} "{number % 2}"')
+    (folder / "single.csv").write_text("\n".join(lines))
+    (folder / "several.csv").write_text("\n".join(lines) + '\na 0 6 a/005.png "12,3"\n')
+    (folder / "none.csv").write_text("\n".join(lines).replace('"0"', '""'))
+    return folder
+
+
+def test_lists_of_frames_are_lists_of_their_folders(frames: Path) -> None:
+    single = LabeledVideoPaths.from_csv(frames / "single.csv")
+    assert [single[n] for n in range(4)] == [
+        (str(frames / name), {"label": n % 2}) for n, name in enumerate("abcd")
+    ]
+    several = LabeledVideoPaths.from_csv(frames / "several.csv")
+    assert several.targets() == [[0, 3, 12], [1], [0], [1]]  # those of all frames
+    assert LabeledVideoPaths.from_csv(frames / "none.csv").targets() == [None, 1, None, 1]
+    sources = read_sources(str(frames / "single.csv"), val_split=0.5)
+    assert len(sources.train) == len(sources.val) == 2 and not sources.skipped
+
+
+def test_folders_of_frames_have_clips(frames: Path) -> None:
+    """By windows of time, as commands read, the frames are those of the reader of folders."""
+    recipe = ClipRecipe(num_frames=2, sampling_rate=1, side_size=24, crop_size=24)
+    folder = str(frames / "b")
+    empty = str(frames.parent)
+    rule = ClipWindows(recipe.clip_duration_sec, clips=2)
+    found = list(read_clips([folder, empty], rule, recipe, views=lambda *given: [given[-1]]))
+    clips = [item for item in found if isinstance(item, Clip)]
+    with closing(FrameVideo.from_directory(folder)) as video:
+        for clip, numbers in zip(clips, ([0, 1], [4, 5]), strict=True):
+            assert torch.equal(clip.views[0], video.get_frames(indices=numbers).data)
+    assert isinstance(found[-1], End) and "holds no pictures" in str(found[-1].error)

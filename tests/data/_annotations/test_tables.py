@@ -9,13 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytorchvideo.data._annotations.tables import (
-    csv_cell,
-    csv_text,
-    read_rows,
-    read_table,
-    write_rows,
-)
+from pytorchvideo._tables import csv_cell, csv_text, write_rows
+from pytorchvideo.data._annotations.tables import read_rows, read_table
 from pytorchvideo.data.dataset_manifest_utils import EncodedVideoInfo, save_encoded_video_manifest
 from pytorchvideo.data.utils import load_dataclass_dict_from_csv
 

@@ -36,7 +36,7 @@ def test_a_test_and_going_on(model: Path, data: Path, tmp_path: Path) -> None:
     asked = (model, data, "--protocol", "2x3", "--out", tmp_path, "--device", "cpu")
     done = run(*asked)
     assert done.exit_code == 0, done.output
-    assert "2 x 3 views: 4 frames at a distance of 1, short side 32, crop 32" in done.stdout
+    assert "2 x 3 views: 4 frames at a distance of 7.5, short side 32, crop 32" in done.stdout
     assert "clips begin at i/N of the frames that a clip leaves (PySlowFast)" in done.stdout
     assert "2 of 3 videos" in done.stdout and "- Videos: of 3, 0 are missing and 1" in done.stdout
     assert "skipped " in done.stderr and "b.mp4" in done.stderr
@@ -48,7 +48,7 @@ def test_a_test_and_going_on(model: Path, data: Path, tmp_path: Path) -> None:
     assert said == json.loads((tmp_path / "reproduce.json").read_text())
     assert said["figures"]["top1"]["published"] is None
     other = run(model, data, "--protocol", "1x1", "--out", tmp_path, "--resume")
-    assert other.exit_code == 2 and "was started with protocol=" in other.stderr
+    assert other.exit_code == 2 and "was started with clips=2, but got 1" in other.stderr
 
 
 def test_a_model_without_published_views_is_refused(model: Path, data: Path) -> None:
