@@ -9,6 +9,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY pytorchvideo pytorchvideo
 COPY flash flash
+# FFmpeg and other libraries are in the wheels; libstdc++ and zlib, which these need, are in the image.
 RUN pip install --no-cache-dir ".[serve]"
 
 RUN useradd --create-home --uid 1000 app
