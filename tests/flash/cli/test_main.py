@@ -293,8 +293,8 @@ def test_files_that_are_no_videos(
     [
         (("--start", 9), "beyond the end"),
         (("--start", -1), ">= 0 seconds"),
-        (("--start", 1, "--end", 0.5), "`end_sec`"),
-        (("--views", 2), "`views`"),
+        (("--start", 1, "--end", 0.5), "`--end`"),
+        (("--views", 2), "`--views`"),
     ],
 )
 def test_windows_that_are_none(

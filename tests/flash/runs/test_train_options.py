@@ -251,7 +251,7 @@ def test_command_takes_them_all(folder: Path, tmp_path: Path) -> None:
     assert "was started with keep=best, but got last" in refused.stderr
     wrong = CliRunner().invoke(app, [*command, "--lr", "fast"])
     assert wrong.exit_code == 2
-    assert "Expected `lr` to be a number or find" in wrong.stderr
+    assert "Expected `--lr` to be a number or find" in wrong.stderr
 
 
 def test_a_model_of_hugging_face(folder: Path, tmp_path: Path) -> None:
