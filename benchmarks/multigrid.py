@@ -4,12 +4,14 @@
     python benchmarks/multigrid.py            # three seeds of each, about two minutes a run
     python benchmarks/multigrid.py --seeds 0
 
-A small X3D learns the four motions of ``pytorchvideo demo`` from random weights, by SGD with steps of the learning
-rate: plainly for some epochs, and by multigrid for one and a half times as many. What is measured is the share of
-held-out videos whose class is named first, from the middle clip, and the pixels of all clips that were trained on.
+A network of four convolutions learns the four motions of ``pytorchvideo demo`` from random weights, by SGD with steps
+of the learning rate: plainly for some epochs, and by multigrid for one and a half times as many. What is measured is
+the share of held-out videos whose class is named first, from the middle clip, and the pixels of all clips that were
+trained on.
 """
 
 import argparse
+import itertools
 import statistics
 import tempfile
 import time
@@ -19,6 +21,7 @@ from typing import Any
 import _report
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
 import flash
 from flash.core.callbacks import PreciseBN
@@ -33,8 +36,20 @@ CLIPS = ClipRecipe(
 )
 STEPS, EPOCHS = [0, 6, 9], 12  # of the plain training
 WARMUP = 1.0  # epochs
-BATCH, RATE = 4, 0.025
+BATCH, RATE = 4, 0.02
 PER_CLASS = 40
+
+
+def network(classes: int) -> nn.Sequential:
+    """Four convolutions of space and time; the frames are halved twice, the sides four times."""
+    layers: list[nn.Module] = []
+    widths = (3, 16, 32, 64, 128)
+    for number, (width, more) in enumerate(itertools.pairwise(widths)):
+        stride = (1 if number < 2 else 2, 2, 2)
+        convolution = nn.Conv3d(width, more, 3, stride, padding=1, bias=False)
+        layers += [convolution, nn.BatchNorm3d(more), nn.ReLU(inplace=True)]
+    layers += [nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(widths[-1], classes)]
+    return nn.Sequential(*layers)
 
 
 class Pixels(pl.Callback):
@@ -71,9 +86,7 @@ def train(kind: str, seed: int, folder: Path) -> dict[str, Any]:
     }
     model = VideoClassifier(
         labels=data.labels,
-        backbone="x3d_xs",
-        backbone_kwargs={"depth_factor": 1.0},
-        pretrained=False,
+        backbone=network(len(data.labels or ())),
         recipe=CLIPS,
         optimizer=("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 1e-4}),
         learning_rate=RATE,
@@ -142,10 +155,11 @@ def main() -> None:
     """Trains with each seed and writes ``results/multigrid.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--kinds", nargs="+", default=["plain", "multigrid"])
     asked = parser.parse_args()
     runs = []
     for seed in asked.seeds:
-        for kind in ("plain", "multigrid"):
+        for kind in asked.kinds:
             with tempfile.TemporaryDirectory() as folder:
                 run = train(kind, seed, Path(folder))
             print(
@@ -157,7 +171,8 @@ def main() -> None:
             )
             runs.append(run)
     _report.write("multigrid", {"threads": torch.get_num_threads(), "runs": runs})
-    print(table(runs))
+    if len(asked.kinds) > 1:
+        print(table(runs))
 
 
 if __name__ == "__main__":

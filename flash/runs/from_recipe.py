@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options of a run that carries out a published training recipe."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from inspect import signature
@@ -71,7 +72,7 @@ def run_options(
         "layer_decay": regularize.layer_decay,
         "ema": regularize.ema,
         "precise_bn": regularize.precise_bn_batches,
-        "training": asdict(recipe),
+        "training": json.loads(json.dumps(asdict(recipe))),  # as the file of a run has it
     }
 
 

@@ -111,7 +111,11 @@ class MultigridFiles(VideoFiles):
         return self
 
     def __next__(self) -> list[Any]:
-        """Returns the samples of the next batch."""
+        """Returns the samples of the next batch.
+
+        Raises:
+            ValueError: there are fewer videos than batch norm splits a batch into.
+        """
         size, crop = self._steps[self._step % len(self._steps)]
         self.reader.transform = self._transforms[crop]
         samples: list[Any] = []
@@ -119,9 +123,15 @@ class MultigridFiles(VideoFiles):
             try:
                 samples.append(super().__next__())
             except StopIteration:
-                samples = samples[: len(samples) // self._parts * self._parts]
                 if not samples or not self._is_first:
                     raise
+                if len(samples) < self._parts:
+                    raise ValueError(
+                        f"Expected {self._parts} training videos or more in each process that reads, since the batch "
+                        f"norms of multigrid split a batch into so many parts, but got {len(samples)}. A larger "
+                        "`base_clips`, or fewer workers, make fewer parts."
+                    ) from None
+                samples = samples[: len(samples) // self._parts * self._parts]
                 break
         self._step, self._is_first = self._step + self._stride, False
         return samples

@@ -15,9 +15,11 @@ import pytest
 import torch
 from rich.console import Console
 
+from flash.configs.files import load_recipe
 from flash.runs import fit
 from flash.runs import train as runs
 from flash.runs.config import RunConfig
+from flash.runs.from_recipe import run_options
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.synthetic import write_demo_videos
 from pytorchvideo.evaluation.scores import accuracy
@@ -61,6 +63,22 @@ def test_48_clips_of_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     precise, moving = np.mean(found, axis=0)
     assert precise > 0.5, found
     assert moving < precise - 0.05, found
+
+
+@pytest.mark.slow
+def test_a_reduced_recipe_learns(tmp_path: Path) -> None:
+    """All of the recipe of x3d_xs, with smaller clips, fewer epochs and the rate of fewer clips in a step."""
+    write_demo_videos(tmp_path / "data", train_per_class=16, val_per_class=12)
+    sizes = ["data.num_frames=4", "data.short_side=[48, 60]", "data.crop=48"]
+    rates = ["optimizer.reference_batch=8", "schedule.epochs=10", "schedule.warmup_epochs=1.5"]
+    recipe = load_recipe("x3d_xs", [*sizes, *rates, "regularize.precise_bn_batches=16"])
+    options = run_options(recipe, batch_size=8) | {"clip_duration": 1.5, "clips": 1}
+    config = RunConfig(str(tmp_path / "data"), pretrained=False, batch_size=8, **options)
+    summary = runs.train(config, tmp_path / "run", console=Console(file=StringIO()))
+    losses = [row["train_loss"] for row in summary.history]
+    # a quarter is chance, with a standard error of 0.06
+    assert summary.accuracy > 0.45, (summary.accuracy, losses)
+    assert losses[-1] < 0.9 * losses[0], losses
 
 
 @pytest.mark.slow

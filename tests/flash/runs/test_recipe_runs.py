@@ -234,6 +234,7 @@ def test_a_run_keeps_its_recipe(tmp_path: Path) -> None:
         config = tiny(name).completed()
         file.write_text(json.dumps(config.to_dict()))
         again = RunConfig.from_file(file)
+        assert again == config
         assert again.training_recipe == config.training_recipe
         assert isinstance(again.training_recipe, Recipe)
     broken = config.to_dict()

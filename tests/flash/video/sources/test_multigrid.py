@@ -99,3 +99,10 @@ def test_what_does_not_go_together_is_refused(folder: Path) -> None:
             TypeError, match="`multigrid` to be None with a sampler of clips, a train"
         ):
             data_of(folder, **options)
+
+
+def test_fewer_videos_than_parts_are_refused(folder: Path) -> None:
+    plan = MultigridPlan(PLAN.schedule, base_clips=1)
+    data = data_of(folder, multigrid=plan, batch_size=2)
+    with pytest.raises(ValueError, match=r"Expected 16 training videos or more .* but got 12"):
+        shapes(data, 0)
