@@ -167,7 +167,9 @@ def probe(
     as_json: opt.AsJson = False,
 ) -> None:
     """Say how well classes can be told apart by embeddings: the accuracy of a small classifier trained on them."""
+    from flash.runs.progress import showing
     from flash.video.sources.files import from_path
+    from pytorchvideo._progress import Step
     from pytorchvideo.evaluation.probe import labels_by_folder
     from pytorchvideo.evaluation.probe import probe as run_probe
     from pytorchvideo.inference.embeddings import Embeddings
@@ -177,9 +179,11 @@ def probe(
         classes = labels_by_folder(known.videos)
     else:
         classes = {path: str(info["label"]) for path, info in from_path(data, split="all").items}
-    result = run_probe(
-        known, classes, kind=kind.value, splits=splits, val_split=val_split, seed=seed
-    )
+    with showing(progress_screen(), "probe") as bar:
+        bar(Step(0, None))
+        result = run_probe(
+            known, classes, kind=kind.value, splits=splits, val_split=val_split, seed=seed
+        )
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=1))
         return

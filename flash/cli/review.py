@@ -37,8 +37,10 @@ def review(
     as_json: opt.AsJson = False,
 ) -> None:
     """Rank the videos of RUN by how likely their label is wrong, on a page where they play and can be marked."""
+    from flash.runs.progress import showing
     from flash.runs.reports.review import review_run, write_review
     from pytorchvideo._locks import alone_in
+    from pytorchvideo._progress import Step
 
     with alone_in(run):
         found = review_run(
@@ -50,7 +52,10 @@ def review(
             workers=workers or 0,
             console=progress_screen(),
         )
-        page = write_review(found, run, out or run / "review", top)
+        with showing(progress_screen(), "page") as bar:  # whose clips are read again
+            bar(Step(0, 1))
+            page = write_review(found, run, out or run / "review", top)
+            bar(Step(1, 1))
     for path, reason in found.skipped:
         say(f"skipped {path}: {reason}")
     if not found.is_telling:

@@ -21,13 +21,14 @@ from torch import Tensor
 from flash.runs.folder import RunFolder
 from flash.runs.grouping import grouping
 from flash.runs.moved import check_in_place, moved_to
-from flash.runs.progress import progress_bar
+from flash.runs.progress import progress_bar, showing
 from flash.runs.reports.clips import Corrections, clip_cards, players
 from flash.runs.reports.commands import command, corrected_command
 from flash.runs.reports.page import render_page, section, settings, table, text
 from flash.runs.sources import Sources
 from pytorchvideo._checks import expected
 from pytorchvideo._files import sha256_of, write_json, write_whole
+from pytorchvideo._progress import Progress, Step
 from pytorchvideo._tables import write_rows
 from pytorchvideo.evaluation.label_errors import (
     calibrated_joint,
@@ -164,7 +165,8 @@ def review_run(
     classes = torch.tensor([sources.labels.index(label) for _, label, _ in videos])
     source_of = grouping(Path(data or config.data), config.group_by, config.groups)
     groups = [path if source_of is None else source_of(path) for path, _, _ in videos]
-    scores = _scores(vectors, classes, groups, len(sources.labels), folds, seed).numpy()
+    with showing(console, "cross-validation") as bar:
+        scores = _scores(vectors, classes, groups, len(sources.labels), folds, seed, bar).numpy()
     found = label_doubts(classes.numpy(), scores)
     joint = confident_joint(classes.numpy(), scores)
     counts = np.bincount(classes.numpy(), minlength=len(sources.labels))
@@ -195,14 +197,23 @@ def review_run(
 
 
 def _scores(
-    vectors: Tensor, classes: Tensor, groups: Sequence[str], count: int, folds: int, seed: int
+    vectors: Tensor,
+    classes: Tensor,
+    groups: Sequence[str],
+    count: int,
+    folds: int,
+    seed: int,
+    progress: Progress,
 ) -> Tensor:
-    repeats = [
-        cross_validated_scores(
-            vectors, classes, num_classes=count, groups=groups, folds=folds, seed=seed + number
+    repeats: list[Tensor] = []
+    for number in range(_REPEATS):
+        progress(Step(number, _REPEATS))
+        repeats.append(
+            cross_validated_scores(
+                vectors, classes, num_classes=count, groups=groups, folds=folds, seed=seed + number
+            )
         )
-        for number in range(_REPEATS)
-    ]
+    progress(Step(_REPEATS, _REPEATS))
     return torch.stack(repeats).mean(dim=0)
 
 
