@@ -3,6 +3,7 @@
 
 import json
 import math
+import re
 import time
 from collections.abc import Sequence
 from enum import Enum
@@ -179,6 +180,67 @@ def demo_detection(out: Path, seed: int) -> None:
     seconds = time.perf_counter() - began
     answer.print(f"unseen video with boxes: {drawn[0]}", soft_wrap=True)
     answer.print(f"frame-mAP {summary.map.mean:.3f} on the held-out boxes, {seconds:.0f} s in all.")
+
+
+def export_boxes(
+    model: str,
+    runtime: str,
+    out: Path,
+    *,
+    weights: Path | None,
+    labels: Path | None,
+    size: str | None,
+) -> None:
+    """Makes an artefact of a model that scores boxes, and prints how near it is to the model.
+
+    Args:
+        model: as ``export`` takes it.
+        runtime: its name.
+        out: folder of the artefact.
+        weights: of a name of the zoo.
+        labels: names of its classes.
+        size: ``WIDTHxHEIGHT`` of the videos; None is that of a held-out video of a run.
+
+    Raises:
+        ValueError: no size is known.
+    """
+    from pytorchvideo.inference.detection.export import export_detector
+    from pytorchvideo.inference.detection.loading import load_detector
+
+    detector = load_detector(model, weights=weights, labels=labels)
+    made = export_detector(
+        detector, Path(model).name, out, runtime=runtime, size=_size(size, Path(model)), say=say
+    )
+    shapes = " and ".join("x".join(map(str, shape)) for shape in made.info.input_shapes)
+    boxes = f"{made.info.boxes} boxes at a time" if made.info.boxes else "any number of boxes"
+    screen = answer_screen()
+    screen.print(
+        f"takes clips {shapes} and {boxes}; largest difference of logits {made.max_difference:.1e} of "
+        f"{made.max_logit:.1e}",
+        soft_wrap=True,
+    )
+    screen.print(f"artefact: {made.folder}", soft_wrap=True)
+
+
+def _size(text: str | None, run: Path) -> tuple[int, int]:
+    if text is not None:
+        found = re.fullmatch(r"(\d+)[xX](\d+)", text)
+        if found is None:
+            raise ValueError(expected("--size", "WIDTHxHEIGHT, as 640x360", text))
+        return int(found[1]), int(found[2])
+    config = run / "config.json"
+    if not config.is_file():
+        raise ValueError(
+            "Expected --size WIDTHxHEIGHT, the size of the videos: the artefact is made for it."
+        )
+    from flash.runs.detection.config import DetectionConfig
+    from flash.runs.detection.data import held_out_file, read_boxes
+
+    known = DetectionConfig.from_file(config)
+    file = Path(known.val) if known.val else held_out_file(known.data)
+    boxes = read_boxes(file, known.recipe(), videos=known.videos, label_map=known.label_map)
+    height, width = boxes[0]["frame_size"]
+    return width, height
 
 
 def print_map(screen: "Console", found: "FrameMap", labels: Sequence[str]) -> None:

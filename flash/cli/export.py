@@ -98,6 +98,15 @@ _Threads = Annotated[
 _Seconds = Annotated[
     float, typer.Option("--seconds", min=0, help="How long to time.", rich_help_panel=_CHECKS)
 ]
+_Size = Annotated[
+    str | None,
+    typer.Option(
+        "--size",
+        metavar="WxH",
+        help="Of a model that scores boxes: the size of the videos, which are scaled as a whole.",
+        show_default="that of a video that the run has held out",
+    ),
+]
 _Compiled = Annotated[
     bool,
     typer.Option(
@@ -124,6 +133,7 @@ def export(
     check: _Check = None,
     threads: _Threads = None,
     seconds: _Seconds = 20.0,
+    size: _Size = None,
     compiled: _Compiled = True,
     as_json: opt.AsJson = False,
 ) -> None:
@@ -133,6 +143,19 @@ def export(
     """
     from flash.cli.model import load_source
     from pytorchvideo.inference import export as exporting
+    from pytorchvideo.inference.detection.loading import is_for_boxes
+
+    if is_for_boxes(model):
+        if int8 or bf16 or calibrate or dynamic_batch or untrained:
+            raise ValueError(
+                "Expected a model that scores boxes without --int8, --bf16, --dynamic-batch and --untrained."
+            )
+        from flash.cli.detection import export_boxes
+
+        export_boxes(model, to.value, out, weights=weights, labels=labels, size=size)
+        return
+    if size is not None:
+        raise ValueError("Expected --size with a model that scores boxes alone.")
 
     precisions: dict[tuple[bool, bool], Precision] = {
         (False, False): "fp32",

@@ -165,6 +165,7 @@ class ModelOptions:
             labels=self.labels,
             kind=kind,
             device=self.device,
+            trust=self.trust,
             **size,
         )
 

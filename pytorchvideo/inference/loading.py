@@ -358,6 +358,10 @@ def _of_artefact(folder: str, trust: bool) -> VideoPredictor:
 
     network = load_artefact(folder, trust=trust)
     about = network.info
+    if about.boxes is not None:
+        raise ValueError(
+            f"{folder} is an artefact of a model that scores boxes: `pytorchvideo detect --artefact` uses it."
+        )
     return VideoPredictor(
         network,
         about.recipe,

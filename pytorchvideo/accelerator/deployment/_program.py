@@ -54,7 +54,8 @@ def make_program(
         ExportError: the model has code that no graph can hold.
     """
     plain = copy.deepcopy(model).eval().requires_grad_(False).cpu().float()
-    shapes = None
+    own = getattr(model, "dynamic_shapes", None)
+    shapes = None if own is None else own()
     if dynamic_batch:
         # a batch of one would be taken for a constant
         example = tuple(x.repeat_interleave(2, dim=0) for x in example)
@@ -66,12 +67,15 @@ def make_program(
         return torch.export.export(plain, example, dynamic_shapes=shapes)
 
 
-def names_of(example: Sequence[torch.Tensor]) -> list[str]:
-    """Returns a name for each input.
+def names_of(example: Sequence[torch.Tensor], model: nn.Module | None = None) -> list[str]:
+    """Returns a name for each input: those of the model, where it says them.
 
     >>> names_of([torch.zeros(1)]), names_of([torch.zeros(1), torch.zeros(1)])
     (['clip'], ['clip_0', 'clip_1'])
     """
+    own: list[str] | None = getattr(model, "input_names", None)
+    if own is not None:
+        return own
     return ["clip"] if len(example) == 1 else [f"clip_{i}" for i in range(len(example))]
 
 

@@ -35,6 +35,7 @@ from torch import nn
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo._files import sha256_of, write_error, write_whole
 from pytorchvideo._text import read_object
+from pytorchvideo.accelerator.deployment.boxes import MOST_BOXES, BoxScores
 from pytorchvideo.accelerator.deployment.runtimes import RUNTIMES, Inputs, Positional, Precision
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
@@ -62,6 +63,7 @@ class ArtefactInfo:
         input_shapes: of its inputs (1, C, T, H, W), one a pathway.
         sha256: of what the runtime loads.
         report: what was measured when it was made: parity and latency.
+        boxes: of a network that scores boxes, how many it takes; 0 for any number. None of one for whole clips.
     """
 
     runtime: str
@@ -76,6 +78,7 @@ class ArtefactInfo:
     input_shapes: tuple[tuple[int, ...], ...] = ()
     sha256: str = ""
     report: Mapping[str, Any] | None = None
+    boxes: int | None = None
 
     def __post_init__(self) -> None:
         check_choice("runtime", self.runtime, RUNTIMES)
@@ -97,6 +100,9 @@ class ArtefactInfo:
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         known["recipe"] = ClipRecipe.from_dict(values["recipe"])
         known["labels"] = tuple(str(label) for label in values["labels"])
+        boxes = known.get("boxes")
+        if boxes is not None and (type(boxes) is not int or boxes < 0):
+            raise ValueError(expected("boxes", "a number, or null", boxes))
         known["input_shapes"] = tuple(
             tuple(int(size) for size in shape) for shape in values["input_shapes"]
         )
@@ -127,6 +133,7 @@ def write_artefact(
     out: str | os.PathLike[str],
     *,
     calibration: Sequence[Inputs] = (),
+    example: Inputs | None = None,
 ) -> ArtefactInfo:
     """Makes an artefact of a network and writes its folder.
 
@@ -135,6 +142,8 @@ def write_artefact(
         info: what is wanted; ``file`` and ``input_shapes`` are found here.
         out: folder to write, made where it is not there.
         calibration: inputs of real clips for int8, as :func:`example_inputs` makes them.
+        example: inputs of the size that it is to take; None is a clip of noise as the recipe makes it. Of a network
+            that scores boxes, see ``boxes`` of ``info``, boxes (N, 4) in pixels come last.
 
     Returns:
         ``info``, complete.
@@ -148,14 +157,18 @@ def write_artefact(
     if (folder / INFO).exists():
         raise FileExistsError(f"{folder} holds an artefact already. Choose another folder.")
     runtime = RUNTIMES[info.runtime]
-    example = example_inputs(info.recipe)
+    example = example_inputs(info.recipe) if example is None else example
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{_MODEL.rstrip('.')}{runtime.suffix}"
-    pathways = None if info.recipe.pathway_ratio is None else len(example)
+    clips = len(example) - (info.boxes is not None)
+    pathways = None if info.recipe.pathway_ratio is None else clips
+    plain: nn.Module = Positional(model, pathways)
+    if info.boxes is not None:
+        plain = BoxScores(model, pathways, info.boxes)
     before = set(folder.glob(f"{_MODEL}*"))
     try:
         runtime.export(
-            Positional(model, pathways),
+            plain,
             example,
             file,
             precision=info.precision,
@@ -170,7 +183,7 @@ def write_artefact(
         if said is not None:
             raise said from error
         raise
-    shapes = tuple(tuple(x.shape) for x in example)
+    shapes = tuple(tuple(x.shape) for x in example[:clips])
     info = replace(info, file=file.name, input_shapes=shapes, sha256=_sha256(folder))
     write_info(info, folder)
     return info
@@ -249,12 +262,23 @@ class ArtefactModel(nn.Module):
         """Changes nothing: an artefact is a network for inference, and programs of torch refuse to be asked."""
         return self
 
-    def forward(self, x: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor | Sequence[torch.Tensor], boxes: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Returns logits (B, labels) of clips (B, C, T, H, W), or of a list with a batch a pathway.
 
+        Args:
+            x: the clips.
+            boxes: (N, 5) for a network that scores boxes: the index of the clip, then x1, y1, x2, y2 in its pixels. The
+                logits are then (N, labels).
+
         Raises:
-            ValueError: the clips have another size than those that the artefact was made for.
+            ValueError: the clips have another size than those that the artefact was made for, or there are boxes where
+                it takes none, or none where it takes some.
         """
+        if (boxes is None) != (self.info.boxes is None):
+            wanted = "None for whole clips" if self.info.boxes is None else "of shape (N, 5)"
+            raise ValueError(expected("boxes", wanted, boxes))
         inputs = [x] if isinstance(x, torch.Tensor) else list(x)
         wanted = [shape[1:] for shape in self.info.input_shapes]
         if [tuple(one.shape[1:]) for one in inputs] != wanted:
@@ -262,11 +286,27 @@ class ArtefactModel(nn.Module):
             got = [tuple(one.shape) for one in inputs]
             raise ValueError(expected("x", f"of shape {sizes}", got))
         inputs = [one.detach().float().cpu().contiguous() for one in inputs]
+        if boxes is not None:
+            return self._of_boxes(inputs, boxes.detach().float().cpu())
         if self.info.dynamic_batch:
             return self._run(*inputs)
         return torch.cat(
             [self._run(*clip) for clip in zip(*(x.split(1) for x in inputs), strict=True)]
         )
+
+    def _of_boxes(self, clips: list[torch.Tensor], boxes: torch.Tensor) -> torch.Tensor:
+        """Clip by clip; for a fixed number of boxes some are repeated."""
+        most = self.info.boxes or MOST_BOXES
+        found = torch.zeros(len(boxes), len(self.info.labels))
+        for number in range(len(clips[0])):
+            clip = [one[number : number + 1] for one in clips]
+            own = torch.nonzero(boxes[:, 0] == number).flatten()
+            for some in own.split(most):
+                rows = boxes[some, 1:]
+                if self.info.boxes:
+                    rows = torch.cat([rows, rows[:1].repeat(most - len(some), 1)])
+                found[some] = self._run(*clip, rows.contiguous())[: len(some)]
+        return found
 
     def extra_repr(self) -> str:
         about = f"{self.info.model}, runtime={self.info.runtime}, precision={self.info.precision}"

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loading of action detectors from all that a command takes as a model, but artefacts of other tasks."""
+"""Loading of action detectors from all that a command takes as a model."""
 
 import os
 
 import torch
 
+from pytorchvideo.accelerator.deployment.artefact import load_artefact, read_info
 from pytorchvideo.inference.detection.detector import ActionDetector
 from pytorchvideo.inference.devices import device_named
 from pytorchvideo.inference.loading import Kind, find_model, load_trained, model_of_run
@@ -21,6 +22,7 @@ def load_detector(
     num_frames: int | None = None,
     crop_size: int | None = None,
     device: str = "cpu",
+    trust: bool = False,
 ) -> ActionDetector:
     """Returns the detector of a run, a model file, a saved model, or a name of the zoo.
 
@@ -32,6 +34,7 @@ def load_detector(
         num_frames: the same.
         crop_size: the same.
         device: the same.
+        trust: the same.
 
     Raises:
         ValueError: an unknown model, one for whole clips, or weights and labels that do not fit.
@@ -39,6 +42,9 @@ def load_detector(
         ConnectionError: the published weights cannot be reached.
     """
     place = device_named(device)
+    kind, name = find_model(source, kind)
+    if kind == "artefact":
+        return _of_artefact(name, trust)
     trained = load_trained(
         source,
         weights=weights,
@@ -54,6 +60,20 @@ def load_detector(
     return detector
 
 
+def _of_artefact(folder: str, trust: bool) -> ActionDetector:
+    network = load_artefact(folder, trust=trust)
+    about = network.info
+    if about.boxes is None:
+        raise ValueError(f"{folder} is an artefact of a model for whole clips: `predict` uses it.")
+    return ActionDetector(
+        network,
+        about.recipe,
+        about.labels,
+        multi_label=about.multi_label,
+        threshold=about.threshold,
+    )
+
+
 def is_for_boxes(source: str | os.PathLike[str], kind: Kind | None = None) -> bool:
     """Whether a source is a model that scores boxes, by its name or the name that its file has.
 
@@ -64,6 +84,8 @@ def is_for_boxes(source: str | os.PathLike[str], kind: Kind | None = None) -> bo
     kind, name = find_model(source, kind)
     if kind == "zoo":
         return model_entry(name).task == "detection"
+    if kind == "artefact":
+        return read_info(name).boxes is not None
     if kind not in ("file", "run"):
         return False
     file = model_of_run(name) if kind == "run" else name

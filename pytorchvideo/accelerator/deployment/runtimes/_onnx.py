@@ -39,7 +39,7 @@ def export_onnx(
         import onnx
 
         converted = torch.onnx.export(
-            program, dynamo=True, input_names=names_of(example), output_names=["logits"]
+            program, dynamo=True, input_names=names_of(example, model), output_names=["logits"]
         )
         if converted is None:
             raise RuntimeError("torch.onnx.export returned nothing")

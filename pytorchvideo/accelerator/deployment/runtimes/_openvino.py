@@ -44,7 +44,7 @@ def export_openvino(
         import openvino
 
         converted = openvino.convert_model(program)
-        for port, name in zip(converted.inputs, names_of(example), strict=True):
+        for port, name in zip(converted.inputs, names_of(example, model), strict=True):
             port.get_tensor().set_names({name})
         if int8:
             from pytorchvideo.accelerator.deployment.runtimes._nncf import quantized
