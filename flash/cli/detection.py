@@ -47,12 +47,13 @@ _OF_CLIPS = {
 DEMO_RUN: dict[str, Any] = {
     "model": "slow_r50_detection",
     "model_kwargs": {"stem_dim_out": 16},
-    "epochs": 7,
-    "frames": 8,
+    "epochs": 6,
+    "frames": 6,
     "crop": 64,
     "clip_duration": 1.0,
     "batch_size": 8,
     "lr": 2e-3,
+    "jitter": False,
 }
 
 

@@ -12,7 +12,7 @@ does**. Of a model that scores the box of another figure of the picture nothing 
     FOLDER/
       train.csv, val.csv   video,time_sec,x1,y1,x2,y2,label,person: a row a figure and key frame, boxes in pixels
       videos/*.mp4
-      unseen.mp4           a longer one of neither
+      unseen.mp4           a longer one of neither, with all four motions
       unseen.csv           its figures, which no label names
 """
 
@@ -21,7 +21,7 @@ import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -220,7 +220,12 @@ def write_figure_videos(
     def write(number: int) -> None:
         name, seconds = jobs[number]
         generator = np.random.default_rng([seed, number])
-        figures = random_figures(generator, seconds, 4 if name == "unseen.mp4" else None)
+        if name == "unseen.mp4":  # which shows all motions
+            found = random_figures(generator, seconds, len(ACTIONS))
+            order = generator.permutation(ACTIONS)
+            figures = [replace(one, action=str(a)) for one, a in zip(found, order, strict=True)]
+        else:
+            figures = random_figures(generator, seconds)
         frames = figure_frames(figures, generator, seconds)
         write_video(folder / name, frames, RATE, Encoding(*encoder), None)
         drawn[name] = figures

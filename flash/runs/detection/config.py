@@ -59,6 +59,7 @@ class DetectionConfig:
         logger: also log to Lightning's ``"csv"``, ``"tensorboard"`` or ``"wandb"``.
         seed: of everything random.
         flip: whether clips may be mirrored in training.
+        jitter: whether pictures are scaled at random in training.
         workers: processes that decode.
     """
 
@@ -94,6 +95,7 @@ class DetectionConfig:
     logger: str | None = None
     seed: int = 0
     flip: bool = True
+    jitter: bool = True
     workers: int | None = None
 
     @classmethod

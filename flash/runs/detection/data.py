@@ -114,6 +114,7 @@ def training_data(config: DetectionConfig) -> VideoActionDetectionData:
         val,
         recipe=recipe,
         train_whole=True,
+        train_side=None if config.jitter else (recipe.side_size, recipe.side_size),
         flip=0.5 if config.flip else 0.0,
         set_transforms=True,
         batch_size=config.batch_size,
