@@ -10,7 +10,7 @@ import typer
 
 from flash.cli import options as opt
 from flash.cli import panels
-from flash.cli.printing import say, visible
+from flash.cli.printing import progress_screen, say, visible
 from pytorchvideo._checks import expected
 
 
@@ -80,21 +80,24 @@ def explain(
     as_json: opt.AsJson = False,
 ) -> None:
     """Show what a label of a video rests on: maps on its frames, as an animation, an image and numbers."""
+    from flash.runs.progress import showing
     from pytorchvideo._locks import alone_in
 
     corners = None if box is None else _corners(box)
-    predictor = chosen.load()
-    found = predictor.explain(
-        video,
-        label=label,
-        method=None if method is None else method.value,
-        clips=opt.clips_of(clips),
-        start_sec=start,
-        end_sec=end,
-        layers=layer or None,
-        box=corners,
-    )
     with alone_in(out):
+        predictor = chosen.load()
+        with showing(progress_screen(), "explain") as bar:
+            found = predictor.explain(
+                video,
+                label=label,
+                method=None if method is None else method.value,
+                clips=opt.clips_of(clips),
+                start_sec=start,
+                end_sec=end,
+                layers=layer or None,
+                box=corners,
+                progress=bar,
+            )
         names = found.save(out)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=1))

@@ -18,6 +18,7 @@ from torch.utils.data import default_collate
 
 from pytorchvideo._checks import expected
 from pytorchvideo._positions import FrameTimes, frames_of_parts
+from pytorchvideo._progress import Progress, silent
 from pytorchvideo.data.windows import ClipWindows, FrameRule, WindowRule, clips_and_views
 from pytorchvideo.inference.clips import CropViews, VideoRows, read_clips, rows_of_videos
 from pytorchvideo.models.net import DetectionBBoxNetwork
@@ -234,6 +235,7 @@ class VideoPredictor:
         end_sec: float | None = None,
         layers: Sequence[str] | None = None,
         box: Sequence[float] | None = None,
+        progress: Progress = silent,
     ) -> "Explanation":
         """Returns maps of what a label of a video rests on: frames, values for each pixel, and numbers.
 
@@ -248,6 +250,7 @@ class VideoPredictor:
             end_sec: the same.
             layers: for gradcam, a layer for each pathway; by default those of the registry.
             box: x1, y1, x2, y2 in pixels of the video, of which the share of the map within is told.
+            progress: is called after each clip.
 
         Raises:
             ValueError: no such label, method or layer, a method that the model does not suit, or more than 200 clips;
@@ -261,6 +264,7 @@ class VideoPredictor:
 
         options: dict[str, Any] = {"label": label, "method": method, "clips": clips}
         options |= {"start_sec": start_sec, "end_sec": end_sec, "layers": layers, "box": box}
+        options["progress"] = progress
         return explain_video(self, path, **options)
 
     def predict_videos(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pytorchvideo._checks import check_choice, expected, near_names
+from pytorchvideo._progress import Progress, Step, silent
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.visualize import unnormalize
 from pytorchvideo.data.windows import ClipWindows, clips_and_views
@@ -91,6 +92,7 @@ def explain_video(
     end_sec: float | None = None,
     layers: Sequence[str] | None = None,
     box: Box | None = None,
+    progress: Progress = silent,
 ) -> Explanation:
     """Returns the maps of the clips of a video; see :meth:`pytorchvideo.inference.VideoPredictor.explain`."""
     count, views = clips_and_views(clips, 1)
@@ -101,25 +103,27 @@ def explain_video(
     chosen = method_for(predictor, method)
     if layers is not None and chosen != "gradcam":
         raise ValueError(expected("layers", "None, which only gradcam takes", list(layers)))
+    windows = ClipWindows(predictor.recipe.clip_duration_sec, count, start_sec, end_sec)
+    with EncodedVideo.from_path(os.fspath(path), decode_audio=False, dtype=torch.uint8) as video:
+        rate = None if video.rate is None else float(video.rate)
+        size = None if box is None else frame_size(video)
+        total = len(windows(0, video))
+    if total > _MOST_CLIPS:
+        raise ValueError(
+            f"{os.fspath(path)} has {total} clips, but the maps of {_MOST_CLIPS} at most are in memory at once. Choose "
+            "fewer, or a part of it, by `start_sec` and `end_sec`."
+        )
     if label is None and count != 1:
         scores = predictor.predict_clips(path, clips=clips, start_sec=start_sec, end_sec=end_sec)
         label = predictor.named(scores, 1)[0][0]
     index = None if label is None else predictor.labels.index(label)
     maps = _mapper(predictor, chosen, layers)
     found: list[ClipExplanation] = []
-    windows = ClipWindows(predictor.recipe.clip_duration_sec, count, start_sec, end_sec)
-    with EncodedVideo.from_path(os.fspath(path), decode_audio=False, dtype=torch.uint8) as video:
-        rate = None if video.rate is None else float(video.rate)
-        size = None if box is None else frame_size(video)
     for window, inputs in _inputs(path, windows, predictor):
-        if len(found) == _MOST_CLIPS:
-            raise ValueError(
-                f"{os.fspath(path)} has more than {_MOST_CLIPS} clips, whose maps are in memory at once. Choose fewer, "
-                "or a part of it, by `start_sec` and `end_sec`."
-            )
         made = maps(inputs, index)
         index = int(made.classes[0])
         found.append(_explained(predictor, window, inputs, made, rate, box, size))
+        progress(Step(len(found), total))
     return Explanation(os.fspath(path), predictor.labels[index or 0], chosen, found)
 
 
@@ -144,7 +148,7 @@ def _mapper(
         if not names:
             raise ValueError(
                 f"There are no layers known for class-activation maps of this {type(model).__name__}. Give `layers`, "
-                "one a pathway, or choose occlusion, which every model can be explained by."
+                "one a pathway, or choose occlusion, which needs none and is all that suits an artefact."
             )
         return lambda inputs, index: grad_cam(model, inputs, names, labels=index)
     if method == "rollout":

@@ -64,3 +64,13 @@ def test_bad_input_is_one_sentence(
     assert done.exit_code == 2
     assert sentence in done.stderr.replace("\n", " ")
     assert not (tmp_path / "why").exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_said_before_the_work(
+    video: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "why"
+    out.write_text("")
+    done = run(video, "-w", tmp_path / "missing.pt", "--out", out)
+    assert done.exit_code == 2
+    assert "Expected a folder" in done.stderr

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from pytorchvideo._progress import Step
 from pytorchvideo.inference import VideoPredictor
 from pytorchvideo.inference.explain.files import FILES
 from pytorchvideo.inference.explain.videos import method_for
@@ -60,7 +61,9 @@ def test_the_likeliest_label_is_explained(predictor: VideoPredictor, video: Path
 
 
 def test_one_label_is_explained_in_all_clips(predictor: VideoPredictor, video: Path) -> None:
-    found = predictor.explain(video, clips="uniform")
+    steps: list[Step] = []
+    found = predictor.explain(video, clips="uniform", progress=steps.append)
+    assert [(step.done, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
     assert [clip.start_sec for clip in found.clips] == [0.0, 1.0, 2.0]
     assert found.label == predictor.predict(video, clips="uniform", top_k=1)[0][0]
     other = next(label for label in predictor.labels if label != found.label)
