@@ -3,7 +3,6 @@
 
 import ast
 import difflib
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +14,12 @@ from pytorchvideo._checks import expected, near_names, shortened
 from pytorchvideo._text import read_text
 
 _LARGEST = 1 << 20  # bytes of a file
-_LONGEST = 10_000  # characters of a value that is a text
+_LONGEST = 1_000  # characters of a text that may be a literal
 _BASE = "_BASE_"
 _MOST_BASES = 8
-_ALIKE = (
-    0.85  # from which share of equal characters on a name is taken for another that is misspelt
-)
+_MOST = 1e15  # of numbers
+# share of equal characters from which on a name is taken for another that is misspelt
+_ALIKE = 0.85
 
 
 def read_values(file: str | os.PathLike[str], pairs: Sequence[str] = ()) -> "Values":
@@ -132,8 +131,9 @@ class Values:
         value = self._get(key, default)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.error(key, "a number")
-        if not math.isfinite(value):
-            raise self.error(key, "a finite number")
+        # whole numbers may have any number of digits
+        if not -_MOST < value < _MOST:
+            raise self.error(key, f"a number below {_MOST:g}")
         return float(value)
 
     def whole(self, key: str, default: int) -> int:

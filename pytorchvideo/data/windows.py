@@ -131,7 +131,7 @@ def part_of(
     """
     duration = float(video.duration)
     last = max(duration, start_sec) if end_sec is None else end_sec
-    check_window(start_sec, last, video.name, video.duration)
+    check_window(start_sec, last, video.name, Fraction(video.duration))
     if end_sec is not None and end_sec <= start_sec:
         wanted = f"> {start_sec:g} s, where the part of {video.name} begins"
         raise ValueError(expected("end_sec", wanted, end_sec))

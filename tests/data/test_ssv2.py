@@ -47,7 +47,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make(files: Path) -> Make:
     def make(sampler: tuple[Any, ...] = ("uniform", 60), **kwargs: Any) -> SSv2:
         names = ("templates.json", "videos.json", "frames.csv")
-        with pytest.warns(UserWarning, match="1 of 3 videos are left out. The first: 9: it has no"):
+        with pytest.warns(UserWarning, match="1 of 3 videos is left out. The first: 9: it has no"):
             return SSv2(
                 *(str(files / name) for name in names),
                 make_clip_sampler(*sampler),
@@ -142,7 +142,7 @@ def test_the_parts_that_clients_use(make: Make, files: Path) -> None:
 def test_an_empty_list_of_labels(files: Path, tmp_path: Path, empty: str) -> None:
     text = (files / "frames.csv").read_text()
     (tmp_path / "frames.csv").write_text(text.replace('""', empty))
-    with pytest.warns(UserWarning, match="1 of 3 videos are left out"):
+    with pytest.warns(UserWarning, match="1 of 3 videos is left out"):
         dataset = SSv2(
             str(files / "templates.json"),
             str(files / "videos.json"),
@@ -177,7 +177,7 @@ def test_bad_files_are_named(files: Path, tmp_path: Path) -> None:
         _read_labels(str(templates), str(videos))
     videos.write_text('[{"id": "gone", "template": "Closing [something]"}]')
     frames = str(files / "frames.csv")
-    with pytest.raises(ValueError, match="1 of 1 videos are left out"):
+    with pytest.raises(ValueError, match="1 of 1 video"):
         SSv2(str(templates), str(videos), frames, make_clip_sampler("uniform", 1))
 
 

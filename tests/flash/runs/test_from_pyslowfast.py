@@ -251,6 +251,8 @@ def test_a_file_may_have_a_base(write: Any) -> None:
         ("SOLVER.BASE_LR", "SOLVER.BASE_LR has no value"),
         ("SOLVER.BASE_LR high", r"`SOLVER\.BASE_LR` to be a number, but got 'high'"),
         ("SOLVER.MAX_EPOCH 1.5", r"`SOLVER\.MAX_EPOCH` to be a whole number"),
+        (f"SOLVER.MAX_EPOCH {'9' * 900}", r"`SOLVER\.MAX_EPOCH` to be a number below 1e\+15"),
+        ("SOLVER.BASE_LR 1e999", r"`SOLVER\.BASE_LR` to be a number below"),
         ("SOLVER.LR_POLICY steps_", "cosine, steps_with_relative_lrs"),
         ("TRAIN.DATASET imagenet", r"`TRAIN\.DATASET` to be one of"),
         ("TRAIN.ENABLE 1", r"`TRAIN\.ENABLE` to be True or False"),
