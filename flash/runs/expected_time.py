@@ -13,8 +13,12 @@ from pytorchvideo._progress import Meter
 
 #: Batches, or videos, after which the time of all is estimated; the first is slower, and left out.
 TIMED = 4
-#: Seconds of a report, whose plots need matplotlib and whose maps need backward passes.
+#: Seconds of a report, whose plots need matplotlib.
 REPORT_SEC = 5.0
+#: Clips of a report with maps, which take a backward pass.
+EXPLAINED = 10
+#: Seconds in which frames of a short video are compared.
+LOOK_SEC = 0.05
 _FORWARD = 1 / 3  # of a training step, whose backward pass takes twice as long as its forward pass
 _SHARE = 0.25  # of an epoch's batches, which precise BN looks at before a validation
 
@@ -28,6 +32,7 @@ class Work:
         validation: batches of held-out videos after each epoch.
         statistics: training batches that precise BN looks at, at most; 0 without it.
         predicted: batches of the clips by which the held-out videos are judged at the end.
+        explained: batches that the clips with maps would make.
         looked_at: batches that the videos would make of which some frames are compared, or shown, at the end.
     """
 
@@ -35,6 +40,7 @@ class Work:
     validation: float = 0.0
     statistics: int = 0
     predicted: float = 0.0
+    explained: float = 0.0
     looked_at: float = 0.0
 
     def seconds_left(self, epoch: int, done: int, waiting: float, model: float) -> float:
@@ -65,6 +71,7 @@ class Work:
         return (
             min(self.statistics, self.train[-1]) * forward
             + self.predicted * (waiting + forward)
+            + self.explained * (waiting + model)
             + self.looked_at * waiting
             + REPORT_SEC
         )

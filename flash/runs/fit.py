@@ -27,7 +27,7 @@ from flash.core.schedules import count_batches
 from flash.core.trainer import Trainer
 from flash.runs.config import RunConfig
 from flash.runs.epoch_progress import EpochProgress
-from flash.runs.expected_time import Work
+from flash.runs.expected_time import EXPLAINED, Work
 from flash.runs.folder import RunFolder
 from flash.runs.loggers import Done, make_logger
 from flash.runs.sources import Sources
@@ -242,6 +242,7 @@ def _work(config: RunConfig, sources: Sources, batches: Callable[[int], int]) ->
         validation=held_out,
         statistics=config.precise_bn,
         predicted=held_out * config.clips,
+        explained=min(len(sources.val), EXPLAINED) / config.batch_size,
         looked_at=(len(sources.val) + len(sources.train) + _SHOWN) / config.batch_size,
     )
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from flash.runs.config import RunConfig
-from flash.runs.expected_time import REPORT_SEC, TIMED, say_time
+from flash.runs.expected_time import EXPLAINED, LOOK_SEC, REPORT_SEC, TIMED, say_time
 from flash.runs.fit import best_epoch, class_weights
 from flash.runs.moved import names_below
 from flash.runs.progress import progress_bar
@@ -316,7 +316,10 @@ def train_probe(
 
     def say(each: float, left: int) -> None:
         if not parts:
-            say_time(console, each * (left + held_out) + REPORT_SEC)
+            # a backward pass takes as long as two views
+            explained = 3 * min(len(sources.val), EXPLAINED)
+            looks = LOOK_SEC * (len(sources.train) + len(sources.val))
+            say_time(console, each * (left + held_out + explained) + looks + REPORT_SEC)
 
     names = names_below([path for path, _ in (*sources.train, *sources.val)])
     stages = ((sources.train, config.views, "features"), (sources.val, 1, "features, held out"))
