@@ -45,11 +45,11 @@ def run_options(
     from flash.configs.clips import training_transform
 
     data, optimizer, regularize = recipe.data, recipe.optimizer, recipe.regularize
-    clip = published_recipe(recipe.model)
     if recipe.detection is not None:
         raise ValueError(
-            f"Expected a recipe without `detection`, since a run classifies whole clips, but {recipe.model} has it."
+            f"Expected a recipe of whole clips, but that of {recipe.model} scores boxes: train --task detection does."
         )
+    clip = published_recipe(recipe.model)
     # what cannot be carried out is said before the data is looked at
     network_arguments(recipe)
     training_transform(recipe, clip)
@@ -100,7 +100,8 @@ def _check_multigrid(recipe: Recipe, clip: ClipRecipe) -> None:
     ):
         if cannot:
             raise ValueError(
-                f"Expected a recipe without `multigrid`, which does not go together with its {name}."
+                f"Expected a recipe without `multigrid`, which does not go together with its {name}: it is for "
+                "networks of convolutions, and clips of a stretch of video, without a moving average."
             )
 
 
