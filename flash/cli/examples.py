@@ -21,6 +21,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "Boxes of people with actions, a csv beside the videos",
             "pytorchvideo train boxes.csv --task detection --model slowfast_r50 --out run",
         ),
+        (
+            "A configuration of PySlowFast, and its lists",
+            "pytorchvideo train lists --pyslowfast SLOW_8x8_R50.yaml SOLVER.BASE_LR 0.05",
+        ),
         ("Go on where it stopped", "pytorchvideo train --resume --out run"),
     ),
     "evaluate": (
@@ -35,6 +39,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         (
             "Own weights, go on where it stopped",
             "pytorchvideo reproduce slow_r50 val.csv --weights mine.pyth --workers 8 --resume",
+        ),
+        (
+            "The second of four parts",
+            "pytorchvideo reproduce x3d_s kinetics/val.csv --shard 2/4 --out x3d_s",
         ),
         (
             "A model without published views",

@@ -82,7 +82,7 @@ PySlowFast = Annotated[
 Pairs = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY VALUE]...",
+        metavar="KEY VALUE",
         help="With --pyslowfast: other values of it, as SOLVER.BASE_LR 0.05.",
         show_default=False,
     ),
