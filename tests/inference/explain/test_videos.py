@@ -134,3 +134,17 @@ def test_every_method_explains_and_one_suits_each_network(video: Path) -> None:
         named.explain(video, method="occlusion", layers=["blocks.4"])
     with pytest.raises(ValueError, match="for a roll-out"):
         named.explain(video, method="rollout")
+
+
+def test_several_pathways_have_a_map_each(video: Path) -> None:
+    torch.manual_seed(0)
+    recipe = replace(RECIPE, num_frames=8, frames_per_second=8, pathway_ratio=(4, 1))
+    network = create_model("slowfast_r50", num_classes=2, num_frames=8, crop_size=32)
+    predictor = VideoPredictor(network, recipe, ["run", "walk"], name="slowfast_r50")
+    (clip,) = predictor.explain(video).clips
+    assert [one.shape for one in clip.pathways] == [(2, 32, 32), (8, 32, 32)]
+    assert clip.frames.shape == (3, 8, 32, 32)
+    assert clip.heat.shape == (8, 32, 32)
+    assert float(clip.heat.max()) == pytest.approx(1.0, abs=1e-4)
+    with pytest.raises(ValueError, match="of the pathway with 2 frames"):
+        predictor.explain(video, layers=[f"blocks.4.multipathway_blocks.{n}" for n in (1, 0)])
