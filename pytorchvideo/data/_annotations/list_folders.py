@@ -11,6 +11,7 @@ from pytorchvideo._files import write_whole
 from pytorchvideo._list_folders import lists_in
 from pytorchvideo._text import read_lines
 from pytorchvideo.data._annotations.tables import bad_line
+from pytorchvideo.data._annotations.video_lists import names_frames, read_list
 
 
 def list_of(folder: str | os.PathLike[str], split: str | None) -> Path | None:
@@ -42,7 +43,7 @@ def rewritten(file: str | os.PathLike[str], target: Path, separator: str, prefix
     """Writes a list whose lines have any separator as ``path,label`` lines with absolute paths.
 
     Args:
-        file: the list: a path, the separator and a label a line.
+        file: the list: a path, the separator and a label a line; or a list of frames, whose folders are written.
         target: the file to write.
         separator: one sign or more.
         prefix: put before every path. Without it a path that is not there is looked for beside the list.
@@ -55,6 +56,11 @@ def rewritten(file: str | os.PathLike[str], target: Path, separator: str, prefix
     table = csv.writer(made, lineterminator="\n")
     table.writerow(("path", "label"))
     source = Path(file)
+    if names_frames(source):  # a folder a line, whatever is between the fields of the frames
+        for row in read_list(source).rows:
+            table.writerow((_located(row.path, source.parent, prefix), row.label))
+        write_whole(target, made.getvalue())
+        return
     for number, line in read_lines(source, "a list with one path and one label per line"):
         if not line.strip():
             continue

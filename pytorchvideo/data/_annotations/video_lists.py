@@ -141,7 +141,7 @@ def read_list(
         raise ValueError(
             f"{path} is json, and no list of `path label` lines. VideoClassificationData.from_json reads json."
         )
-    if _names_frames(path):
+    if names_frames(path):
         return _of_frames(path)
     stripped = ((n, line.strip()) for n, line in read_lines(path, _WANTED))
     lines = [(n, line) for n, line in stripped if line and not re.match(r"#(\s|$)", line)]
@@ -151,7 +151,7 @@ def read_list(
     return found
 
 
-def _names_frames(file: Path) -> bool:
+def names_frames(file: Path) -> bool:
     """Whether a list has a line a frame, as PySlowFast's of Charades and Something-Something have."""
     first = next(read_lines(file, _WANTED), (0, ""))[1]
     return set(_FRAME_COLUMNS) <= set(first.split())

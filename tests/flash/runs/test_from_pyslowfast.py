@@ -304,6 +304,13 @@ def test_lists_of_another_form(tmp_path: Path) -> None:
         made / "train.csv"
     ).read_text() == 'path,label\n/videos/a b.mp4,3\n/videos/c.mp4,"1,2"\n'
     assert (made / "val.csv").read_text() == "path,label\nhttps://there/x.mp4,0\n"
+    frames = tmp_path / "charades"
+    frames.mkdir()
+    (frames / "train.csv").write_text(
+        'original_vido_id video_id frame_id path labels\nA 0 0 A/1.jpg "9"\nA 0 1 A/2.jpg "9,12"\n'
+    )
+    made = Path(prepared_lists(Lists(str(frames), " ", "/rgb"), tmp_path / "frames"))
+    assert (made / "train.csv").read_text() == 'path,label\n/rgb/A,"9,12"\n'
     with pytest.raises(ValueError, match=r"train\.csv, line 1: .*';' and a label"):
         prepared_lists(Lists(str(folder), ";"), tmp_path / "lists")
     with pytest.raises(FileNotFoundError, match=r"`DATA\.PATH_TO_DATA_DIR` to be a folder with"):
