@@ -136,7 +136,9 @@ def random_figures(
             found, tries = [], 0
         begin = generator.uniform((half, half), (WIDTH - half, HEIGHT - half))
         end = generator.uniform((half, half), (WIDTH - half, HEIGHT - half))
-        speed = (end - begin) / max(np.linalg.norm(end - begin), 1.0) * generator.uniform(0, 5)
+        speed = (
+            (end - begin) / max(float(np.linalg.norm(end - begin)), 1.0) * generator.uniform(0, 5)
+        )
         speed = speed.clip((half - begin) / seconds, ((WIDTH, HEIGHT) - begin - half) / seconds)
         figure = Figure(
             action=str(generator.choice(ACTIONS)),

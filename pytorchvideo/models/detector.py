@@ -59,15 +59,16 @@ class FeatureMaps(nn.Module):
         last: nn.Module = nn.Identity()
         if isinstance(network, Net):
             self.channels = network.num_features
-            *blocks, head = network.blocks
+            parts: list[Any] = list(network.blocks)
+            *blocks, head = parts
             if isinstance(blocks[-1], PoolConcatPathway):
                 blocks[-1] = _over_time_alone(blocks[-1])
             projection = getattr(head, "pool", None)
             if isinstance(projection, ProjectedPool):  # X3D widens the map before its pool
-                parts = ("pre_conv", "pre_norm", "pre_act")
-                found = [getattr(projection, part) for part in parts]
+                names = ("pre_conv", "pre_norm", "pre_act")
+                found = [getattr(projection, name) for name in names]
                 last = nn.Sequential(*(part for part in found if part is not None))
-                self.channels = projection.pre_conv.out_channels
+                self.channels = _width(last)
             self.trunk: nn.Module = Net(
                 blocks=nn.ModuleList(blocks), input_channels=network.input_channels
             )
@@ -76,12 +77,10 @@ class FeatureMaps(nn.Module):
             network.head = None
             self.trunk = network
         elif isinstance(network, EfficientX3d):
-            head = network.head
-            if head is None:
+            if network.head is None:
                 raise TypeError(expected("network", "one with its head", "enable_head=False"))
-            last = head.conv_5
-            convolutions = (m for m in last.modules() if isinstance(m, nn.Conv3d))
-            self.channels = next(convolutions).out_channels
+            last = network.head.get_submodule("conv_5")
+            self.channels = _width(last)
             network.head = network.projection = None
             self.trunk = network
         elif isinstance(network, InceptionI3D):
@@ -111,9 +110,14 @@ class FeatureMaps(nn.Module):
         return tokens.transpose(1, 2).unflatten(2, list(grid)).mean(dim=2, keepdim=True)
 
 
+def _width(layers: nn.Module) -> int:
+    """Channels of the last convolution."""
+    return [layer.out_channels for layer in layers.modules() if isinstance(layer, nn.Conv3d)][-1]
+
+
 def _over_time_alone(pools: PoolConcatPathway) -> PoolConcatPathway:
     """The pools of several pathways without their pools over the picture."""
-    kernels = [pool.kernel_size for pool in pools.pool or ()]
+    kernels: list[Any] = [pool.kernel_size for pool in pools.pool or ()]
     return PoolConcatPathway(
         pool=nn.ModuleList(nn.AvgPool3d((size[0], 1, 1), stride=(1, 1, 1)) for size in kernels)
     )

@@ -137,16 +137,14 @@ class DetectionConfig:
             weight_decay=0.01 if self.weight_decay is None else self.weight_decay,
             workers=self._default_workers() if self.workers is None else self.workers,
             data=absolute(self.data),
-            **{
-                name: None if value is None else absolute(value)
-                for name, value in self._paths().items()
-            },
+            **self._absolute_paths(),
         )
         filled._check()
         return filled
 
-    def _paths(self) -> dict[str, str | None]:
-        return {name: getattr(self, name) for name in ("val", "videos", "label_map", "weights")}
+    def _absolute_paths(self) -> dict[str, Any]:
+        known = {name: getattr(self, name) for name in ("val", "videos", "label_map", "weights")}
+        return {name: absolute(path) for name, path in known.items() if path is not None}
 
     def _check(self) -> None:
         for name in ("epochs", "frames", "crop", "batch_size", "accumulate"):

@@ -112,8 +112,8 @@ def build_detector(
     if weights is not None and _is_for_boxes(weights):
         load_checkpoint(module, weights)
     elif weights is not None or pretrained:
-        sizes = {key: arguments.get(key) for key in ("num_frames", "crop_size")}
-        whole = create_model(str(entry.trunk), pretrained=weights is None, weights=weights, **sizes)
+        known: Kwargs = {key: arguments.get(key) for key in ("num_frames", "crop_size")}
+        whole = create_model(str(entry.trunk), pretrained=weights is None, weights=weights, **known)
         load_trunk(module, whole)
     return Backbone(module, name, arguments, published)
 

@@ -187,7 +187,7 @@ class VideoActionDetectionData(DataModule):
         return cls._assembled(datasets, loading)
 
     @classmethod
-    def from_datasets(
+    def from_datasets(  # type: ignore[override]
         cls,
         train_dataset: ActionDetectionDataset | None = None,
         val_dataset: ActionDetectionDataset | None = None,

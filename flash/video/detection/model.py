@@ -115,7 +115,7 @@ class VideoActionDetector(Task):
         given = ClipRecipe.from_dict(dict(recipe)) if isinstance(recipe, Mapping) else recipe
         self._pathway_ratio = None if built.recipe is None else built.recipe.pathway_ratio
         self.recipe = self._with_pathways(given or built.recipe)
-        #: Of the last evaluation: the scores of all boxes of this rank, and the frame-mAP of all ranks.
+        # of the last evaluation, the scores of this rank and the figure of all
         self.found = FrameDetections(range(num_classes))
         self.last_map: FrameMap | None = None
         self._truth: list[list[Any]] = []

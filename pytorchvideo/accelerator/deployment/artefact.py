@@ -277,8 +277,8 @@ class ArtefactModel(nn.Module):
                 it takes none, or none where it takes some.
         """
         if (boxes is None) != (self.info.boxes is None):
-            wanted = "None for whole clips" if self.info.boxes is None else "of shape (N, 5)"
-            raise ValueError(expected("boxes", wanted, boxes))
+            kind = "None for whole clips" if self.info.boxes is None else "of shape (N, 5)"
+            raise ValueError(expected("boxes", kind, boxes))
         inputs = [x] if isinstance(x, torch.Tensor) else list(x)
         wanted = [shape[1:] for shape in self.info.input_shapes]
         if [tuple(one.shape[1:]) for one in inputs] != wanted:

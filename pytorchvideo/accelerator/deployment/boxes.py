@@ -111,7 +111,7 @@ class BoxScores(nn.Module):
             raise TypeError(expected("model", wanted, type(model).__name__))
         self.model = copy.deepcopy(model)
         roi = SeparableRoIAlign.of(head.roi_layer)
-        self.model.get_submodule("detection_head").roi_layer = roi  # type: ignore[assignment]
+        self.model.get_submodule("detection_head").roi_layer = roi
         self.pathways, self.count = pathways, count
 
     def forward(self, *inputs: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from pytorchvideo._checks import expected
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._reading.key_frames import grid_offsets, nearest_frames
 from pytorchvideo.data.encoded_video import EncodedVideo
+from pytorchvideo.data.frame_video import FrameVideo
 from pytorchvideo.data.windows import FrameRule
 from pytorchvideo.inference.clips import read_clips, rows_of_videos
 from pytorchvideo.inference.detection.found import (
@@ -169,7 +170,9 @@ class ActionDetector:
             workers=workers,
             batch_size=self.batch_size,
         )
-        scored = rows_of_videos(clips, self.score_inputs, self.batch_size)
+        # a row of a clip is a matrix here, of as many rows as it has people
+        score: Any = self.score_inputs
+        scored = rows_of_videos(clips, score, self.batch_size)
         for number, path in enumerate(paths):
             if number in errors:
                 yield errors[number]
@@ -191,7 +194,7 @@ class ActionDetector:
                 self.multi_label,
             )
 
-    def score_inputs(self, clips: Sequence[Sequence[Any]]) -> list[Tensor]:  # type: ignore[override]
+    def score_inputs(self, clips: Sequence[Sequence[Any]]) -> list[Tensor]:
         """Returns the probabilities (N, num_labels) of the boxes of each clip.
 
         Args:
@@ -285,7 +288,7 @@ class KeyFrames(FrameRule):
         """Returns the rule for people that were found."""
         return cls(_no_clips, [[key.time_sec for key in keys] for keys in found], recipe)
 
-    def __call__(self, number: int, video: EncodedVideo) -> Sequence[Sequence[int]]:
+    def __call__(self, number: int, video: EncodedVideo | FrameVideo) -> Sequence[Sequence[int]]:
         """Returns the numbers of the frames of each clip."""
         step = 1 / Fraction(self.recipe.frames_per_second).limit_denominator(10**6)
         offsets = [
