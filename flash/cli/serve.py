@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command ``serve``."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +48,8 @@ def serve(
 
     if token is not None and not token.isalnum():
         raise ValueError(expected("--token", "letters and digits", "something else"))
+    if not 0 < max_size < math.inf:
+        raise ValueError(expected("--max-size", "> 0 MB", max_size))
     with bind(host, port) as listening:
         limits = Limits(max_bytes=int(max_size * 1e6), max_seconds=max_seconds)
         run = _run_of(chosen)

@@ -185,6 +185,11 @@ def read_sources(
     if val is not None and (group_by is not None or groups is not None):
         raise ValueError("Expected --val without --group-by and --groups, which are for a split.")
     stages, labels = _read_stages(data, val, multi_label)
+    if "val" in stages and (group_by is not None or groups is not None):
+        raise ValueError(
+            f"Expected DATA without a split for --group-by and --groups, which make one, but {data} is split already. "
+            "Leave the option out, or give all videos as one folder or list."
+        )
     if len({label for _, label in _named(stages["train"].items, labels)}) < 2:
         only = "with one and the same label" if multi_label else "of one class"
         raise ValueError(

@@ -196,7 +196,8 @@ def bind(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         taken = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
-        raise OSError(f"There is no address {host!r} to serve on: {error}.") from error
+        reason = (error.strerror or str(error)).lower()
+        raise OSError(f"There is no address {host!r} to serve on: {reason}.") from error
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((host, port))

@@ -411,6 +411,7 @@ def test_models_that_cannot_be_told(forms: Path, video: Path, tmp_path: Path) ->
     assert_bad(run("predict", video, "-m", tmp_path), "holds no model: expected model.pt")
     assert_bad(run("serve", "--port", 0, "-m", artefact), "Refused to load", "--trust")
     assert_bad(run("serve", "--port", 0, "-m", saved, "--run", saved), "got --run and --model")
+    assert_bad(run("serve", "--port", 0, "--max-size", "nan"), "Expected `--max-size` to be > 0 MB")
     assert_bad(run("embed", video, "-m", "x/none.pt", "-o", "x.parquet"), "or folder x/none.pt")
     assert_bad(
         run("export", artefact, "--to", "onnx", "-o", tmp_path / "a"), "is an artefact already"

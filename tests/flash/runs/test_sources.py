@@ -181,6 +181,9 @@ def test_held_out_videos_in_a_list_or_folder_of_their_own(folder: Path, tmp_path
         read_sources(lists["train"], val=lists["both"])
     with pytest.raises(ValueError, match="--val without --group-by"):
         read_sources(lists["train"], val=lists["val"], group_by="x")
+    for group in ({"group_by": "x"}, {"groups": "none.txt"}):
+        with pytest.raises(ValueError, match=r"is split already\. Leave the option out"):
+            read_sources(str(Path(lists["train"]).parent), **group)
     other = tmp_path / "other" / "swimming"
     other.mkdir(parents=True)
     (other / "a.mp4").write_bytes(videos[0].read_bytes())
