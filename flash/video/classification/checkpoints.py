@@ -17,7 +17,7 @@ from torch import Tensor
 from flash.core.plain_yaml import PlainLoader
 from flash.video.classification.backbones import OWN
 from pytorchvideo._checks import expected
-from pytorchvideo._text import SMALL, counted, read_text
+from pytorchvideo._text import SMALL, are, counted, read_text
 from pytorchvideo.data._annotations.tables import read_table
 from pytorchvideo.models._weights.checkpoint import UNREADABLE
 from pytorchvideo.models._weights.rebuild import check_network, is_plain
@@ -89,10 +89,11 @@ def load_checked(
     state = content["state_dict"]
     is_strict = model.strict_loading if strict is None else strict
     missing, unexpected = model.load_state_dict(state, strict=is_strict)
-    for what, keys in (("are missing in", missing), ("are unknown in", unexpected)):
+    for what, keys in (("missing in", missing), ("unknown in", unexpected)):
         if keys:
             warnings.warn(
-                f"{counted(len(keys), 'tensor')} {what} {source}: {keys[0]}...", stacklevel=3
+                f"{counted(len(keys), 'tensor')} {are(len(keys))} {what} {source}: {keys[0]}...",
+                stacklevel=3,
             )
     return model.to(next((value.device for value in state.values()), torch.device("cpu")))
 

@@ -242,8 +242,8 @@ def test_tensors_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=f"Missing key.*{key}"):
         VideoClassifier.load_from_checkpoint(path)
     with (
-        pytest.warns(UserWarning, match=f"1 tensors are missing in .*run.ckpt: {key}"),
-        pytest.warns(UserWarning, match=r"1 tensors are unknown in .*run.ckpt: other"),
+        pytest.warns(UserWarning, match=f"1 tensor is missing in .*run.ckpt: {key}"),
+        pytest.warns(UserWarning, match=r"1 tensor is unknown in .*run.ckpt: other"),
     ):
         VideoClassifier.load_from_checkpoint(path, strict=False)
 
