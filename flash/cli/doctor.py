@@ -9,14 +9,18 @@ from rich.table import Table
 from rich.text import Text
 
 from flash.cli import options as opt
-from flash.cli.printing import answer_screen
+from flash.cli.printing import answer_screen, progress_screen
 
 
 def doctor(as_json: opt.AsJson = False) -> None:
     """Say what works here and what does not, with the reason."""
     from flash.cli.diagnosis import advice, diagnose
+    from flash.runs.progress import showing
+    from pytorchvideo._progress import Step
 
-    findings = diagnose()
+    with showing(progress_screen(), "look") as bar:  # every package is imported
+        bar(Step(0))
+        findings = diagnose()
     if as_json:
         typer.echo(json.dumps([finding.to_dict() for finding in findings], indent=1))
     else:
