@@ -268,7 +268,7 @@ JSONS = [
     Reader(
         _predictions,
         "predictions.json",
-        '[{"label": "a", "predicted": "b"}]',
+        '[{"video": "a.mp4", "label": "a", "predicted": "a", "scores": {"a": 1.0}}]',
     ),
 ]
 
