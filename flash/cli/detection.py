@@ -47,7 +47,7 @@ _OF_CLIPS = {
 DEMO_RUN: dict[str, Any] = {
     "model": "slow_r50_detection",
     "model_kwargs": {"stem_dim_out": 16},
-    "epochs": 6,
+    "epochs": 8,
     "frames": 6,
     "crop": 64,
     "clip_duration": 1.0,
