@@ -44,6 +44,7 @@ nitpick_ignore_regex = [
     ("py:class", r".*\..*"),  # types of annotations, by the modules that define them
     ("py:mod", r"torch\..*"),
     ("py:class", "(Dataset|PretrainedConfig)"),  # of datasets and of transformers, in annotations
+    ("py:class", "Method"),  # of explanations: a Literal
     ("py:class", "TrainerFn"),  # in Lightning's own docstring of RunningStage
 ]
 

@@ -55,7 +55,7 @@ class MultigridPlan:
 
     @property
     def whole(self) -> Shape:
-        """Whole clips: those of the last epochs, and of evaluation."""
+        """Shape of whole clips, which the last epochs and evaluation have."""
         return self.schedule.stretches[-1].shape
 
     def shape(self, epoch: int) -> Shape:

@@ -62,7 +62,7 @@ class FrameMap:
 
     @property
     def per_group(self) -> dict[str, float]:
-        """The means of AVA's groups: poses (ids to 14), actions on objects (to 63) and between people (from 64)."""
+        """Means of the groups of AVA, which are poses (ids to 14), actions on objects (to 63) and between people."""
         return {name: self.mean_of(ids) for name, ids in AVA_GROUPS.items()}
 
     def __repr__(self) -> str:

@@ -43,7 +43,8 @@ class DetectedPeople:
     them by :func:`~pytorchvideo.inference.detection.linking.link_people`.
 
     Args:
-        detector: see :data:`FrameDetector`.
+        detector: frames uint8 (B, 3, H, W) to ``(boxes, scores)`` of each, or to a dict of these and ``labels``; boxes
+            are (N, 4), x1, y1, x2, y2 in pixels.
         score_threshold: boxes with a lower score are left out.
         look_sec: most seconds between two looks; None looks at the times alone.
         batch_size: frames in the detector at a time.
