@@ -12,7 +12,7 @@ from typing import Any
 
 from torch.utils.data import RandomSampler, Sampler
 
-from pytorchvideo._checks import expected
+from pytorchvideo._checks import expected, shortened
 from pytorchvideo._positions import frames_of_parts
 from pytorchvideo._text import SMALL, read_json
 from pytorchvideo.data._annotations.frame_lists import FrameListHandler, read_frame_lists
@@ -150,7 +150,8 @@ def _read_labels(label_name_file: str, video_label_file: str) -> dict[str, int]:
         template = video["template"].replace("[", "").replace("]", "")
         if template not in ids:
             raise ValueError(
-                f"{video_label_file}, video {video['id']}: there is no template {template!r} in {label_name_file}."
+                f"{video_label_file}, video {shortened(str(video['id']))}: there is no template "
+                f"{shortened(template)!r} in {label_name_file}."
             )
         labels[str(video["id"])] = ids[template]
     return labels

@@ -25,6 +25,7 @@ from pytorchvideo._checks import expected
 from pytorchvideo._machine import DEAD_WORKER, is_of_dead_worker
 from pytorchvideo._processes import shielded
 from pytorchvideo.data._decode import VideoError
+from pytorchvideo.data._decode._images import holds_images
 from pytorchvideo.data._reading.empty_windows import EmptyWindowError, frame_on_show, with_frames
 from pytorchvideo.data._reading.in_order import clips_in_order
 from pytorchvideo.data._reading.picked import picked_clips
@@ -364,7 +365,7 @@ class _Videos(IterableDataset[Clip | End]):
         path = self.videos[number]
         error: Exception | None = None
         try:
-            if os.path.isdir(path):
+            if holds_images(path):
                 frames = FrameVideo.from_directory(path, self.fps, dtype=torch.uint8)
                 yield from self._clips(number, frames)
             else:

@@ -147,11 +147,11 @@ def test_films_without_frames_are_left_out(files: Path, tmp_path: Path) -> None:
     boxes = tmp_path / "boxes.csv"
     boxes.write_text("gone,0950,0,0,1,1,3,0\n" + BOXES)
     arguments = (str(files / "frames.csv"), str(boxes), str(files))
-    with pytest.warns(UserWarning, match="1 of 3 videos are left out. The first: gone: it has no"):
+    with pytest.warns(UserWarning, match="1 of 3 videos is left out. The first: gone: it has no"):
         dataset = Ava(*arguments, clip_sampler=make_clip_sampler("random", 1), fps=FPS)
     assert [clip.path for clip in dataset.skipped] == ["gone"]
     boxes.write_text("gone,0950,0,0,1,1,3,0\n")
-    with pytest.raises(ValueError, match="1 of 1 videos are left out"):
+    with pytest.raises(ValueError, match="1 of 1 video is left out"):
         AvaLabeledVideoFramePaths.from_csv(*arguments)
 
 

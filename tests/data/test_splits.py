@@ -61,5 +61,5 @@ def test_fraction_outside_the_range(fraction: float) -> None:
 
 
 def test_nothing_to_split() -> None:
-    with pytest.raises(ValueError, match="4 files in 1 groups cannot be split"):
+    with pytest.raises(ValueError, match="4 files in 1 group cannot be split"):
         split_items(files({0: 4}), 0.5, group=lambda path: "all")

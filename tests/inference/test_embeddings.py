@@ -81,7 +81,7 @@ def test_rows_are_the_features_of_each_clip(videos: list[str], tmp_path: Path) -
     assert "not a readable video" in skipped[0][1]
     assert len(seen) == 5
     assert found.made_by["recipe"] == RECIPE.to_dict()
-    with pytest.raises(VideoError, match=r"None of 1 videos can be read; the first: .*bad\.mp4"):
+    with pytest.raises(VideoError, match=r"No video can be read; the first: .*bad\.mp4"):
         embed(predictor, [str(bad)])
 
 

@@ -117,7 +117,7 @@ def test_names_of_the_zoo() -> None:
         (("nope", "--to", "onnx"), "There is no model named 'nope'"),
         (("FILE", "--to", "openvino", "--int8"), "Give --calibrate DATA"),
         (("FILE", "--to", "onnx", "--int8", "--bf16"), "int8+bf16 with one of openvino"),
-        (("FILE", "--to", "openvino", "--calibrate", "."), "None for fp32"),
+        (("FILE", "--to", "openvino", "--calibrate", "."), "is of no use for fp32"),
         (("FILE", "--to", "onnx", "--bf16"), "bf16 with one of openvino"),
         (
             ("FILE", "--to", "onnx", "--untrained"),

@@ -183,7 +183,7 @@ def test_bad_files_are_named(tmp_path: Path, make_video: Callable[..., Path]) ->
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"clips": 0}, "`clips` to be >= 1, but got 0"),
+        ({"clips": 0}, "`clips` to be 1 to 100,000, but got 0"),
         ({"views": 2}, r"`views` to be 1 \(the centre\) or 3"),
         ({"top_k": 0}, "`top_k` to be >= 1, but got 0"),
     ],
@@ -351,7 +351,7 @@ def test_a_huge_picture_is_refused_in_a_sentence(make_bomb: Callable[..., Path])
 
 def test_a_network_that_scores_boxes_is_refused_with_what_to_do() -> None:
     network = DetectionBBoxNetwork(nn.Identity(), nn.Identity())
-    with pytest.raises(ValueError, match=r"whole clips, such as slow_r50.*model\(clips, boxes\)"):
+    with pytest.raises(ValueError, match=r"whole clips, such as slow_r50.*pytorchvideo detect"):
         VideoPredictor(network, RECIPE, ["a", "b"])
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images on disk as frames, opened by Pillow."""
 
+import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,13 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     """
     parts = re.split(r"([0-9]+)", name)
     return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts if p]
+
+
+def holds_images(path: str | Path) -> bool:
+    """Whether there is a directory with images in it."""
+    return os.path.isdir(path) and any(
+        os.path.splitext(name)[1].lower() in IMAGE_ENDINGS for name in os.listdir(path)
+    )
 
 
 def list_frames(directory: str | Path) -> list[str]:

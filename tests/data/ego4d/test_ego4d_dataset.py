@@ -56,7 +56,7 @@ def make(folder: Path, **kwargs: Any) -> Ego4dMomentsDataset:
 def test_samples(folder: Path, workers: int, imu: bool) -> None:
     options: dict[str, Any] = {"imu": True, "imu_path": str(folder)} if imu else {}
     if imu:
-        with pytest.warns(UserWarning, match=r"1 of 2 videos are left out\. The first: .*b\.mp4"):
+        with pytest.warns(UserWarning, match=r"1 of 2 videos is left out\. The first: .*b\.mp4"):
             dataset = make(folder, **options)
         assert [Path(v.path).name for v in dataset.skipped] == ["b.mp4"]
     else:

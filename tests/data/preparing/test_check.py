@@ -112,7 +112,7 @@ def test_a_list_that_cannot_be_written_is_known_before_the_scan(
     for option in ("--quarantine", "--out"):
         result = CliRunner().invoke(app, ["check", str(video), option, str(video / "bad.txt")])
         assert result.exit_code == 2
-        assert "one.mp4: " in result.stderr
+        assert f"Expected a folder, but {video} is a file." in result.stderr
 
 
 def test_list_file_and_single_video(make_video: MakeVideo, tmp_path: Path) -> None:

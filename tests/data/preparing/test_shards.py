@@ -294,7 +294,7 @@ def test_bad_videos_are_skipped_and_listed(folder: Path, tmp_path: Path) -> None
     listed = LabeledVideoPaths([(path, None) for path in paths])
     packed = list(write_shards(listed, tmp_path / "shards"))
     reasons = [one.reason or "" for one in packed]
-    assert "No such file" in reasons[0]
+    assert "missing.mp4 cannot be opened: no such file" in reasons[0]
     assert "empty (0 bytes)" in reasons[3]
     assert [one.size for one in packed] == [0, 11, Path(good).stat().st_size, 0]
     dataset = LabeledVideoDataset(

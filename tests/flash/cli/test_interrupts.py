@@ -39,6 +39,7 @@ COMMANDS = {
     "probe": "probe {new}.safetensors",
     "export": "export {model} --to onnx -o {new}",
     "timeline": "timeline {long} -w {model} -o {new} --every 0.01",
+    "detect": "detect {long} -w {model} --people {new}.csv -o {new}",
     "stream": "stream {long} -w {model} --realtime",
     "serve": "serve -w {model} --port 0",
     "models": "models",

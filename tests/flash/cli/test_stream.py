@@ -200,7 +200,7 @@ def test_frames_of_the_wrong_size(model_file: Path, tmp_path: Path) -> None:
         (["--timeout", "0"], "Expected `--timeout`"),
         (["--reconnect", "-1"], "--reconnect"),
         (["--out", "drawn.gif"], "ends in .mp4 or .mkv"),
-        (["--out", f"{__file__}/drawn.mp4"], "test_stream.py: file exists."),
+        (["--out", f"{__file__}/drawn.mp4"], "Expected a folder, but"),
     ],
 )
 def test_options_that_cannot_be(

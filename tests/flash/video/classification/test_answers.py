@@ -97,7 +97,7 @@ def test_windows_that_cover_a_video() -> None:
 @pytest.mark.parametrize(
     ("clips", "views", "message"),
     [
-        (0, 1, "`clips` to be >= 1, but got 0"),
+        (0, 1, "`clips` to be 1 to 100,000, but got 0"),
         ("10x2", 1, 'a number, "uniform", or clips x 1 or 3 views'),
         ("all", 1, "but got 'all'"),
         ("10x1", 3, "`views` to be left out beside clips='10x1', but got 3"),
