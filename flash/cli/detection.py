@@ -38,8 +38,6 @@ _OF_CLIPS = {
     "group_by": "--group-by",
     "groups": "--groups",
     "top_k": "--top-k",
-    "recipe": "--config",
-    "changes": "--set",
     "theirs": "--pyslowfast",
 }
 
@@ -85,7 +83,11 @@ def train_detection(ctx: typer.Context, data: str | None, out: Path, *, resume: 
         if name in DetectionConfig.__dataclass_fields__ and name not in ("task", "strategy")
     }
     strategy = _plain(ctx.params.get("strategy"))
-    config_file = out / "config.json"
+    config_file, recipe = out / "config.json", ctx.params.get("recipe")
+    if recipe is not None:
+        if resume and config_file.is_file():
+            raise ValueError("Expected --resume without --config: a run keeps its configuration.")
+        asked |= _of_recipe(ctx, recipe, asked)
     if resume and config_file.is_file():
         known = DetectionConfig.from_file(config_file)
         # what was not said is as it was
@@ -104,6 +106,18 @@ def train_detection(ctx: typer.Context, data: str | None, out: Path, *, resume: 
     screen = answer_screen()
     print_map(screen, summary.map, summary.labels)
     screen.print(f"run: {summary.folder.path}", soft_wrap=True)
+
+
+def _of_recipe(ctx: typer.Context, name: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """The options that a recipe says, and the command line does not."""
+    from flash.configs.files import load_recipe
+    from flash.runs.detection.from_recipe import detector_options
+    from flash.runs.from_recipe import start_options
+
+    recipe = load_recipe(name, ctx.params.get("changes") or [])
+    steps = {"batch_size": asked["batch_size"], "accumulate": asked["accumulate"]}
+    options = detector_options(recipe, **steps) | start_options(recipe, asked)
+    return {key: value for key, value in options.items() if not opt.was_given(ctx, key)}
 
 
 def evaluate_detection(

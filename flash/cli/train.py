@@ -80,11 +80,13 @@ def train(
     --pyslowfast trains by a configuration of PySlowFast, with KEY VALUE pairs behind it.
     --task detection trains on boxes: DATA is a csv (video,time_sec,x1,y1,x2,y2,label), or a folder with train.csv.
     """
+    if changes and recipe is None:
+        raise ValueError("Expected --set with --config RECIPE, whose values it changes.")
     if task is training.Task.detection or (resume and _is_of_boxes(data, out)):
         if resume and data is not None and not opt.was_given(ctx, "out"):
             out, data = _run_to_resume(data, out)
         going_on(lambda: kept.by_train(out))
-        say(f"{data or out}: {model}, to {out}")
+        say(f"{data or out}: {f'recipe {recipe}' if recipe else model}, to {out}")
         from flash.cli.detection import train_detection
 
         train_detection(ctx, moved or data, out, resume=resume)
@@ -132,8 +134,6 @@ def train(
     if lr == "find":
         asked |= {"lr": None, "lr_find": True}
     folder = RunFolder(out)
-    if changes and recipe is None:
-        raise ValueError("Expected --set with --config RECIPE, whose values it changes.")
     if recipe is not None or theirs is not None:
         if resume and folder.config_file.is_file():
             option = "--config" if theirs is None else "--pyslowfast"

@@ -125,6 +125,26 @@ def decay_rules(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def optimizer_arguments(
+    recipe: Recipe | None, name: str, weight_decay: float | None
+) -> dict[str, Any]:
+    """Returns the arguments of a run's optimiser but for its rate: those of its recipe, or without one the usual.
+
+    Args:
+        recipe: of the run.
+        name: ``"AdamW"`` or ``"SGD"``.
+        weight_decay: of the run, which counts before the recipe's.
+    """
+    published = None if recipe is None else recipe.optimizer
+    arguments: dict[str, Any] = {"weight_decay": weight_decay}
+    if name == "SGD":
+        momentum = 0.9 if published is None else published.momentum
+        arguments |= {"momentum": momentum, "nesterov": published is None or published.nesterov}
+    elif published is not None:
+        arguments["betas"] = published.betas
+    return arguments
+
+
 def network_arguments(recipe: Recipe) -> dict[str, Any]:
     """Returns the arguments of the builder of the recipe's model that its dropout and drop path need.
 

@@ -22,6 +22,7 @@ from flash.configs.build import build_schedule, multigrid_plan, stretched
 from flash.configs.clips import training_transform
 from flash.configs.recipe import Recipe
 from flash.core.callbacks import PreciseBN
+from flash.core.model import Task
 from flash.core.multigrid_training import Multigrid, MultigridPlan
 from flash.core.schedules import count_batches
 from flash.core.trainer import Trainer
@@ -172,7 +173,7 @@ def fit(
     data = training_data(config, sources)
     batches = _batches(config, sources, data)
     if _multigrid(config) is None:
-        _follow(classifier, schedule_of(config, math.ceil(batches(0) / config.accumulate)))
+        follow(classifier, schedule_of(config, math.ceil(batches(0) / config.accumulate)))
     progress = EpochProgress(console, _work(config, sources, batches), describe_epoch)
     recorder = RunRecorder(folder, config.seed, progress, config.keep == "best", on_kept)
     done = Done()
@@ -193,7 +194,7 @@ def fit(
             logger=make_logger(config, folder, done) or False,
             log_every_n_steps=min(50, max(1, batches(0))),
             ema=config.ema,
-            gradient_clip_val=_clip_norm(config),
+            gradient_clip_val=clip_norm(config),
             early_stopping=_stopping(config),
             callbacks=callbacks,
         )
@@ -260,7 +261,8 @@ def schedule_of(config: RunConfig, steps_per_epoch: int) -> Callable[[Optimizer]
     return partial(LambdaLR, lr_lambda=rates)
 
 
-def _clip_norm(config: RunConfig) -> float | None:
+def clip_norm(config: RunConfig) -> float | None:
+    """Returns the length to which a run's gradients are clipped; None for none."""
     recipe = config.training_recipe
     return None if recipe is None else recipe.regularize.clip_norm
 
@@ -372,11 +374,11 @@ def describe_epoch(row: Mapping[str, float]) -> str:
     return "  ".join(said)
 
 
-def _follow(classifier: VideoClassifier, schedule: Callable[[Optimizer], LambdaLR]) -> None:
-    """Makes the classifier's optimiser follow a schedule, step by step."""
+def follow(task: Task, schedule: Callable[[Optimizer], LambdaLR]) -> None:
+    """Makes the task's optimiser follow a schedule, step by step."""
     from flash.core.optimizer_names import scheduler_factory
 
-    classifier._scheduler_factory = scheduler_factory((schedule, {}, {"interval": "step"}))  # type: ignore[arg-type]
+    task._scheduler_factory = scheduler_factory((schedule, {}, {"interval": "step"}))  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -44,31 +44,43 @@ def run_options(
     from flash.configs.build import network_arguments
     from flash.configs.clips import training_transform
 
-    data, optimizer, regularize = recipe.data, recipe.optimizer, recipe.regularize
     if recipe.detection is not None:
         raise ValueError(
-            f"Expected a recipe of whole clips, but that of {recipe.model} scores boxes: train --task detection does."
+            f"Expected a recipe of whole clips, but that of {recipe.model} scores boxes, which `train --config` takes "
+            "with --task detection."
         )
     clip = published_recipe(recipe.model)
     # what cannot be carried out is said before the data is looked at
     network_arguments(recipe)
     training_transform(recipe, clip)
     _check_multigrid(recipe, clip)
-    scale = batch_scale(batch_size * accumulate, 1, optimizer.reference_batch)
-    return {
-        "model": recipe.model,
+    return shared_options(recipe, clip, batch_size * accumulate) | {
         "strategy": "no_freeze",
-        "frames": data.num_frames,
-        "clip_duration": data.num_frames * data.sampling_rate / clip.frames_per_second,
-        "crop": data.crop,
-        "flip": data.horizontal_flip > 0,
-        "epochs": _epochs(recipe),
-        "optimizer": _OPTIMIZERS[optimizer.name],
-        "lr": optimizer.lr * scale,
-        "weight_decay": optimizer.weight_decay,
+        "crop": recipe.data.crop,
         "multi_label": recipe.loss == "binary_cross_entropy",
         "label_smoothing": recipe.augment.label_smoothing,
         "mix": recipe.augment.mixup > 0 or recipe.augment.cutmix > 0,
+    }
+
+
+def shared_options(recipe: Recipe, clip: ClipRecipe, clips: int) -> dict[str, Any]:
+    """Returns the fields that runs of classifiers and of detectors have in common.
+
+    Args:
+        recipe: the training.
+        clip: of its model.
+        clips: in a step of the run.
+    """
+    data, optimizer, regularize = recipe.data, recipe.optimizer, recipe.regularize
+    return {
+        "model": recipe.model,
+        "frames": data.num_frames,
+        "clip_duration": data.num_frames * data.sampling_rate / clip.frames_per_second,
+        "flip": data.horizontal_flip > 0,
+        "epochs": _epochs(recipe),
+        "optimizer": _OPTIMIZERS[optimizer.name],
+        "lr": optimizer.lr * batch_scale(clips, 1, optimizer.reference_batch),
+        "weight_decay": optimizer.weight_decay,
         "layer_decay": regularize.layer_decay,
         "ema": regularize.ema,
         "precise_bn": regularize.precise_bn_batches,

@@ -27,7 +27,7 @@ from typing import Any
 
 from rich.console import Console
 
-from flash.configs.build import build_mix, decay_rules, network_arguments
+from flash.configs.build import build_mix, decay_rules, network_arguments, optimizer_arguments
 from flash.core.average_precision import MeanAveragePrecision
 from flash.runs.config import RunConfig
 from flash.runs.fit import best_epoch, class_weights, fit
@@ -256,7 +256,10 @@ def build_classifier(
         metrics={"map": MeanAveragePrecision()} if config.multi_label else None,
         weights=None if goes_on else config.weights,
         recipe=recipe,
-        optimizer=(config.optimizer, _optimizer_arguments(config)),
+        optimizer=(
+            config.optimizer,
+            optimizer_arguments(training, config.optimizer, config.weight_decay),
+        ),
         learning_rate=config.lr,
         label_smoothing=config.label_smoothing,
         mix_video=_mix(config, len(sources.labels)),
@@ -276,18 +279,6 @@ def _mix(config: RunConfig, num_classes: int) -> bool | MixVideo:
     if config.mix and config.training_recipe is not None:
         return build_mix(config.training_recipe, num_classes) or True
     return config.mix
-
-
-def _optimizer_arguments(config: RunConfig) -> dict[str, Any]:
-    known = config.training_recipe
-    published = None if known is None else known.optimizer
-    arguments: dict[str, Any] = {"weight_decay": config.weight_decay}
-    if config.optimizer == "SGD":
-        momentum = 0.9 if published is None else published.momentum
-        arguments |= {"momentum": momentum, "nesterov": published is None or published.nesterov}
-    elif published is not None:
-        arguments["betas"] = published.betas
-    return arguments
 
 
 def _known_split(folder: RunFolder, before: RunConfig, config: RunConfig) -> Sources | None:

@@ -4,9 +4,13 @@
 import math
 import os
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
+from flash.configs.files import parse_recipe
+from flash.configs.recipe import Recipe
 from flash.runs.config import KEEPS, OPTIMIZERS, PRECISIONS, absolute, check_device
 from flash.runs.detection.task import TASK
 from flash.video.detection.backbones import detector_name
@@ -60,6 +64,8 @@ class DetectionConfig:
         seed: of everything random.
         flip: whether clips may be mirrored in training.
         jitter: whether pictures are scaled at random in training.
+        training: the published recipe that the run carries out, as the plain values of a
+            :class:`flash.configs.recipe.Recipe`; what the fields above say counts before it.
         workers: processes that decode.
     """
 
@@ -97,6 +103,7 @@ class DetectionConfig:
     flip: bool = True
     jitter: bool = True
     workers: int | None = None
+    training: dict[str, Any] | None = None
 
     @classmethod
     def from_file(cls, file: Path) -> "DetectionConfig":
@@ -111,11 +118,18 @@ class DetectionConfig:
         if values.get("task") != TASK or not {"data"} <= set(values) <= set(hints):
             raise ValueError(f"{file} is not the configuration of a run with --task {TASK}.")
         for name, value in values.items():
-            kinds = (dict,) if name == "model_kwargs" else get_args(hints[name]) or (hints[name],)
+            hint = hints[name]
+            several = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+            kinds = [get_origin(kind) or kind for kind in several]
             if type(value) not in kinds and not (float in kinds and type(value) is int):
                 wanted = " or ".join(kind.__name__.replace("NoneType", "null") for kind in kinds)
                 raise ValueError(f"{file}: " + expected(name, f"of the type {wanted}", value))
-        return cls(**values)
+        config = cls(**values)
+        try:
+            config.training_recipe  # noqa: B018 - it is parsed
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+        return config
 
     def completed(self) -> "DetectionConfig":
         """Returns the same with every None replaced that stands for a default, paths absolute, all values checked.
@@ -125,7 +139,7 @@ class DetectionConfig:
         """
         check_choice("strategy", self.strategy, STRATEGIES)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        recipe = _published(self.model)
+        recipe = published_clip(self.model)
         started = self.weights is not None or bool(self.pretrained)
         filled = replace(
             self,
@@ -179,9 +193,21 @@ class DetectionConfig:
 
         return self.device.partition(":")[0] in ("auto", "cuda") and torch.cuda.is_available()
 
+    @cached_property
+    def training_recipe(self) -> Recipe | None:
+        """The published recipe that the run carries out.
+
+        Raises:
+            ValueError: ``training`` holds something else.
+        """
+        found = None if self.training is None else parse_recipe(self.training, "training")
+        if found is not None and found.detection is None:
+            raise ValueError("training: `detection` is missing.")
+        return found
+
     def recipe(self) -> ClipRecipe:
         """Returns the clips of the model, changed as this run asks: whole pictures, except for networks of tokens."""
-        base = _published(self.model)
+        base = published_clip(self.model)
         frames, side = self.frames or base.num_frames, self.crop or base.side_size
         sized = replace(
             base,
@@ -199,7 +225,12 @@ class DetectionConfig:
         return asdict(self)
 
 
-def _published(model: str) -> ClipRecipe:
+def published_clip(model: str) -> ClipRecipe:
+    """Returns the clips of a model for boxes, or of one for whole clips with a head for boxes.
+
+    Raises:
+        ValueError: there is no such model.
+    """
     try:
         return model_entry(detector_name(model), "detection").weights.recipe
     except KeyError as error:

@@ -94,7 +94,7 @@ def read_boxes(
 
 
 def training_data(config: DetectionConfig) -> VideoActionDetectionData:
-    """Returns the datamodule of a run: whole pictures, scaled and mirrored at random in training.
+    """Returns the datamodule of a run: pictures scaled and mirrored at random in training, whole unless a recipe crops.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -113,13 +113,34 @@ def training_data(config: DetectionConfig) -> VideoActionDetectionData:
         train,
         val,
         recipe=recipe,
-        train_whole=True,
-        train_side=None if config.jitter else (recipe.side_size, recipe.side_size),
-        flip=0.5 if config.flip else 0.0,
+        **_training_pictures(config, recipe),
         set_transforms=True,
         batch_size=config.batch_size,
         num_workers=config.workers or 0,
     )
+
+
+def _training_pictures(config: DetectionConfig, recipe: ClipRecipe) -> dict[str, Any]:
+    """Scale, square and mirror of the pictures in training, as options of the datamodule."""
+    training = config.training_recipe
+    if training is None or training.detection is None:
+        side = recipe.side_size
+        flip = 0.5 if config.flip else 0.0
+        return {
+            "train_whole": True,
+            "train_side": None if config.jitter else (side, side),
+            "flip": flip,
+        }
+    data = training.data
+    # with another side of whole pictures than the recipe's, those of training change alike
+    share = recipe.side_size / training.detection.test_side
+    crop = recipe.crop_size or max(1, round(data.crop * share))
+    low, high = (max(crop, round(side * share)) for side in data.short_side)
+    return {
+        "train_crop": crop,
+        "train_side": (low, high if config.jitter else low),
+        "flip": data.horizontal_flip if config.flip else 0.0,
+    }
 
 
 def split_by_video(

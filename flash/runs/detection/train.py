@@ -19,29 +19,33 @@ Each file is complete, or it is not there. One process at a time works in the fo
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from rich.console import Console
 
+from flash.configs.build import decay_rules, optimizer_arguments
 from flash.core.callbacks import PreciseBN
 from flash.core.schedules import count_batches
+from flash.runs.config import RunConfig
 from flash.runs.detection.config import DetectionConfig
 from flash.runs.detection.data import training_data
+from flash.runs.detection.from_recipe import detector_arguments
 from flash.runs.epoch_progress import EpochProgress
 from flash.runs.expected_time import Work
 from flash.runs.fit import (
     RunRecorder,
     best_epoch,
+    clip_norm,
     describe_epoch,
+    follow,
     quiet_lightning,
     run_trainer,
+    schedule_of,
     seed_epoch,
-    warmup_cosine,
 )
 from flash.runs.folder import RunFolder
 from flash.runs.loggers import Done, check_logger, make_logger
@@ -54,7 +58,6 @@ from pytorchvideo._text import counted
 from pytorchvideo.evaluation.detection import FrameMap, write_detections
 from pytorchvideo.models._registry import model_entry
 
-_WARMUP = 0.15  # share of the steps
 _LOSS = "cross_entropy"  # as it is logged by other runs
 # what a run that goes on may have otherwise than when it began
 _MAY_CHANGE = ("data", "val", "videos", "weights", "epochs", "workers", "device")
@@ -127,7 +130,6 @@ def train_detector(
 
 def _with_start(config: DetectionConfig) -> tuple[DetectionConfig, str]:
     """Decides whether a run starts from published weights, as :func:`flash.runs.start.choose_start` does."""
-    from flash.runs.config import RunConfig
     from flash.runs.start import choose_start
     from flash.video.detection.backbones import detector_name
 
@@ -218,32 +220,40 @@ def build_detector_task(
         ValueError: for weights that do not fit the model.
     """
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    epochs = config.epochs or 1
-    batches = count_batches(len(_dataset(data, "train")), config.batch_size, config.workers or 0)
-    steps = math.ceil(batches / config.accumulate) * epochs
-    schedule = partial(warmup_cosine, steps=steps, warmup=max(1, round(_WARMUP * steps)))
-    momentum = {"momentum": 0.9, "nesterov": True} if config.optimizer == "SGD" else {}
+    training, run = config.training_recipe, cast(RunConfig, config)  # whose fields it has
     loss: Any = F.cross_entropy if config.exclusive else F.binary_cross_entropy_with_logits
     task = VideoActionDetector(
         labels=data.labels,
         backbone=config.model,
-        backbone_kwargs=config.model_kwargs,
+        backbone_kwargs=_network_arguments(config),
         pretrained=bool(config.pretrained) and not goes_on,
         weights=None if goes_on else config.weights,
         loss_fn={_LOSS: loss},
         recipe=config.recipe(),
-        optimizer=(config.optimizer, {"weight_decay": config.weight_decay, **momentum}),
-        lr_scheduler=("LambdaLR", {"lr_lambda": schedule}, {"interval": "step"}),
+        optimizer=(
+            config.optimizer,
+            optimizer_arguments(training, config.optimizer, config.weight_decay),
+        ),
         learning_rate=config.lr,
         layer_decay=config.layer_decay,
+        decay_rules=None if training is None else decay_rules(training),
         multi_label=not config.exclusive,
         threshold=config.threshold,
     )
+    batches = count_batches(len(_dataset(data, "train")), config.batch_size, config.workers or 0)
+    follow(task, schedule_of(run, math.ceil(batches / config.accumulate)))
     for parameter in task.parameters():
         if parameter.ndim == 5:
             # depthwise 3-D convolutions on a CPU are more than twice as fast in this layout
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
     return task
+
+
+def _network_arguments(config: DetectionConfig) -> dict[str, Any]:
+    """The arguments of the builder: those of the recipe, and before them those that were asked for."""
+    training = config.training_recipe
+    of_recipe = {} if training is None else detector_arguments(training, config.model)
+    return of_recipe | config.model_kwargs
 
 
 def _learn(
@@ -311,6 +321,7 @@ def _fit(
             logger=make_logger(run, folder, done) or False,
             log_every_n_steps=min(50, max(1, batches)),
             ema=config.ema,
+            gradient_clip_val=clip_norm(run),
             early_stopping=stopping,
             callbacks=callbacks,
         )

@@ -55,6 +55,8 @@ class VideoActionDetector(Task):
         multi_label: whether a person may do several things at once, as in AVA: sigmoids instead of a softmax.
         threshold: probability from which an action counts.
         layer_decay: see :mod:`flash.core.layer_decay`.
+        decay_rules: which parameters of the backbone have another weight decay than the optimiser's, see
+            :func:`flash.core.weight_decay.weight_decay_exceptions`.
         recipe: the clips that the model is made for; by default the datamodule's at the start of training, else that of
             the backbone.
         convention: whose rules the frame-mAP follows, see :func:`pytorchvideo.evaluation.detection.frame_map`.
@@ -81,6 +83,7 @@ class VideoActionDetector(Task):
         multi_label: bool = True,
         threshold: float = 0.5,
         layer_decay: float = 1.0,
+        decay_rules: Mapping[str, Any] | None = None,
         weights: str | os.PathLike[str] | None = None,
         recipe: ClipRecipe | Mapping[str, Any] | None = None,
         convention: Convention = "official",
@@ -105,6 +108,7 @@ class VideoActionDetector(Task):
             learning_rate=learning_rate,
             output=output,
             layer_decay=layer_decay,
+            decay_rules=decay_rules,
         )
         self.num_classes = num_classes
         self.labels = None if labels is None else [str(label) for label in labels]
@@ -120,7 +124,10 @@ class VideoActionDetector(Task):
         self.last_map: FrameMap | None = None
         self._truth: list[list[Any]] = []
         self._save_hyperparameters(
-            optimizer=plain_optimizer(optimizer), lr_scheduler=lr_scheduler, output=output
+            optimizer=plain_optimizer(optimizer),
+            lr_scheduler=lr_scheduler,
+            output=output,
+            decay_rules=self.decay_rules,
         )
 
     @classmethod
