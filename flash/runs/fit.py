@@ -104,6 +104,15 @@ class RunRecorder(pl.Callback):
         self.history[:] = state_dict["history"]
         self.ended_early = state_dict.get("ended_early", 0)
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # a checkpoint has the rate of the schedule that it was written with, and a run that is extended another one
+        for scheduler in (config.scheduler for config in trainer.lr_scheduler_configs):
+            if isinstance(scheduler, LambdaLR):
+                groups = scheduler.optimizer.param_groups
+                rates = zip(groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
+                for group, base, share in rates:
+                    group["lr"] = base * share(scheduler.last_epoch)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         row = {"epoch": float(trainer.current_epoch + 1)}
         for name, logged in _METRICS.items():

@@ -3,18 +3,25 @@
 
 import itertools
 import json
+import math
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from rich.console import Console
+from torch import nn
+from torch.optim import SGD
+from torch.optim.lr_scheduler import LambdaLR
 from typer.testing import CliRunner, Result
 
 from flash.cli.evaluate import evaluate_data
@@ -23,7 +30,7 @@ from flash.cli.options import ModelOptions
 from flash.core.schedules import count_batches
 from flash.runs import train as runs
 from flash.runs.config import RunConfig
-from flash.runs.fit import warmup_cosine
+from flash.runs.fit import RunRecorder, warmup_cosine
 from flash.runs.fit_head import VideoViews, cached_features, fit_linear
 from flash.runs.folder import RunFolder, resumed
 from pytorchvideo._files import write_json
@@ -139,6 +146,29 @@ def test_schedule_and_batches() -> None:
     assert all(a >= b for a, b in itertools.pairwise(values[10:]))
     assert count_batches(0, 4, 0) == 0
     assert count_batches(7, 2, 3) == 2 + 1 + 1
+
+
+def test_a_run_that_is_extended_begins_with_the_rate_of_its_new_schedule(tmp_path: Path) -> None:
+    def schedule(steps: int) -> LambdaLR:
+        weights = [nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))]
+        optimizer = SGD(
+            [{"params": [w], "lr": lr} for w, lr in zip(weights, (0.1, 0.4), strict=True)]
+        )
+        return LambdaLR(optimizer, partial(warmup_cosine, steps=steps, warmup=2))
+
+    ended, extended = schedule(10), schedule(20)
+    for _ in range(10):
+        ended.optimizer.step()
+        ended.step()
+    assert ended.get_last_lr() == [0, 0]
+    extended.load_state_dict(ended.state_dict())
+    extended.optimizer.load_state_dict(ended.optimizer.state_dict())
+    recorder = RunRecorder(RunFolder(tmp_path), 0, SimpleNamespace(history=[]))  # type: ignore[arg-type]
+    trainer: Any = SimpleNamespace(lr_scheduler_configs=[SimpleNamespace(scheduler=extended)])
+    recorder.on_train_start(trainer, None)  # type: ignore[arg-type]
+    share = 0.5 * (1 + math.cos(math.pi * 8 / 18))
+    rates = [group["lr"] for group in extended.optimizer.param_groups]
+    assert rates == pytest.approx([0.1 * share, 0.4 * share])
 
 
 # -- training ---------------------------------------------------------------------------------------------------
