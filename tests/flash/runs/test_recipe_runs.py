@@ -278,6 +278,7 @@ def grid_config(*changes: str) -> RunConfig:
     return replace(config, batch_size=1).completed()
 
 
+@pytest.mark.slow
 def test_a_multigrid_run_goes_on_to_the_bit(
     folder: Path,
     tmp_path: Path,

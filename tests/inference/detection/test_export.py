@@ -43,9 +43,8 @@ def test_products_of_matrices_are_roi_align(
     torch.testing.assert_close(ours(x, boxes), theirs(x, boxes), atol=2e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "runtime", ["onnx", "openvino", pytest.param("executorch", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["onnx", "openvino", "executorch"])
 def test_artefacts_score_any_number_of_boxes(
     runtime: str,
     shallow: Callable[[], AbstractContextManager[None]],
