@@ -240,11 +240,13 @@ def test_the_model_has_the_threads_that_workers_leave(
 
 
 _PROGRAM = """
-import sys, time
+import signal, sys, time
 from pytorchvideo.data.windows import ClipWindows
 from pytorchvideo.inference.clips import read_clips
 from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
+# a shell has its background jobs ignore Ctrl+C, which is inherited
+signal.signal(signal.SIGINT, signal.default_int_handler)
 recipe = ClipRecipe(num_frames=4, sampling_rate=4, frames_per_second=32, side_size=32, crop_size=32)
 for item in read_clips(sys.argv[1:] * 999, ClipWindows(0.5, 4), recipe, workers=2):
     print("read", flush=True)
