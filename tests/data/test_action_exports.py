@@ -178,6 +178,17 @@ RESULT = (0, "annotations", 0, "result", 0, "value", "sequence", 0)
         ("cvat", "<annotations><image/></annotations>", "xml, line 1: .*got one for images"),
         ("cvat", "<annotations></annotations>", "xml has no track of a person"),
         ("cvat", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "line 1: .*without a document type"),
+        (
+            "cvat",
+            CVAT.replace('"20"', '"999999999999"'),
+            "xml, line 12: expected 2,000,000 key fra",
+        ),
+        ("cvat", CVAT.replace('"20"', '"' + "9" * 400 + '"'), "xml, line 12: expected a box with"),
+        (
+            "label_studio",
+            changed(STUDIO, *RESULT, "frame", to=10**15),
+            r"\[0\], region 0: expected 2,000,000 key frames of all people at most",
+        ),
         ("label_studio", {}, "json: expected Label Studio's json export, a list of tasks"),
         ("label_studio", [{"video": "a.mp4"}], r"json, \[0\]: expected a task with"),
         ("label_studio", changed(STUDIO, *RESULT, "x", to=None), r"\[0\], region 0: expected `seq"),
@@ -212,3 +223,17 @@ def test_what_cannot_be_read_is_named(
         ValueError, match=rf"export\.{said}" if said[:3] in ("xml", "jso") else said
     ):
         read(kind, tmp_path, content, videos)
+
+
+@pytest.mark.parametrize("every_sec", [1.0, None])
+def test_all_people_of_a_file_are_counted_together(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every_sec: float | None
+) -> None:
+    most = (
+        5 if every_sec else 4
+    )  # 0, 1 and 2 s, and 0 and 1 s; or twice the two in which boxes were drawn
+    monkeypatch.setattr("pytorchvideo.data._annotations.action_tracks._MOST_TIMES", most)
+    assert len(read("cvat", tmp_path, CVAT, videos, every_sec=every_sec)) > 1
+    monkeypatch.setattr("pytorchvideo.data._annotations.action_tracks._MOST_TIMES", most - 1)
+    with pytest.raises(ValueError, match=r"expected .* key frames of all people at most"):
+        read("cvat", tmp_path, CVAT, videos, every_sec=every_sec)

@@ -19,6 +19,7 @@ from pytorchvideo.data._annotations.actions import (
 from pytorchvideo.data._annotations.ava_rows import Corners
 
 _TOLERANCE = 1e-6
+_MOST_TIMES = 2_000_000  # of all people together; one far frame number in a file would ask for any amount of memory
 
 
 class Drawn(NamedTuple):
@@ -73,9 +74,16 @@ class Track:
         x1, y1, x2, y2 = (a + share * (b - a) for a, b in zip(before.box, after.box, strict=True))
         return before._replace(box=(x1, y1, x2, y2))
 
-    def multiples(self, every_sec: float) -> list[float]:
-        """Returns the multiples of a time at which something may be seen."""
+    def multiples(self, every_sec: float, most: int) -> list[float]:
+        """Returns the multiples of a time at which something may be seen.
+
+        Raises:
+            ValueError: there are more than ``most``.
+        """
         first, last = self.drawn[0].time_sec, max(self.drawn[-1].time_sec, self.end_sec or 0.0)
+        if (last - first) / every_sec > most:
+            said = f"this person, seen until {last:g} s, has too many {every_sec:g} s apart"
+            raise _too_many(self.drawn[-1].place, said)
         low = math.ceil(first / every_sec - _TOLERANCE)
         high = math.floor(last / every_sec + _TOLERANCE)
         return [number * every_sec for number in range(low, high + 1)]
@@ -99,9 +107,13 @@ def annotations_of(
         keys = {drawn.time_sec for drawn in track.drawn if drawn.is_key and drawn.is_seen}
         drawn_at.setdefault(track.video, set()).update(keys)
     found: list[tuple[str, float, int, Drawn]] = []
-    unseen = 0
+    unseen, left = 0, _MOST_TIMES
+    sorted_at = {video: sorted(times) for video, times in drawn_at.items()}
     for track in tracks:
-        times = sorted(drawn_at[track.video]) if every_sec is None else track.multiples(every_sec)
+        times = sorted_at[track.video] if every_sec is None else track.multiples(every_sec, left)
+        left -= len(times)
+        if left < 0:
+            raise _too_many(track.drawn[-1].place, "those in which boxes were drawn are too many")
         seen = [(time, drawn) for time in times if (drawn := track.at(time)) is not None]
         found += [(track.video, time, track.person, drawn) for time, drawn in seen]
         unseen += not seen
@@ -120,3 +132,10 @@ def annotations_of(
     if not classes.label_map:
         raise ValueError(f"{source} has no class of an action.")
     return ActionAnnotations(source, classes.label_map, collector.frames())
+
+
+def _too_many(place: str, said: str) -> ValueError:
+    return ValueError(
+        f"{place}: expected {_MOST_TIMES:,} key frames of all people at most, but {said}. Correct the numbers of "
+        "frames, or use a higher `every_sec`."
+    )

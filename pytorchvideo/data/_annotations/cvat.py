@@ -11,6 +11,7 @@ from pytorchvideo.data._annotations.ava_rows import Corners, check_box, corners
 
 _WANTED = 'CVAT\'s export "CVAT for video 1.1"'
 _FLAGS = (("outside", "0"), ("keyframe", "1"))  # of a box, with what they are where it does not say
+_LAST_FRAME = 2**53  # beyond it, times are no numbers
 _NO_ACTION = ("", "false", "none", "__undefined__")
 
 
@@ -83,7 +84,7 @@ class _Reader:
         try:
             box = corners([attributes[key] for key in ("xtl", "ytl", "xbr", "ybr")])
             frame = int(attributes["frame"])
-            if frame < 0:
+            if not 0 <= frame <= _LAST_FRAME:
                 raise ValueError
         except (KeyError, ValueError) as error:
             raise self._error("expected a box with frame, xtl, ytl, xbr and ybr") from error

@@ -23,7 +23,7 @@ from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._reading.key_frames import grid_offsets, nearest_frames
 from pytorchvideo.data.encoded_video import EncodedVideo
 from pytorchvideo.data.frame_video import FrameVideo
-from pytorchvideo.data.windows import FrameRule
+from pytorchvideo.data.windows import MOST_CLIPS, FrameRule
 from pytorchvideo.inference.clips import read_clips, rows_of_videos
 from pytorchvideo.inference.detection.found import (
     FoundPeople,
@@ -262,9 +262,16 @@ def _distance(times: Sequence[float]) -> float:
 def key_times(start_sec: float, end_sec: float, every_sec: float) -> list[float]:
     """Returns the middle of each so many seconds of a part of a video; of a shorter one its own middle.
 
+    Raises:
+        ValueError: there are more than 100,000.
+
     >>> key_times(0.0, 3.0, 1.0), key_times(0.0, 0.8, 1.0)
     ([0.5, 1.5, 2.5], [0.4])
     """
+    if (end_sec - start_sec) / every_sec > MOST_CLIPS:
+        length = end_sec - start_sec
+        wanted = f">= {length / MOST_CLIPS:.2g} seconds, for {MOST_CLIPS:,} key times in {length:g} s at most"
+        raise ValueError(expected("every_sec", wanted, every_sec))
     count = int((end_sec - start_sec) / every_sec + 1e-6)
     if count < 1:
         return [(start_sec + end_sec) / 2]

@@ -150,6 +150,11 @@ def test_a_bad_video_is_an_error_of_its_own(
 def test_key_times() -> None:
     assert key_times(1.0, 3.9, 1.0) == [1.5, 2.5]
     assert key_times(0.0, 0.3, 1.0) == [0.15]
+    assert len(key_times(0.0, 10.0, 1e-4)) == 100_000
+    with pytest.raises(
+        ValueError, match=r"`every_sec` to be >= 0.0001 seconds, for 100,000 key times in 10 s"
+    ):
+        key_times(0.0, 10.0, 1e-9)
 
 
 def test_other_uses_of_a_detector_say_what_to_call(detector: ActionDetector) -> None:
