@@ -3,9 +3,11 @@
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from flash.configs.files import parse_recipe
@@ -142,12 +144,7 @@ class RunConfig:
         if not {"data"} <= set(values) <= set(hints):
             known = ", ".join(hints)
             raise ValueError(f"{file} is not the configuration of a run (expected {known}).")
-        for name, value in values.items():
-            kinds = [get_origin(k) or k for k in get_args(hints[name]) or (hints[name],)]
-            whole_as_float = float in kinds and type(value) is int
-            if type(value) not in kinds and not whole_as_float:
-                wanted = " or ".join(kind.__name__.replace("NoneType", "null") for kind in kinds)
-                raise ValueError(f"{file}: " + expected(name, f"of the type {wanted}", value))
+        check_types(file, values, hints)
         # a run that was begun before there was precise BN goes on as it began
         config = cls(**{"precise_bn": 0, **values})
         try:
@@ -181,7 +178,7 @@ class RunConfig:
             frames=recipe.num_frames if self.frames is None else self.frames,
             crop=recipe.crop_size if self.crop is None else self.crop,
             lr=rate if self.lr is None and not self.lr_find else self.lr,
-            workers=self._default_workers() if self.workers is None else self.workers,
+            workers=default_workers(self.device) if self.workers is None else self.workers,
             weight_decay=decay if self.weight_decay is None else self.weight_decay,
             model=_absolute_model(self.model),
             data=absolute(self.data),
@@ -193,18 +190,11 @@ class RunConfig:
         return filled
 
     def _check(self) -> None:
-        for name in ("epochs", "frames", "crop", "batch_size", "clips", "views", "accumulate"):
+        check_numbers(self)
+        for name in ("clips", "views"):
             if getattr(self, name) < 1:
-                raise ValueError(expected(name.replace("_", "-"), ">= 1", getattr(self, name)))
+                raise ValueError(expected(name, ">= 1", getattr(self, name)))
         clips_and_views(self.clips, 1)
-        if self.early_stopping is not None and self.early_stopping < 1:
-            raise ValueError(expected("early-stopping", ">= 1 epochs", self.early_stopping))
-        if self.precise_bn < 0:
-            raise ValueError(expected("precise-bn", ">= 0 batches", self.precise_bn))
-        check_choice("keep", self.keep, KEEPS)
-        check_choice("precision", self.precision, PRECISIONS)
-        if self.logger is not None:
-            check_choice("logger", self.logger, LOGGERS)
         if self.balanced and self.class_weights:
             raise ValueError(
                 "Expected either --class-weights or --balanced, but got both, which would count rare classes twice."
@@ -216,33 +206,14 @@ class RunConfig:
             )
         if self.lr_find and self.lr is None and self.layer_decay != 1:
             raise ValueError("Expected --lr find without --layer-decay: it tries one rate for all.")
-        check_device(self.device, self.precision)
-        if self.workers is not None and self.workers < 0:
-            raise ValueError(expected("workers", ">= 0", self.workers))
-        for name in ("lr", "clip_duration"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(expected(name.replace("_", "-"), "> 0 and finite", value))
-        if self.weight_decay is not None and not 0 <= self.weight_decay < math.inf:
-            raise ValueError(expected("weight-decay", ">= 0 and finite", self.weight_decay))
-        if not 0 <= self.seed < _MOST_SEEDS:
-            raise ValueError(expected("seed", "in 0..2^63-1", self.seed))
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(expected("label-smoothing", "in [0, 1)", self.label_smoothing))
-        if not 0 < self.layer_decay <= 1:
-            raise ValueError(expected("layer-decay", "in 0..1, and not 0", self.layer_decay))
-        if self.ema is not None and not 0 <= self.ema < 1:
-            raise ValueError(expected("ema", "in [0, 1)", self.ema))
         self._check_training()
         names = self.of_trunks()
         if self.strategy == "probe" and names:
             raise ValueError(
                 f"{names} is of no use with the strategy 'probe', which trains on features."
             )
-        if not 0 < self.val_split < 1:
-            raise ValueError(expected("val-split", "between 0 and 1", self.val_split))
-        if self.weights is not None and not Path(self.weights).is_file():
-            raise FileNotFoundError(f"There is no file of weights {self.weights}.")
 
     def _check_training(self) -> None:
         """Raises a ValueError for options that leave out something of the recipe."""
@@ -266,15 +237,10 @@ class RunConfig:
     def _default_strategy(self, started: bool) -> str:
         return "probe" if started and not self.of_trunks() and not self.on_gpu else "no_freeze"
 
-    def _default_workers(self) -> int:
-        return min(8, os.cpu_count() or 1) if self.on_gpu else 0
-
     @property
     def on_gpu(self) -> bool:
         """Whether it trains on a GPU of NVIDIA or AMD."""
-        import torch
-
-        return self.device.partition(":")[0] in ("auto", "cuda") and torch.cuda.is_available()
+        return is_on_gpu(self.device)
 
     @cached_property
     def training_recipe(self) -> Recipe | None:
@@ -326,6 +292,69 @@ def published_recipe(model: str) -> ClipRecipe:
 
     name = model.removeprefix(HUGGING_FACE)
     return recipe_of(name, read_config(name, {}))
+
+
+def is_on_gpu(device: str) -> bool:
+    """Whether a ``device`` of a configuration is a GPU of NVIDIA or AMD."""
+    import torch
+
+    return device.partition(":")[0] in ("auto", "cuda") and torch.cuda.is_available()
+
+
+def default_workers(device: str) -> int:
+    """Returns how many processes decode where nobody says."""
+    return min(8, os.cpu_count() or 1) if is_on_gpu(device) else 0
+
+
+def check_types(file: Path, values: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
+    """Raises a ValueError for values of a file that are of other types than the fields of a configuration."""
+    for name, value in values.items():
+        several = get_args(hints[name]) if isinstance(hints[name], UnionType) else (hints[name],)
+        kinds = [get_origin(kind) or kind for kind in several]
+        if type(value) not in kinds and not (float in kinds and type(value) is int):
+            wanted = " or ".join(kind.__name__.replace("NoneType", "null") for kind in kinds)
+            raise ValueError(f"{file}: " + expected(name, f"of the type {wanted}", value))
+
+
+def check_numbers(config: Any) -> None:
+    """Checks the fields that runs of classifiers and of detectors have in common.
+
+    Raises:
+        ValueError: for a value out of range, or an unknown name.
+        FileNotFoundError: there is no such file of weights.
+    """
+    for name in ("epochs", "frames", "crop", "batch_size", "accumulate"):
+        if getattr(config, name) < 1:
+            raise ValueError(expected(name.replace("_", "-"), ">= 1", getattr(config, name)))
+    for name, least, unit in (
+        ("early_stopping", 1, " epochs"),
+        ("precise_bn", 0, " batches"),
+        ("workers", 0, ""),
+    ):
+        value = getattr(config, name)
+        if value is not None and value < least:
+            raise ValueError(expected(name.replace("_", "-"), f">= {least}{unit}", value))
+    check_choice("keep", config.keep, KEEPS)
+    check_choice("precision", config.precision, PRECISIONS)
+    if config.logger is not None:
+        check_choice("logger", config.logger, LOGGERS)
+    check_device(config.device, config.precision)
+    for name in ("lr", "clip_duration"):
+        value = getattr(config, name)
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(expected(name.replace("_", "-"), "> 0 and finite", value))
+    if config.weight_decay is not None and not 0 <= config.weight_decay < math.inf:
+        raise ValueError(expected("weight-decay", ">= 0 and finite", config.weight_decay))
+    if not 0 <= config.seed < _MOST_SEEDS:
+        raise ValueError(expected("seed", "in 0..2^63-1", config.seed))
+    if not 0 < config.layer_decay <= 1:
+        raise ValueError(expected("layer-decay", "in 0..1, and not 0", config.layer_decay))
+    if config.ema is not None and not 0 <= config.ema < 1:
+        raise ValueError(expected("ema", "in [0, 1)", config.ema))
+    if not 0 < config.val_split < 1:
+        raise ValueError(expected("val-split", "between 0 and 1", config.val_split))
+    if config.weights is not None and not Path(config.weights).is_file():
+        raise FileNotFoundError(f"There is no file of weights {config.weights}.")
 
 
 def check_device(device: str, precision: str = "32") -> None:

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration of a run that trains an action detector."""
 
-import math
-import os
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from flash.configs.files import parse_recipe
 from flash.configs.recipe import Recipe
-from flash.runs.config import KEEPS, OPTIMIZERS, PRECISIONS, absolute, check_device
+from flash.runs.config import (
+    OPTIMIZERS,
+    absolute,
+    check_numbers,
+    check_types,
+    default_workers,
+    is_on_gpu,
+)
 from flash.runs.detection.task import TASK
 from flash.video.detection.backbones import detector_name
 from pytorchvideo._checks import check_choice, expected
@@ -23,7 +27,6 @@ STRATEGIES = ("no_freeze", "freeze")
 
 _EPOCHS = 20
 _RATES = {"AdamW": (4e-3, 3e-4), "SGD": (0.05, 0.01)}
-_MOST_SEEDS = 1 << 63
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,7 @@ class DetectionConfig:
         hints = get_type_hints(cls)
         if values.get("task") != TASK or not {"data"} <= set(values) <= set(hints):
             raise ValueError(f"{file} is not the configuration of a run with --task {TASK}.")
-        for name, value in values.items():
-            hint = hints[name]
-            several = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-            kinds = [get_origin(kind) or kind for kind in several]
-            if type(value) not in kinds and not (float in kinds and type(value) is int):
-                wanted = " or ".join(kind.__name__.replace("NoneType", "null") for kind in kinds)
-                raise ValueError(f"{file}: " + expected(name, f"of the type {wanted}", value))
+        check_types(file, values, hints)
         config = cls(**values)
         try:
             config.training_recipe  # noqa: B018 - it is parsed
@@ -149,7 +146,7 @@ class DetectionConfig:
             crop=(recipe.crop_size or recipe.side_size) if self.crop is None else self.crop,
             lr=_RATES[self.optimizer][started] if self.lr is None else self.lr,
             weight_decay=0.01 if self.weight_decay is None else self.weight_decay,
-            workers=self._default_workers() if self.workers is None else self.workers,
+            workers=default_workers(self.device) if self.workers is None else self.workers,
             data=absolute(self.data),
             **self._absolute_paths(),
         )
@@ -161,37 +158,14 @@ class DetectionConfig:
         return {name: absolute(path) for name, path in known.items() if path is not None}
 
     def _check(self) -> None:
-        for name in ("epochs", "frames", "crop", "batch_size", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ValueError(expected(name.replace("_", "-"), ">= 1", getattr(self, name)))
-        if self.early_stopping is not None and self.early_stopping < 1:
-            raise ValueError(expected("early-stopping", ">= 1 epochs", self.early_stopping))
-        if self.precise_bn < 0:
-            raise ValueError(expected("precise-bn", ">= 0 batches", self.precise_bn))
-        check_choice("keep", self.keep, KEEPS)
-        check_choice("precision", self.precision, PRECISIONS)
-        check_device(self.device, self.precision)
-        for name in ("lr", "clip_duration"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(expected(name.replace("_", "-"), "> 0 and finite", value))
-        for name, share in (("val-split", self.val_split), ("threshold", self.threshold)):
-            if not 0 < share < 1:
-                raise ValueError(expected(name, "between 0 and 1", share))
-        if not 0 <= self.seed < _MOST_SEEDS:
-            raise ValueError(expected("seed", "in 0..2^63-1", self.seed))
-        if self.weights is not None and not Path(self.weights).is_file():
-            raise FileNotFoundError(f"There is no file of weights {self.weights}.")
-
-    def _default_workers(self) -> int:
-        return min(8, os.cpu_count() or 1) if self.on_gpu else 0
+        check_numbers(self)
+        if not 0 < self.threshold < 1:
+            raise ValueError(expected("threshold", "between 0 and 1", self.threshold))
 
     @property
     def on_gpu(self) -> bool:
         """Whether it trains on a GPU of NVIDIA or AMD."""
-        import torch
-
-        return self.device.partition(":")[0] in ("auto", "cuda") and torch.cuda.is_available()
+        return is_on_gpu(self.device)
 
     @cached_property
     def training_recipe(self) -> Recipe | None:

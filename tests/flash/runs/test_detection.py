@@ -182,3 +182,19 @@ def test_figures_are_the_same_for_the_same_seed() -> None:
         boxes = torch.tensor([figure.box(time) for figure in first])
         assert (boxes[:, :2] >= 0).all()
         assert (boxes[:, 2] <= synthetic_figures.WIDTH).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"workers": -1}, "`workers` to be >= 0"),
+        ({"layer_decay": 2.0}, "`layer-decay` to be in 0..1"),
+        ({"ema": 1.0}, r"`ema` to be in \[0, 1\)"),
+        ({"weight_decay": -0.1}, "`weight-decay` to be >= 0"),
+        ({"logger": "neptune"}, "one of csv, tensorboard, wandb"),
+        ({"threshold": 1.0}, "`threshold` to be between 0 and 1"),
+    ],
+)
+def test_values_out_of_range_are_those_of_other_runs(changes: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        DetectionConfig("boxes.csv", **changes).completed()
