@@ -57,9 +57,14 @@ def _read(file: Path, depth: int) -> dict[str, Any]:
         wanted = "sections as TRAIN and SOLVER, with their keys"
         raise ValueError(expected(str(file), wanted, type(values).__name__))
     base = values.pop(_BASE, None)
-    if base is not None and not isinstance(base, str):
-        raise ValueError(f"{file}: " + expected(_BASE, "the name of a file", base))
-    below = {} if base is None else _read(file.parent / os.path.expanduser(base), depth + 1)
+    if base is None:
+        return _flat(values, str(file))
+    # a configuration may come from anywhere: it has no other files read than configurations near it
+    is_near = isinstance(base, str) and not Path(base).is_absolute()
+    if not is_near or Path(base).suffix not in (".yaml", ".yml"):
+        wanted = "a yaml file by its path from this one"
+        raise ValueError(f"{file}: " + expected(_BASE, wanted, base))
+    below = _read(file.parent / base, depth + 1)
     return below | _flat(values, str(file))
 
 

@@ -242,6 +242,11 @@ def test_a_file_may_have_a_base(write: Any) -> None:
         read_pyslowfast_config(write("_BASE_: ring.yaml\n", "ring.yaml"))
     with pytest.raises(FileNotFoundError, match=r"gone\.yaml"):
         read_pyslowfast_config(write("_BASE_: gone.yaml\n"))
+    for other in ("/etc/hostname", "/etc/base.yaml", "~/base.yaml/secret", "../id_rsa", "[1]"):
+        with pytest.raises(
+            ValueError, match="`_BASE_` to be a yaml file by its path from this one"
+        ):
+            read_pyslowfast_config(write(f"_BASE_: {other}\n"))
 
 
 @pytest.mark.parametrize(
