@@ -7,8 +7,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 from pytorchvideo._files import discard_unfinished
 
@@ -37,6 +38,38 @@ def follow_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _number, _frame: _give_up())
     threading.Thread(target=_watch_parent, daemon=True).start()
+
+
+class EndWithParent:
+    """A ``worker_init_fn`` of a ``DataLoader`` whose workers never outlive the process that reads from them.
+
+    PyTorch's own watch asks who the parent is when a worker is ready. One whose parent was killed before that takes
+    whoever adopted it for the parent, and stays for good.
+
+    Args:
+        then: what else to do at the start of a worker, with its number.
+    """
+
+    def __init__(self, then: Callable[[int], None] | None = None) -> None:
+        self._then = then
+
+    def __call__(self, worker: int) -> None:
+        threading.Thread(target=_watch_parent, daemon=True).start()
+        if self._then is not None:
+            self._then(worker)
+
+
+@contextlib.contextmanager
+def ending_with_parent(loader: Any) -> Iterator[None]:
+    """Workers that a ``DataLoader`` starts in the block end with their parent.
+
+    Its ``worker_init_fn`` is its own before and after: Lightning seeds the workers of loaders that have none.
+    """
+    own, loader.worker_init_fn = loader.worker_init_fn, EndWithParent(loader.worker_init_fn)
+    try:
+        yield
+    finally:
+        loader.worker_init_fn = own
 
 
 def end(processes: Iterable[BaseProcess], patience_sec: float = 0.5) -> None:

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from pytorchvideo._checks import check_choice, expected
 from pytorchvideo._machine import DEAD_WORKER, is_of_dead_worker
+from pytorchvideo._processes import ending_with_parent
 
 __all__ = ["ClipDataLoader", "ShardedSampler"]
 
@@ -183,7 +184,8 @@ class ClipDataLoader(DataLoader):
         self._epoch, self._passed = self._epoch + 1, 0
 
     def _batches(self) -> Iterator[Any]:
-        batches = super().__iter__()
+        with ending_with_parent(self):
+            batches = super().__iter__()
         while True:
             try:
                 batch = next(batches)

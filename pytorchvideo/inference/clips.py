@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from pytorchvideo._checks import expected
 from pytorchvideo._machine import DEAD_WORKER, is_of_dead_worker
-from pytorchvideo._processes import shielded
+from pytorchvideo._processes import EndWithParent, shielded
 from pytorchvideo.data._decode import VideoError
 from pytorchvideo.data._decode._images import holds_images
 from pytorchvideo.data._reading.empty_windows import EmptyWindowError, frame_on_show, with_frames
@@ -198,6 +198,7 @@ def read_clips(
         batch_size=None,
         num_workers=workers,
         prefetch_factor=max(_AHEAD, -(-batch_size // workers)),
+        worker_init_fn=EndWithParent(),
     )
     with shielded():
         found = iter(loader)

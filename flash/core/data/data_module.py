@@ -13,6 +13,7 @@ from flash.core.data.batch_preview import show_batch
 from flash.core.data.io.hooks import TransformHooks
 from flash.core.distributed import share_among_ranks
 from pytorchvideo._checks import check_choice, expected
+from pytorchvideo._processes import ending_with_parent
 from pytorchvideo.data._reading.samplers import sampler_of
 from pytorchvideo.data.clip_loader import ShardedSampler
 
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STAGES = ("train", "val", "test", "predict")
+
+
+class _Loader(DataLoader[Any]):
+    """A loader whose workers end with a training that is killed."""
+
+    def __iter__(self) -> Any:
+        with ending_with_parent(self):
+            return super().__iter__()
 
 
 class DataModule(pl.LightningDataModule):
@@ -170,7 +179,7 @@ class DataModule(pl.LightningDataModule):
         makes_batches = getattr(dataset, "count_batches", None) is not None
         if makes_batches:
             cast(Any, dataset).set_epoch(epoch)
-        loader = DataLoader(
+        loader = _Loader(
             dataset,
             batch_size=None if makes_batches else self.batch_size,
             sampler=self._order(dataset) if stage == "train" else None,

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from pytorchvideo._processes import EndWithParent
 from pytorchvideo._progress import Meter, Progress, Step, silent
 from pytorchvideo.data.action_detection import ActionDetectionDataset
 from pytorchvideo.evaluation.detection._found import FrameDetections
@@ -68,6 +69,10 @@ def _batches(
     data = copy.copy(data)
     data.transform = _Inputs(detector)
     loader: Any = DataLoader(
-        data, batch_size=detector.batch_size, num_workers=workers, collate_fn=list
+        data,
+        batch_size=detector.batch_size,
+        num_workers=workers,
+        collate_fn=list,
+        worker_init_fn=EndWithParent(),
     )
     yield from loader
