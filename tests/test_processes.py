@@ -44,9 +44,7 @@ for batch in {"clip_loader": clip_loader, "data_module": data_module, "plain": p
 
 def _lives(number: int) -> bool:
     try:
-        return (
-            Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-        )
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
 

@@ -85,7 +85,9 @@ def embed(
                 files,
                 clips=opt.clips_of(clips),
                 views=views,
-                workers=opt.workers_of(workers, len(files), predictor.recipe, views),
+                workers=opt.workers_of(
+                    workers, len(files), predictor.recipe, views, predictor.model
+                ),
                 made_by=asked,
                 on_video=lambda: bar.advance(task),
             )

@@ -104,7 +104,9 @@ def evaluate_data(
             how: dict[str, Any] = {
                 "clips": clips,
                 "views": views,
-                "workers": opt.workers_of(workers, len(named), predictor.recipe, views),
+                "workers": opt.workers_of(
+                    workers, len(named), predictor.recipe, views, predictor.model
+                ),
                 "progress": bar,
             }
             found: Evaluation | MultiLabelEvaluation

@@ -16,6 +16,8 @@ from flash.cli.model_options import takes_model as takes_model
 from flash.cli.panels import option
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from pytorchvideo.transforms.clip_recipe import ClipRecipe
 
 
@@ -343,11 +345,17 @@ def clips_of(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
-def workers_of(asked: int | None, videos: int, recipe: "ClipRecipe", views: int) -> int:
+def workers_of(
+    asked: int | None,
+    videos: int,
+    recipe: "ClipRecipe",
+    views: int,
+    model: "nn.Module | None" = None,
+) -> int:
     """``--workers`` for so many videos."""
     from pytorchvideo.inference.clips import workers_for
 
-    return workers_for(videos, recipe, views) if asked is None else asked
+    return workers_for(videos, recipe, views, model=model) if asked is None else asked
 
 
 def was_given(ctx: typer.Context, name: str) -> bool:

@@ -64,7 +64,9 @@ def predict(
                 views=views,
                 start_sec=start,
                 end_sec=end,
-                workers=opt.workers_of(workers, len(files), predictor.recipe, views),
+                workers=opt.workers_of(
+                    workers, len(files), predictor.recipe, views, predictor.model
+                ),
             )
             for number, answer in enumerate(found, 1):
                 if answer is not None:

@@ -316,17 +316,21 @@ def rows_of_videos(
     yield from (known.pop(number) for number in sorted(known))
 
 
-def workers_for(videos: int, recipe: ClipRecipe, views: int = 1) -> int:
+def workers_for(
+    videos: int, recipe: ClipRecipe, views: int = 1, *, model: nn.Module | None = None
+) -> int:
     """Returns how many processes had best read videos: none for a single one, otherwise half of the cores.
 
-    The model has the other half. None on fewer than four: beside workers it was slower on two
-    (0.8 to 0.9 times as fast in eager mode, 1.0 to 1.2 in OpenVINO; ``benchmarks/inference.py``).
+    The model has the other half. On fewer than four cores there are none beside PyTorch, whose threads use all of them
+    (on two, workers made it 0.73 to 0.78 times as fast), and one a core beside OpenVINO (1.41 times as fast;
+    ``benchmarks/inference.py``).
     Fewer, if the clips that they hand over would not fit into shared memory, which is small in some containers.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if videos < 2 or (cores or 1) < _FEW_CORES:
+    cores = cores or 1
+    if videos < 2 or cores < 2 or (cores < _FEW_CORES and not _is_of_openvino(model)):
         return 0
-    workers = min((cores or 1) // 2, videos)
+    workers = min(cores // 2 if cores >= _FEW_CORES else cores, videos)
     shared = Path("/dev/shm")
     if shared.is_dir():
         side = (
@@ -335,6 +339,11 @@ def workers_for(videos: int, recipe: ClipRecipe, views: int = 1) -> int:
         clip = 4 * 3 * recipe.num_frames * side**2 * views * len(recipe.pathway_ratio or (1,))
         workers = min(workers, shutil.disk_usage(shared).free // (2 * (_AHEAD + 2) * clip))
     return workers
+
+
+def _is_of_openvino(model: nn.Module | None) -> bool:
+    """Whether it is an artefact of OpenVINO; asked without loading the runtimes."""
+    return getattr(getattr(model, "info", None), "runtime", None) == "openvino"
 
 
 class _Videos(IterableDataset[Clip | End]):

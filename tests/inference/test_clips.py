@@ -211,7 +211,15 @@ def test_workers_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [workers_for(count, RECIPE) for count in (0, 1, 2, 100)] == [0, 0, 2, 3]
     monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: set(range(2)), raising=False)
     assert workers_for(100, RECIPE) == 0
+    artefacts = {}
+    for runtime in ("openvino", "onnx"):
+        artefacts[runtime] = torch.nn.Module()
+        artefacts[runtime].info = SimpleNamespace(runtime=runtime)
+    assert workers_for(100, RECIPE, model=artefacts["openvino"]) == 2
+    assert workers_for(1, RECIPE, model=artefacts["openvino"]) == 0
+    assert workers_for(100, RECIPE, model=artefacts["onnx"]) == 0
     monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    assert workers_for(100, RECIPE, model=artefacts["openvino"]) == 3
     if Path("/dev/shm").is_dir():
         # room for two workers with four clips each, twice
         room = 2 * 8 * 4 * 3 * 4 * 32 * 32
@@ -225,8 +233,15 @@ def test_the_model_has_the_threads_that_workers_leave(
 ) -> None:
     """As long as clips are read, also where a caller breaks off."""
     threads = [4]
+    here, really_set = os.getpid(), torch.set_num_threads
+
+    def set_threads(number: int) -> None:
+        threads.append(number)
+        if os.getpid() != here:  # a worker with the threads of its parent waits for them for ever
+            really_set(number)
+
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
-    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.setattr(torch, "set_num_threads", set_threads)
     for workers, left in ((1, 3), (2, 2)):
         found = read_clips(files[:2], ClipWindows(0.5, 2), RECIPE, workers=workers)
         assert isinstance(next(found), Clip)
