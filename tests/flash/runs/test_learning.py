@@ -70,13 +70,13 @@ def test_a_reduced_recipe_learns(tmp_path: Path) -> None:
     """All of the recipe of x3d_xs, with smaller clips, fewer epochs and the rate of fewer clips in a step."""
     write_demo_videos(tmp_path / "data", train_per_class=16, val_per_class=12)
     sizes = ["data.num_frames=4", "data.short_side=[48, 60]", "data.crop=48"]
-    rates = ["optimizer.reference_batch=8", "schedule.epochs=10", "schedule.warmup_epochs=1.5"]
+    rates = ["optimizer.reference_batch=16", "schedule.epochs=10", "schedule.warmup_epochs=1.5"]
     recipe = load_recipe("x3d_xs", [*sizes, *rates, "regularize.precise_bn_batches=16"])
     options = run_options(recipe, batch_size=8) | {"clip_duration": 1.5, "clips": 1}
     config = RunConfig(str(tmp_path / "data"), pretrained=False, batch_size=8, **options)
     summary = runs.train(config, tmp_path / "run", console=Console(file=StringIO()))
     losses = [row["train_loss"] for row in summary.history]
-    # a quarter is chance, with a standard error of 0.06
+    # a quarter is chance, with a standard error of 0.06; with twice the rate, losses rose to 6 and some machines ended at 0.4
     assert summary.accuracy > 0.45, (summary.accuracy, losses)
     assert losses[-1] < 0.9 * losses[0], losses
 
