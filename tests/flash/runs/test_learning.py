@@ -76,7 +76,7 @@ def test_a_reduced_recipe_learns(tmp_path: Path) -> None:
     config = RunConfig(str(tmp_path / "data"), pretrained=False, batch_size=8, **options)
     summary = runs.train(config, tmp_path / "run", console=Console(file=StringIO()))
     losses = [row["train_loss"] for row in summary.history]
-    # a quarter is chance, with a standard error of 0.06; with twice the rate, losses rose to 6 and some machines ended at 0.4
+    # a quarter is chance, with a standard error of 0.06; at twice the rate, losses rose to 6 and some ended at 0.4
     assert summary.accuracy > 0.45, (summary.accuracy, losses)
     assert losses[-1] < 0.9 * losses[0], losses
 
