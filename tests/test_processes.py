@@ -20,8 +20,10 @@ from torch.utils.data import DataLoader
 
 class LateWatchdog(_utils.worker.ManagerWatchdog):
     def __init__(self):
+        parent = os.getppid()
         print(os.getpid(), flush=True)
-        time.sleep(2)  # the parent is killed meanwhile
+        while os.getppid() == parent:  # until it is killed
+            time.sleep(0.05)
         super().__init__()
 
 _utils.worker.ManagerWatchdog = LateWatchdog
